@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NoReturn, cast
 
 import numpy as np
+
+from graphgrad.errors import NotationError
 
 COMPARE: dict[str, Any] = {
     "==": np.equal,
@@ -144,8 +146,27 @@ class Affine:
         return text or str(self.constant)
 
 
+class _Logic:
+    """What all conditions share: `&`, `|`, `~`, and no truth value of their own."""
+
+    def __and__(self, other: Condition) -> Condition:
+        return both(cast("Condition", self), other)
+
+    def __or__(self, other: Condition) -> Condition:
+        return Junction("or", (cast("Condition", self), other))
+
+    def __invert__(self) -> Condition:
+        return negate(cast("Condition", self))
+
+    def __bool__(self) -> NoReturn:
+        raise NotationError(
+            "a condition on the time index has no truth value of its own",
+            remedy="combine conditions with &, | and ~; choose with choose(t == tau, a, b)",
+        )
+
+
 @dataclass(frozen=True)
-class Compare:
+class Compare(_Logic):
     """`left relation right`, with a relation from COMPARE."""
 
     relation: str
@@ -157,7 +178,7 @@ class Compare:
 
 
 @dataclass(frozen=True)
-class Junction:
+class Junction(_Logic):
     """Several conditions joined by `and` or by `or`."""
 
     word: str
@@ -171,7 +192,7 @@ class Junction:
 
 
 @dataclass(frozen=True)
-class Negation:
+class Negation(_Logic):
     """`not part`."""
 
     part: Condition
@@ -274,3 +295,85 @@ def holds(condition: Condition, values: Mapping[str, Any]) -> Any:
     for part in condition.parts:
         result = join(result, holds(part, values))
     return result
+
+
+class Time:
+    """A time index or a sequence length, as it is written in Python: `t - 1`, `t > 3`, `1 / tau`.
+
+    Comparisons give conditions, `+` and `-` with whole numbers give other times, and anything else
+    makes it a number to compute with.
+    """
+
+    __array_priority__ = 1000
+
+    def __init__(self, affine: Affine) -> None:
+        self.affine = affine
+
+    def _other(self, value: Any) -> Affine | None:
+        if isinstance(value, Time):
+            return value.affine
+        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+            return Affine.number(int(value))
+        return None
+
+    def _compare(self, relation: str, value: Any) -> Condition:
+        other = self._other(value)
+        if other is None:
+            raise NotationError(
+                f"a time index is compared with whole numbers and other indices, not {value!r}",
+                remedy="write t == tau or t > 3",
+            )
+        return Compare(relation, self.affine, other)
+
+    def __eq__(self, other: object) -> Any:
+        return self._compare("==", other)
+
+    def __ne__(self, other: object) -> Any:
+        return self._compare("!=", other)
+
+    def __lt__(self, other: Any) -> Condition:
+        return self._compare("<", other)
+
+    def __le__(self, other: Any) -> Condition:
+        return self._compare("<=", other)
+
+    def __gt__(self, other: Any) -> Condition:
+        return self._compare(">", other)
+
+    def __ge__(self, other: Any) -> Condition:
+        return self._compare(">=", other)
+
+    def __hash__(self) -> int:
+        return hash(self.affine)
+
+    def __add__(self, other: Any) -> Any:
+        value = self._other(other)
+        return NotImplemented if value is None else Time(self.affine.plus(value))
+
+    __radd__ = __add__
+
+    def __sub__(self, other: Any) -> Any:
+        value = self._other(other)
+        return NotImplemented if value is None else Time(self.affine.plus(value, -1))
+
+    def __rsub__(self, other: Any) -> Any:
+        value = self._other(other)
+        return NotImplemented if value is None else Time(value.plus(self.affine, -1))
+
+    def __mul__(self, other: Any) -> Any:
+        if isinstance(other, int) and not isinstance(other, bool):
+            return Time(self.affine.times(other))
+        return NotImplemented
+
+    __rmul__ = __mul__
+
+    def __neg__(self) -> Time:
+        return Time(self.affine.times(-1))
+
+    def __mod__(self, modulus: int) -> Time:
+        if isinstance(modulus, bool) or not isinstance(modulus, int) or modulus < 1:
+            raise NotationError(f"% {modulus!r}: the modulus must be a whole number ≥ 1")
+        return Time(self.affine.modulo(modulus))
+
+    def __repr__(self) -> str:
+        return str(self.affine)

@@ -1,0 +1,1 @@
+"""The notation: text to circuit and circuit to text, LaTeX and MathML."""
