@@ -26,7 +26,7 @@ from graphgrad.ir import (
     reduce,
 )
 from graphgrad.notation.reader import Statement
-from graphgrad.ops import FUNCTIONS, LOSSES
+from graphgrad.ops import FUNCTIONS
 from graphgrad.ops.elementwise import where
 
 Scope = frozenset[str]
@@ -292,10 +292,7 @@ class Converter:
         self._plain_arguments(node)
         args = node.args
         if name in FUNCTIONS:
-            operands = [(arg, scope) for arg in args]
-            if name in LOSSES:
-                return Plan(operands, lambda *given: loss(name, *given))
-            return Plan(operands, FUNCTIONS[name])
+            return Plan([(arg, scope) for arg in args], FUNCTIONS[name])
         count = {"sum": 1, "mean": 1, "max": 1, "where": 3, "at": 2}.get(name)
         if count is not None and len(args) != count:
             raise self.error(node, f"{name} takes {count} argument{'s' * (count != 1)}")
@@ -448,11 +445,6 @@ class Converter:
             "this is not a whole-number expression in the time index",
             "use t, tau, whole numbers, +, -, * and %",
         )
-
-
-def loss(name: str, output: Expr, target: Expr) -> Expr:
-    """Return a loss of an output and a target, which may be a token."""
-    return FUNCTIONS[name](output, target)
 
 
 def _function_name(call: ast.Call) -> str | None:
