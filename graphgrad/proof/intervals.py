@@ -1,0 +1,361 @@
+"""Rigorous enclosures of an expression at a rational point: python-flint balls, else mpmath.iv."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
+from fractions import Fraction
+from typing import Any, Protocol, TypeAlias
+
+import sympy
+from mpmath.ctx_iv import MPIntervalContext
+
+from graphgrad.proof import functions as gg
+from graphgrad.proof.nodes import Nodes
+
+try:
+    import flint
+except ImportError:
+    flint = None
+
+Interval: TypeAlias = Any
+"""A number of the chosen arithmetic, with the operators + - * /."""
+
+LARGEST_ARGUMENT = 10**6
+LARGEST_POWER = 10**6
+
+
+class OutsideDomain(Exception):
+    """The point is not provably inside the domain and off every kink; caught in this package."""
+
+
+class Arithmetic(Protocol):
+    """What an interval arithmetic must offer besides its operators."""
+
+    def number(self, value: Fraction) -> Interval: ...
+    def ends(self, x: Interval) -> tuple[Fraction, Fraction]: ...
+    def sign(self, x: Interval) -> int | None: ...
+    def small(self, x: Interval) -> bool: ...
+    def pi(self) -> Interval: ...
+    def exp(self, x: Interval) -> Interval: ...
+    def log(self, x: Interval) -> Interval: ...
+    def sin(self, x: Interval) -> Interval: ...
+    def cos(self, x: Interval) -> Interval: ...
+    def tanh(self, x: Interval) -> Interval: ...
+    def sqrt(self, x: Interval) -> Interval: ...
+    def power(self, x: Interval, exponent: int) -> Interval: ...
+
+
+class Balls:
+    """python-flint's arb at a fixed precision."""
+
+    def __init__(self, precision: int) -> None:
+        self.precision = precision
+
+    def number(self, value: Fraction) -> Interval:
+        return flint.arb(flint.fmpq(value.numerator, value.denominator))
+
+    def ends(self, x: Interval) -> tuple[Fraction, Fraction]:
+        if not x.is_finite():
+            raise OutsideDomain("the enclosure is not finite")
+        low, high = (end.man_exp() for end in (x.lower(), x.upper()))
+        return _scaled(int(low[0]), int(low[1])), _scaled(int(high[0]), int(high[1]))
+
+    def sign(self, x: Interval) -> int | None:
+        return 1 if x > 0 else -1 if x < 0 else None
+
+    def small(self, x: Interval) -> bool:
+        return bool(abs(x) < LARGEST_ARGUMENT)
+
+    def pi(self) -> Interval:
+        return flint.arb.pi()
+
+    def exp(self, x: Interval) -> Interval:
+        return x.exp()
+
+    def log(self, x: Interval) -> Interval:
+        return x.log()
+
+    def sin(self, x: Interval) -> Interval:
+        return x.sin()
+
+    def cos(self, x: Interval) -> Interval:
+        return x.cos()
+
+    def tanh(self, x: Interval) -> Interval:
+        return x.tanh()
+
+    def sqrt(self, x: Interval) -> Interval:
+        return x.sqrt()
+
+    def power(self, x: Interval, exponent: int) -> Interval:
+        return x**exponent
+
+
+class MpmathIntervals:
+    """mpmath's interval context, one of its own, so that no global precision is touched."""
+
+    def __init__(self, precision: int) -> None:
+        self.precision = precision
+        self.context = MPIntervalContext()
+        self.context.prec = precision
+
+    def number(self, value: Fraction) -> Interval:
+        return self.context.mpf(value.numerator) / self.context.mpf(value.denominator)
+
+    def ends(self, x: Interval) -> tuple[Fraction, Fraction]:
+        low, high = (_from_mpf(end) for end in x._mpi_)
+        return low, high
+
+    def sign(self, x: Interval) -> int | None:
+        return 1 if x > 0 else -1 if x < 0 else None
+
+    def small(self, x: Interval) -> bool:
+        return bool(-LARGEST_ARGUMENT < x < LARGEST_ARGUMENT)
+
+    def pi(self) -> Interval:
+        return +self.context.pi
+
+    def exp(self, x: Interval) -> Interval:
+        return self.context.exp(x)
+
+    def log(self, x: Interval) -> Interval:
+        return self.context.log(x)
+
+    def sin(self, x: Interval) -> Interval:
+        return self.context.sin(x)
+
+    def cos(self, x: Interval) -> Interval:
+        return self.context.cos(x)
+
+    def tanh(self, x: Interval) -> Interval:
+        return 1 - 2 / (self.context.exp(2 * x) + 1)
+
+    def sqrt(self, x: Interval) -> Interval:
+        return self.context.sqrt(x)
+
+    def power(self, x: Interval, exponent: int) -> Interval:
+        return x**exponent
+
+
+def arithmetic(precision: int) -> Arithmetic:
+    """The best interval arithmetic that is installed."""
+    return MpmathIntervals(precision) if flint is None else Balls(precision)
+
+
+class Sample:
+    """The enclosures of all nodes at one point and precision, computed when asked for."""
+
+    def __init__(self, nodes: Nodes, precision: int) -> None:
+        self.nodes = nodes
+        self.numbers = arithmetic(precision)
+        self.precision = precision
+        self.point: dict[int, Fraction] = {}
+        self.values: dict[int, Interval] = {}
+        self._failed: dict[int, str] = {}
+
+    def enclose(
+        self, root: int, point: Mapping[int, Fraction], tick: Callable[[], None]
+    ) -> Interval:
+        """An enclosure of the root; the point must agree with the earlier ones on shared symbols."""
+        self.point.update(point)
+        pending = self.nodes.pending(root, self.values)
+        for node in pending:
+            if node in self._failed:
+                raise OutsideDomain(self._failed[node])
+        with _flint_precision(self.precision):
+            for node in pending:
+                tick()
+                try:
+                    self.values[node] = self._evaluate(node)
+                except (OutsideDomain, ValueError, ZeroDivisionError, OverflowError) as failure:
+                    self._failed[node] = str(failure)
+                    raise OutsideDomain(str(failure)) from failure
+        return self.values[root]
+
+    def _evaluate(self, node: int) -> Interval:
+        head, args = self.nodes.heads[node], self.nodes.args[node]
+        if not args:
+            return self._leaf(node, head)
+        if head is sympy.Pow:
+            return self._power(*args)
+        rule = RULES.get(head)
+        if rule is None:
+            raise OutsideDomain(f"{getattr(head, '__name__', head)} has no interval rule")
+        return rule(self, *[self.values[arg] for arg in args])
+
+    def _leaf(self, node: int, leaf: object) -> Interval:
+        if isinstance(leaf, sympy.Symbol):
+            return self.numbers.number(self.point[node])
+        if isinstance(leaf, sympy.Rational):
+            return self.numbers.number(Fraction(int(leaf.p), int(leaf.q)))
+        if leaf is sympy.S.Exp1:
+            return self.numbers.exp(self.numbers.number(Fraction(1)))
+        if leaf is sympy.S.Pi:
+            return self.numbers.pi()
+        raise OutsideDomain(f"{leaf} has no interval rule")
+
+    def _power(self, base: int, exponent: int) -> Interval:
+        number, x = self.nodes.heads[exponent], self.values[base]
+        if not isinstance(number, sympy.Rational):
+            return self._exp(self.values[exponent] * self._log(x))
+        n, d = int(number.p), int(number.q)
+        if abs(n) > LARGEST_POWER or d > LARGEST_POWER:
+            raise OutsideDomain("an exponent is too large to enclose")
+        if d == 2:
+            x = self.numbers.sqrt(self._positive(x))
+        elif d != 1:
+            x = self._exp(self._log(x) / d)
+        if n < 0:
+            x = 1 / self._nonzero(x)
+        return self.numbers.power(x, abs(n))
+
+    # Domains
+
+    def _nonzero(self, x: Interval) -> Interval:
+        if self.numbers.sign(x) is None:
+            raise OutsideDomain("a denominator or kink is not separated from zero")
+        return x
+
+    def _positive(self, x: Interval) -> Interval:
+        if self.numbers.sign(x) != 1:
+            raise OutsideDomain("the argument of log or a root is not positive")
+        return x
+
+    def _small(self, x: Interval) -> Interval:
+        if not self.numbers.small(x):
+            raise OutsideDomain("an argument is too large to enclose")
+        return x
+
+    # Functions
+
+    def _exp(self, x: Interval) -> Interval:
+        return self.numbers.exp(self._small(x))
+
+    def _log(self, x: Interval) -> Interval:
+        return self.numbers.log(self._positive(x))
+
+    def _sigma(self, x: Interval) -> Interval:
+        return 1 / (1 + self._exp(-x))
+
+    def _softplus(self, x: Interval) -> Interval:
+        return self._log(1 + self._exp(x))
+
+    def _tanh(self, x: Interval) -> Interval:
+        return self.numbers.tanh(self._small(x))
+
+    def _sin(self, x: Interval) -> Interval:
+        return self.numbers.sin(self._small(x))
+
+    def _cos(self, x: Interval) -> Interval:
+        return self.numbers.cos(self._small(x))
+
+    def _tan(self, x: Interval) -> Interval:
+        return self._sin(x) / self._nonzero(self._cos(x))
+
+    def _sinh(self, x: Interval) -> Interval:
+        return (self._exp(x) - self._exp(-x)) / 2
+
+    def _cosh(self, x: Interval) -> Interval:
+        return (self._exp(x) + self._exp(-x)) / 2
+
+    def _where(self, u: Interval, a: Interval, b: Interval) -> Interval:
+        return a if self.numbers.sign(self._nonzero(u)) == 1 else b
+
+    def _step(self, u: Interval) -> Interval:
+        one, zero = self.numbers.number(Fraction(1)), self.numbers.number(Fraction(0))
+        return self._where(u, one, zero)
+
+    def _sign(self, u: Interval) -> Interval:
+        one = self.numbers.number(Fraction(1))
+        return self._where(u, one, -one)
+
+    def _relu(self, u: Interval) -> Interval:
+        return self._where(u, u, self.numbers.number(Fraction(0)))
+
+    def _absolute(self, u: Interval) -> Interval:
+        return self._where(u, u, -u)
+
+    def _maximum(self, first: Interval, *others: Interval) -> Interval:
+        for other in others:
+            first = self._where(first - other, first, other)
+        return first
+
+    def _minimum(self, first: Interval, *others: Interval) -> Interval:
+        for other in others:
+            first = self._where(other - first, first, other)
+        return first
+
+    def _add(self, first: Interval, *others: Interval) -> Interval:
+        for other in others:
+            first = first + other
+        return first
+
+    def _multiply(self, first: Interval, *others: Interval) -> Interval:
+        for other in others:
+            first = first * other
+        return first
+
+
+RULES: dict[object, Callable[..., Interval]] = {
+    sympy.Add: Sample._add,
+    sympy.Mul: Sample._multiply,
+    sympy.exp: Sample._exp,
+    sympy.log: Sample._log,
+    sympy.tanh: Sample._tanh,
+    sympy.sin: Sample._sin,
+    sympy.cos: Sample._cos,
+    sympy.tan: Sample._tan,
+    sympy.sinh: Sample._sinh,
+    sympy.cosh: Sample._cosh,
+    sympy.Abs: Sample._absolute,
+    sympy.sign: Sample._sign,
+    sympy.Max: Sample._maximum,
+    sympy.Min: Sample._minimum,
+    gg.sigma: Sample._sigma,
+    gg.softplus: Sample._softplus,
+    gg.step: Sample._step,
+    gg.relu: Sample._relu,
+    gg.absolute: Sample._absolute,
+    gg.sign: Sample._sign,
+    gg.maximum: Sample._maximum,
+    gg.minimum: Sample._minimum,
+    gg.where: Sample._where,
+    gg.stop: lambda sample, u: u,
+}
+
+
+def outward(low: Fraction, high: Fraction, digits: int = 20) -> tuple[Decimal, Decimal]:
+    """Decimal ends that enclose [low, high], rounded outwards."""
+    ends = []
+    for value, rounding in ((low, ROUND_FLOOR), (high, ROUND_CEILING)):
+        context = Context(prec=digits, rounding=rounding)
+        ends.append(context.divide(Decimal(value.numerator), Decimal(value.denominator)))
+    return ends[0], ends[1]
+
+
+def _scaled(mantissa: int, exponent: int) -> Fraction:
+    return Fraction(mantissa) * Fraction(2) ** exponent
+
+
+def _from_mpf(raw: tuple[int, int, int, int]) -> Fraction:
+    sign, mantissa, exponent, _ = raw
+    if not mantissa and exponent:
+        raise OutsideDomain("the enclosure is not finite")
+    return _scaled(-int(mantissa) if sign else int(mantissa), int(exponent))
+
+
+class _flint_precision:  # noqa: N801
+    """Set python-flint's working precision for a block and restore it."""
+
+    def __init__(self, precision: int) -> None:
+        self.precision = precision
+        self.before = 0
+
+    def __enter__(self) -> None:
+        if flint is not None:
+            self.before, flint.ctx.prec = flint.ctx.prec, self.precision
+
+    def __exit__(self, *details: object) -> None:
+        if flint is not None:
+            flint.ctx.prec = self.before

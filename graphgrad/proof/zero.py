@@ -1,0 +1,227 @@
+"""Decide exactly whether a SymPy expression is identically zero.
+
+"zero" is an algebraic proof: the numerator vanishes in the field of rational functions over the
+symbols and one atom per transcendental term (`atoms.py`).  "nonzero" is a certified witness: a
+rational point at which a rigorous enclosure of the value excludes 0 (`intervals.py`).  Anything
+else is "undecided".  Nothing is simplified, nothing is decided by sampling.
+
+Every symbol ranges over the reals (over what its SymPy assumptions allow, over the positive reals
+if declared so).  The domain is where every sub-expression is real and finite, kinks excluded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from fractions import Fraction
+from random import Random
+from typing import Literal
+
+import sympy
+
+from graphgrad.proof import functions as gg
+from graphgrad.proof.atoms import Algebra
+from graphgrad.proof.intervals import OutsideDomain, Sample, outward
+from graphgrad.proof.nodes import Nodes
+from graphgrad.proof.ring import Budget, Exhausted, Undecidable
+
+KINKED = frozenset(
+    [sympy.Abs, sympy.sign, sympy.Max, sympy.Min, gg.step, gg.relu, gg.absolute, gg.sign]
+    + [gg.maximum, gg.minimum, gg.where]
+)
+SCALES = (1, Fraction(1, 4), 3, Fraction(1, 16))
+CANDIDATES = 16
+PRECISIONS = (64, 192, 640)
+
+
+@dataclass(frozen=True, slots=True)
+class ZeroDecision:
+    """A verdict with its reason and, for "nonzero", the certified witness."""
+
+    verdict: Literal["zero", "nonzero", "undecided"]
+    reason: str
+    witness: dict[sympy.Symbol, sympy.Rational] | None = None
+    enclosure: tuple[Decimal, Decimal] | None = None
+    """Outward-rounded ends of an interval that contains the value at the witness, and not 0."""
+
+
+def decide_zero(
+    expr: sympy.Expr,
+    *,
+    positive: Iterable[sympy.Symbol] = (),
+    time_limit: float | None = None,
+    max_terms: int = 200_000,
+) -> ZeroDecision:
+    """Decide one expression; a `Field` decides many that share parts."""
+    return Field(positive=positive, max_terms=max_terms).decide(expr, time_limit=time_limit)
+
+
+class Field:
+    """Decisions that share one table of atoms, one memo of elements and one set of enclosures."""
+
+    def __init__(
+        self, *, positive: Iterable[sympy.Symbol] = (), max_terms: int = 200_000
+    ) -> None:
+        self.max_terms = max_terms
+        self._positive = frozenset(positive)
+        self._nodes = Nodes()
+        self._algebras = [
+            Algebra(self._nodes, positive=self._positive, exponential=exponential)
+            for exponential in (False, True)
+        ]
+        self._samples: dict[tuple[int, int], Sample] = {}
+
+    def decide(self, expr: sympy.Expr, *, time_limit: float | None = None) -> ZeroDecision:
+        """Whether the expression is identically zero on its domain."""
+        return self.equal(expr, sympy.S.Zero, time_limit=time_limit)
+
+    def equal(
+        self, left: sympy.Expr, right: sympy.Expr, *, time_limit: float | None = None
+    ) -> ZeroDecision:
+        """Whether left - right is identically zero; the difference is never built in SymPy."""
+        for side in (left, right):
+            if not isinstance(side, sympy.Expr):
+                return ZeroDecision("undecided", f"{type(side).__name__} is not a SymPy expression")
+        root = self._nodes.intern(left)
+        if right is not sympy.S.Zero:
+            root = self._nodes.subtract(root, self._nodes.intern(right))
+        return self._decide(root, Budget.start(self.max_terms, time_limit))
+
+    def _decide(self, root: int, budget: Budget) -> ZeroDecision:
+        witnesses = _Witnesses(self._nodes, self._samples, root, self._positive, budget.tick)
+        try:
+            decision = witnesses.first()
+            reasons = []
+            for algebra in self._algebras:
+                if decision is not None:
+                    return decision
+                try:
+                    if self._vanishes(algebra, root, budget):
+                        return self._proved(algebra, witnesses)
+                    reasons.append("the numerator does not vanish in the atoms")
+                except Undecidable as failure:
+                    reasons.append(str(failure))
+                    if isinstance(failure, Exhausted):
+                        break
+            decision = witnesses.search()
+        except Exhausted as failure:
+            return ZeroDecision("undecided", str(failure))
+        if decision is not None:
+            return decision
+        reason = "; in exponentials ".join(reasons)
+        return ZeroDecision("undecided", f"{reason}; no witness was found: {witnesses.obstacle}")
+
+    def _vanishes(self, algebra: Algebra, root: int, budget: Budget) -> bool:
+        algebra.ring.budget = budget
+        if sum(len(element.terms) for element in algebra.elements.values()) > 8 * self.max_terms:
+            algebra.forget()
+        return algebra.ring.is_zero(algebra.convert(root))
+
+    def _proved(self, algebra: Algebra, witnesses: _Witnesses) -> ZeroDecision:
+        """A proof with kinks counts only if the domain off the kinks has a certified point."""
+        if witnesses.kinked and not witnesses.domain_point():
+            return ZeroDecision("undecided", f"no point off the kinks found: {witnesses.obstacle}")
+        off = ", kinks excluded" if witnesses.kinked else ""
+        count = len(algebra.ring.generators)
+        return ZeroDecision("zero", f"the numerator vanishes in {count} generators{off}")
+
+
+class _Witnesses:
+    """Rational points at which a rigorous enclosure of one node may exclude zero."""
+
+    def __init__(
+        self,
+        nodes: Nodes,
+        samples: dict[tuple[int, int], Sample],
+        root: int,
+        positive: frozenset[sympy.Symbol],
+        tick: Callable[[], None],
+    ) -> None:
+        self.nodes = nodes
+        self.samples = samples
+        self.root = root
+        self.positive = positive
+        self.tick = tick
+        reached = nodes.pending(root, ())
+        self.symbols = [n for n in reached if isinstance(nodes.heads[n], sympy.Symbol)]
+        self.kinked = any(nodes.heads[n] in KINKED for n in reached if nodes.args[n])
+        self.obstacle = "not tried"
+        self._inside = False
+
+    def first(self) -> ZeroDecision | None:
+        """One quick attempt."""
+        return self._try(0, PRECISIONS[0])
+
+    def search(self) -> ZeroDecision | None:
+        """All candidates, with more digits for the first few."""
+        for candidate in range(CANDIDATES):
+            decision = self._try(candidate, PRECISIONS[0])
+            if decision is not None:
+                return decision
+        for precision in PRECISIONS[1:]:
+            for candidate in range(4):
+                decision = self._try(candidate, precision)
+                if decision is not None:
+                    return decision
+        return None
+
+    def domain_point(self) -> bool:
+        """Whether some candidate is certainly inside the domain."""
+        for candidate in range(CANDIDATES):
+            if self._inside:
+                return True
+            self._try(candidate, PRECISIONS[0])
+        return self._inside
+
+    def _try(self, candidate: int, precision: int) -> ZeroDecision | None:
+        point = self._point(candidate)
+        if point is None:
+            self.obstacle = "no candidate satisfies the assumptions on the symbols"
+            return None
+        key = candidate, precision
+        sample = self.samples.setdefault(key, Sample(self.nodes, precision))
+        try:
+            low, high = sample.numbers.ends(sample.enclose(self.root, point, self.tick))
+        except OutsideDomain as failure:
+            self.obstacle = str(failure)
+            return None
+        self._inside = True
+        if low <= 0 <= high:
+            self.obstacle = f"the enclosures of {precision} bits contain 0"
+            return None
+        witness = {self._symbol(n): sympy.Rational(*v.as_integer_ratio()) for n, v in point.items()}
+        return ZeroDecision(
+            "nonzero", "a rigorous enclosure excludes 0", witness, outward(low, high)
+        )
+
+    def _point(self, candidate: int) -> dict[int, Fraction] | None:
+        """Small non-zero rationals, fixed by the candidate's number and the symbol."""
+        point = {}
+        for node in self.symbols:
+            value = self._value(candidate, node)
+            if value is None:
+                return None
+            point[node] = value
+        return point
+
+    def _value(self, candidate: int, node: int) -> Fraction | None:
+        symbol = self._symbol(node)
+        draw = Random(f"{candidate} {node} {symbol.name}")
+        for attempt in range(12):
+            value = Fraction(draw.randint(2, 12), 13 if attempt < 6 else 1)
+            value *= SCALES[candidate // 2 % len(SCALES)] if attempt < 6 else 1
+            if symbol not in self.positive and candidate % 2 == 0:
+                value *= draw.choice((-1, 1))
+            if symbol.is_negative:
+                value = -abs(value)
+            number = sympy.Rational(value.numerator, value.denominator)
+            facts = symbol.assumptions0.items()
+            if all(getattr(number, f"is_{fact}", None) == held for fact, held in facts):
+                return value
+        return None
+
+    def _symbol(self, node: int) -> sympy.Symbol:
+        symbol = self.nodes.heads[node]
+        assert isinstance(symbol, sympy.Symbol)
+        return symbol
