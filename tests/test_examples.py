@@ -1,0 +1,35 @@
+"""Every script in examples/ runs by itself, in an empty folder, within a time limit."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).resolve().parent.parent / "examples"
+SCRIPTS = sorted(FOLDER.glob("*.py"))
+LIMIT = 120
+
+
+@pytest.mark.skipif(not FOLDER.exists(), reason="no examples yet")
+def test_there_are_examples():
+    assert SCRIPTS
+
+
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
+def test_example_runs(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        cwd=tmp_path,
+        env=os.environ | {"MPLBACKEND": "Agg", "PYTHONUTF8": "1"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        timeout=LIMIT,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
+    assert done.stdout, "an example tells a story: it prints something"
