@@ -84,7 +84,7 @@ def _power_rule(g: Expr, y: Expr, a: Expr, b: Expr) -> tuple[Expr, Expr | None]:
     if b.op is OPS["const"]:
         n = b.attr
         slope = lift(1) if n == 1 else n * a if n == 2 else n * a ** (n - 1)
-        return g * slope, None
+        return slope * g, None
     return fit(g * (b * a ** (b - 1)), a), fit(g * (y * log(a)), b)
 
 
@@ -115,14 +115,14 @@ def softplus_value(u: Any) -> Any:
     return np.where(positive, u, 0) + np.log1p(np.exp(np.where(positive, -u, u)))
 
 
-tanh = _unary("tanh", np.tanh, lambda g, y, u: g * (1 - y**2), ufunc=np.tanh, latex=r"\tanh")
-sigmoid = _unary("sigmoid", _sigmoid, lambda g, y, u: g * y * (1 - y), latex=r"\sigma")
-exp = _unary("exp", np.exp, lambda g, y, u: g * y, ufunc=np.exp, latex=r"\exp")
+tanh = _unary("tanh", np.tanh, lambda g, y, u: (1 - y**2) * g, ufunc=np.tanh, latex=r"\tanh")
+sigmoid = _unary("sigmoid", _sigmoid, lambda g, y, u: y * (1 - y) * g, latex=r"\sigma")
+exp = _unary("exp", np.exp, lambda g, y, u: y * g, ufunc=np.exp, latex=r"\exp")
 log = _unary("log", np.log, lambda g, y, u: g / u, ufunc=np.log, latex=r"\log", domain="u > 0")
 sqrt = _unary("sqrt", np.sqrt, lambda g, y, u: g / (2 * y), ufunc=np.sqrt, domain="u > 0")
-sin = _unary("sin", np.sin, lambda g, y, u: g * cos(u), ufunc=np.sin, latex=r"\sin")
-cos = _unary("cos", np.cos, lambda g, y, u: -g * sin(u), ufunc=np.cos, latex=r"\cos")
-softplus = _unary("softplus", softplus_value, lambda g, y, u: g * sigmoid(u))
+sin = _unary("sin", np.sin, lambda g, y, u: cos(u) * g, ufunc=np.sin, latex=r"\sin")
+cos = _unary("cos", np.cos, lambda g, y, u: -(sin(u) * g), ufunc=np.cos, latex=r"\cos")
+softplus = _unary("softplus", softplus_value, lambda g, y, u: sigmoid(u) * g)
 
 
 def where(comparison: Comparison, chosen: Any, otherwise: Any) -> Expr:

@@ -1,0 +1,207 @@
+"""Number types: what arrays, functions and comparisons mean over floats, Fractions and others.
+
+An algebra turns values into arrays and gives the functions that are more than + - * / and ** with
+a whole exponent; everything else NumPy does by itself, on object arrays too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any, Protocol
+
+import numpy as np
+
+from graphgrad.errors import DataError, DomainError
+from graphgrad.ir import Number
+
+MAX_EXPONENT = 10_000
+RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
+    ">": lambda a, b: a > b,
+    ">=": lambda a, b: a >= b,
+    "<": lambda a, b: a < b,
+    "<=": lambda a, b: a <= b,
+}
+
+
+class Algebra(Protocol):
+    """What evaluation needs of a number type; `exact` ones also have the functions of the ops."""
+
+    exact: bool
+
+    def number(self, value: Number) -> Any:
+        """Return a literal number as a scalar."""
+
+    def array(self, name: str, value: Any) -> Any:
+        """Return data as an array of scalars, or raise DataError."""
+
+    def filled(self, shape: tuple[int, ...], value: int) -> Any:
+        """Return an array of zeros or ones."""
+
+
+class FloatAlgebra:
+    """Floating-point numbers of one NumPy dtype, real or complex."""
+
+    exact = False
+
+    def __init__(self, dtype: Any) -> None:
+        self.dtype = np.dtype(dtype)
+
+    def number(self, value: Number) -> Any:
+        """Return a literal number as a scalar of the dtype."""
+        return self.dtype.type(value)
+
+    def array(self, name: str, value: Any) -> Any:
+        """Return data as an array of the dtype."""
+        return np.asarray(value).astype(self.dtype, copy=False)
+
+    def filled(self, shape: tuple[int, ...], value: int) -> Any:
+        """Return an array of zeros or ones."""
+        return np.full(shape, value, self.dtype)
+
+
+class ObjectAlgebra:
+    """Scalars of any Python type, in object arrays; functions are methods of the scalars."""
+
+    exact = True
+
+    def number(self, value: Number) -> Any:
+        """Return a literal number; the type of the data takes over when they meet."""
+        return value
+
+    def scalar(self, name: str, value: Any) -> Any:
+        """Return one entry of the data as a scalar."""
+        return value
+
+    def array(self, name: str, value: Any) -> Any:
+        """Return data as an object array."""
+        return self.mapped(lambda entry: self.scalar(name, entry), np.asarray(value, object))
+
+    def filled(self, shape: tuple[int, ...], value: int) -> Any:
+        """Return an array of zeros or ones."""
+        result = np.empty(shape, object)
+        result.fill(self.number(value))
+        return result
+
+    def mapped(self, function: Callable[..., Any], *arrays: Any) -> Any:
+        """Return a function applied entry by entry."""
+        if all(np.ndim(array) == 0 for array in arrays):
+            entries = [a[()] if isinstance(a, np.ndarray) else a for a in arrays]
+            return function(*entries)
+        return np.frompyfunc(function, len(arrays), 1)(*arrays)
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """Return a function on scalars by its name in the table of ops."""
+        if name == "sigmoid":
+            return lambda u: 1 / (1 + (-u).exp())
+        if name == "softplus":
+            return lambda u: (1 + u.exp()).log()
+        if name == "stop_gradient":
+            return lambda u: u
+        if name in ORDERED:
+            return ORDERED[name]
+        return lambda u: getattr(u, name)()
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return lambda *arrays: self.mapped(self.function(name), *arrays)
+
+    def where(self, relation: str, left: Any, right: Any, a: Any, b: Any) -> Any:
+        """Return `a` where the comparison holds, else `b`."""
+        test = RELATIONS[relation]
+        return self.mapped(lambda x, y, u, v: u if test(x, y) else v, left, right, a, b)
+
+    def max(self, v: Any) -> Any:
+        """Return the largest entry."""
+        return max(np.ravel(v))
+
+    def power(self, a: Any, b: Any) -> Any:
+        """Return a power; the exponent may be a whole number of moderate size."""
+        return self.mapped(self.scalar_power, a, b)
+
+    def scalar_power(self, a: Any, b: Any) -> Any:
+        """Return a power of scalars."""
+        whole = int(b) if isinstance(b, int | Fraction | float) and b == int(b) else None
+        if whole is not None:
+            if abs(whole) > MAX_EXPONENT:
+                raise DomainError(f"the exponent {whole} is too large for exact numbers")
+            return a**whole
+        return a**b
+
+
+ORDERED: dict[str, Callable[..., Any]] = {
+    "relu": lambda u: u if u > 0 else 0 * u,
+    "abs": lambda u: -u if u < 0 else u,
+    "maximum": lambda a, b: a if a >= b else b,
+    "minimum": lambda a, b: a if a <= b else b,
+}
+
+
+class FractionAlgebra(ObjectAlgebra):
+    """Rational numbers; literals such as 0.1 are the decimal fraction they show."""
+
+    def number(self, value: Number) -> Fraction:
+        """Return a literal as the fraction it shows."""
+        return Fraction(str(value))
+
+    def scalar(self, name: str, value: Any) -> Any:
+        """Return an entry as a fraction; a float is refused, for it is not what it shows."""
+        if isinstance(value, float | np.floating):
+            raise DataError(
+                f"{name} holds the float {value!r} among exact numbers",
+                remedy="give whole numbers or fractions.Fraction, or evaluate over floats",
+            )
+        if isinstance(value, np.integer):
+            value = int(value)
+        return Fraction(value)
+
+    def function(self, name: str) -> Callable[..., Any]:
+        """Return a function whose values at fractions are fractions."""
+        if name in ORDERED or name == "stop_gradient":
+            return super().function(name)
+        raise DomainError(
+            f"{name} of a fraction is not a fraction",
+            remedy="evaluate over floats, or over='sympy' for an exact symbolic value",
+        )
+
+    def scalar_power(self, a: Any, b: Any) -> Any:
+        """Return a power with a whole exponent."""
+        if b != int(b):
+            raise DomainError(
+                f"{a} to the power {b} is not a fraction", remedy="evaluate over floats"
+            )
+        if b < 0 and a == 0:
+            raise DomainError("division by zero", remedy="use other values")
+        return super().scalar_power(a, b)
+
+
+def algebra_of(values: list[Any]) -> Algebra | str:
+    """Return the algebra that data of mixed entries call for, or "sympy"."""
+    entries = [entry for value in values for entry in _object_entries(value)]
+    if entries:
+        kinds = {type(entry) for entry in entries}
+        if any(kind.__module__.split(".")[0] == "sympy" for kind in kinds):
+            return "sympy"
+        if kinds <= {Fraction, int, np.int64}:
+            return FractionAlgebra()
+        return ObjectAlgebra()
+    dtypes = {np.asarray(value).dtype for value in values if not isinstance(value, int | float)}
+    floating = {dtype for dtype in dtypes if dtype.kind in "fc"}
+    if any(dtype.kind == "c" for dtype in floating):
+        return FloatAlgebra(np.result_type(*floating))
+    if len(floating) > 1:
+        raise DataError(
+            f"the values mix {' and '.join(sorted(str(d) for d in floating))}",
+            remedy="give all parameters and inputs in one dtype; nothing is cast silently",
+        )
+    return FloatAlgebra(next(iter(floating), np.dtype(np.float64)))
+
+
+def _object_entries(value: Any) -> list[Any]:
+    if isinstance(value, np.ndarray) and value.dtype != object:
+        return []
+    if isinstance(value, int | float | complex | np.generic):
+        return []
+    array = np.asarray(value)
+    return list(array.flat) if array.dtype == object else []

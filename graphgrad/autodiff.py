@@ -1,0 +1,318 @@
+"""Reverse mode on an unfolded graph: the backward nodes appended to the same flat arrays.
+
+One loop walks the nodes backwards. The rule of each kind of node is turned into a small plan once
+(its VJP written in graph nodes, simplified), and every instance of the kind is one application of
+the plan. Cotangents with several contributions become one `accumulate` node, so that the gradient
+of a parameter visibly collects what its uses contribute.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from graphgrad.dims import Shape, Token, shape_text
+from graphgrad.errors import GradientError, unknown_name
+from graphgrad.ir import OPS, Expr, Op, Type, declare, topological
+from graphgrad.ops.leaves import zeros
+from graphgrad.simplify import simplified
+from graphgrad.unfold import STATIC, Dag, Series, Template
+
+
+def _hole_type(attr: Any) -> Type:
+    raise AssertionError("holes carry their types")
+
+
+HOLE = declare(Op("hole", 0, _hole_type, doc="a value to be put in, in a plan"))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How the cotangent of one kind of node reaches its arguments.
+
+    Values are numbered: 0 the cotangent, 1 the node itself, then its arguments, then `static`
+    leaves, then the results of `steps`. `results[k]` is the value that is argument k's cotangent,
+    None where nothing flows.
+    """
+
+    static: tuple[Template, ...]
+    steps: tuple[tuple[Template, tuple[int, ...]], ...]
+    results: tuple[int | None, ...]
+
+
+def local_vjp(op: Op, attr: Any, kind: Type, args: Sequence[Type]) -> list[Expr | None]:
+    """Return the simplified cotangents of an op's arguments, in terms of holes.
+
+    Hole 0 is the cotangent, hole 1 the value, holes 2, 3, … the arguments.
+    """
+    if op.vjp is None:
+        raise GradientError(f"{op.name} has no derivative rule")
+    shape = () if isinstance(kind, Token) else kind
+    cotangent = Expr(HOLE, attr=0, type=shape)
+    operands = [Expr(HOLE, attr=k + 2, type=each) for k, each in enumerate(args)]
+    # the value carries the op's own attribute, which rules may ask for
+    value = _Value(HOLE, attr=attr, type=kind)
+    memo: dict[int, Expr] = {}
+    found = op.vjp(cotangent, value, *operands)
+    kept = [found, value, operands]  # ids in the memo stay valid while this list lives
+    result = [None if each is None else simplified(each, memo) for each in found]
+    del kept
+    return result
+
+
+class _Value(Expr):
+    """The hole for a node's own value; its attribute is that of the node."""
+
+    __slots__ = ()
+
+
+def plan_of(op: Op, attr: Any, kind: Type, args: Sequence[Type], active: Sequence[bool]) -> Plan:
+    """Return the plan for one kind of node; only cotangents of active arguments are computed."""
+    cotangents = [
+        each if alive else None
+        for each, alive in zip(local_vjp(op, attr, kind, args), active, strict=True)
+    ]
+    order = topological(each for each in cotangents if each is not None)
+    number: dict[int, int] = {}
+    static: list[Template] = []
+    for expr in order:
+        if expr.op is HOLE:
+            number[id(expr)] = 1 if isinstance(expr, _Value) else expr.attr
+        elif not expr.args:
+            number[id(expr)] = 2 + len(args) + len(static)
+            static.append(Template(expr.op, expr.attr, _known(expr)))
+    steps: list[tuple[Template, tuple[int, ...]]] = []
+    for expr in order:
+        if expr.args:
+            number[id(expr)] = 2 + len(args) + len(static) + len(steps)
+            template = Template(expr.op, expr.attr, _known(expr))
+            steps.append((template, tuple(number[id(arg)] for arg in expr.args)))
+    results = tuple(None if each is None else number[id(each)] for each in cotangents)
+    return Plan(tuple(static), tuple(steps), results)
+
+
+def _known(expr: Expr) -> Type:
+    assert expr.type is not None
+    return expr.type
+
+
+def cotangent_prefix(names: Iterable[str]) -> str:
+    """Return `d_`, or `dd_`, … whichever is the first that no name begins with."""
+    taken = list(names)
+    prefix = "d_"
+    while any(name.startswith(prefix) for name in taken):
+        prefix = "d" + prefix
+    return prefix
+
+
+def grad(dag: Dag, loss: str = "loss", wrt: Iterable[str] | str | None = None) -> Dag:
+    """Return the graph with the backward pass of a scalar appended.
+
+    `wrt` names parameters and inputs; all parameters, if left out. The new graph has the outputs
+    `d_W` for them and the series `d_h` for every variable (`dd_` where `d_` is taken). What does
+    not depend on something has the gradient zero. Raises GradientError for a loss that is no
+    scalar, UnknownNameError for names that do not exist.
+    """
+    root = _scalar_root(dag, loss)
+    targets = _targets(dag, wrt)
+    names = {*dag.series, *dag.outputs, *dag.param_nodes}
+    prefix = cotangent_prefix(names)
+    sweep = _Sweep(dag)
+    sweep.run(root, [node for nodes in targets.values() for node in nodes.tolist()])
+    outputs = dict(dag.outputs)
+    series = dict(dag.series)
+    wanted = {name: one for name, one in dag.series.items() if name not in dag.system.inputs}
+    wanted |= {name: dag.series[name] for name in targets if name in dag.system.inputs}
+    for name, one in wanted.items():
+        kind = () if isinstance(one.type, Token) else one.type
+        nodes = sweep.cotangents(one.nodes.tolist(), kind)
+        outside = {
+            step: int(sweep.cotangents([node], kind)[0])
+            for step, node in one.outside.items()
+            if dag.templates[dag.kinds[node]].op not in (OPS["fill"], OPS["const"])
+        }
+        series[prefix + name] = Series(prefix + name, one.index, kind, nodes, outside)
+    for name in targets:
+        if name in dag.param_nodes:
+            shape = dag.system.params[name].shape
+            outputs[prefix + name] = int(sweep.cotangents([dag.param_nodes[name]], shape)[0])
+    return sweep.dag(series, outputs)
+
+
+def _scalar_root(dag: Dag, loss: str) -> int:
+    if loss in dag.outputs:
+        node = dag.outputs[loss]
+    elif loss in dag.series and loss not in dag.system.inputs:
+        one = dag.series[loss]
+        if one.index is not None:
+            raise GradientError(
+                f"{loss}[{one.index}] is not one number: it has a value at each step",
+                remedy=f"add total = sum({loss}[{one.index}] for {one.index} in steps)",
+            )
+        node = int(one.nodes[0])
+    else:
+        known = [name for name in dag.series if name not in dag.system.inputs]
+        error = unknown_name(loss, [*known, *dag.outputs])
+        raise GradientError(f"there is no {loss} to differentiate", remedy=error.remedy)
+    kind = dag.templates[dag.kinds[node]].type
+    if kind != ():
+        assert isinstance(kind, tuple)
+        raise GradientError(
+            f"{loss} is {shape_text(kind)}, not one number", remedy="add a sum of its components"
+        )
+    return node
+
+
+def _targets(dag: Dag, wrt: Iterable[str] | str | None) -> dict[str, Any]:
+    chosen = dag.param_nodes if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    targets: dict[str, Any] = {}
+    for name in chosen:
+        if name in dag.param_nodes:
+            targets[name] = np.array([dag.param_nodes[name]])
+        elif name in dag.system.inputs:
+            if isinstance(dag.series[name].type, Token):
+                raise GradientError(
+                    f"{name} holds tokens: there is no derivative by an integer",
+                    remedy="differentiate by the matrix that it looks rows up in",
+                )
+            targets[name] = dag.series[name].nodes
+        else:
+            raise unknown_name(name, {*dag.param_nodes, *dag.system.inputs})
+    return targets
+
+
+class _Sweep:
+    """The backward loop and the arrays it appends to."""
+
+    def __init__(self, dag: Dag) -> None:
+        self.source = dag
+        self.templates = list(dag.templates)
+        self.number: dict[Any, int] = {}
+        self.kinds = array("i")
+        self.times = array("i")
+        self.ends = array("i")
+        self.args = array("i")
+        self.first = len(dag)
+        self.cotangent: dict[int, int] = {}
+        self.plans: dict[Any, tuple[Plan, list[int]]] = {}
+        self.leaves: dict[Any, int] = {}
+        self.starts_list = dag.starts.tolist()
+        self.args_list = dag.args.tolist()
+        self.kinds_list = dag.kinds.tolist()
+
+    def emit(self, template: Template, time: int, args: Iterable[int]) -> int:
+        """Append a node and return its number."""
+        key = template
+        if key not in self.number:
+            self.number[key] = len(self.templates)
+            self.templates.append(template)
+        self.kinds.append(self.number[key])
+        self.times.append(time)
+        self.args.extend(args)
+        self.ends.append(len(self.args))
+        return self.first + len(self.kinds) - 1
+
+    def leaf(self, template: Template) -> int:
+        """Return the one node of a constant that rules need."""
+        if template not in self.leaves:
+            self.leaves[template] = self.emit(template, int(STATIC), ())
+        return self.leaves[template]
+
+    def active(self, root: int, targets: list[int]) -> bytearray:
+        """Return which nodes lie on a path from a target to the root."""
+        starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
+        flows = [_flows(template) for template in self.source.templates]
+        reached = bytearray(self.first)
+        for node in targets:
+            reached[node] = 1
+        for node in range(self.first):
+            if not reached[node] and flows[kinds[node]]:
+                for arg in args[starts[node] : starts[node + 1]]:
+                    if reached[arg]:
+                        reached[node] = 1
+                        break
+        needed = bytearray(self.first)
+        needed[root] = 1
+        for node in range(root, -1, -1):
+            if needed[node] and reached[node]:
+                for arg in args[starts[node] : starts[node + 1]]:
+                    if reached[arg]:
+                        needed[arg] = 1
+        return bytearray(a & b for a, b in zip(reached, needed, strict=True))
+
+    def run(self, root: int, targets: list[int]) -> None:
+        """Walk backwards from the root and collect the cotangents of all active nodes."""
+        active = self.active(root, targets)
+        seed = self.leaf(Template(OPS["const"], 1, ()))
+        pending: dict[int, list[int]] = {root: [seed]}
+        starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
+        times = self.source.times.tolist()
+        for node in range(root, -1, -1):
+            if not active[node] or node not in pending:
+                continue
+            parts = pending.pop(node)
+            time = times[node]
+            cotangent = parts[0]
+            if len(parts) > 1:
+                kind = self.source.templates[kinds[node]].type
+                parts.reverse()
+                cotangent = self.emit(Template(OPS["accumulate"], None, kind), time, parts)
+            self.cotangent[node] = cotangent
+            operands = args[starts[node] : starts[node + 1]]
+            if not operands:
+                continue
+            plan, leaves = self.plan(node, operands, active)
+            values = [cotangent, node, *operands, *leaves]
+            for template, inputs in plan.steps:
+                values.append(self.emit(template, time, [values[k] for k in inputs]))
+            for operand, result in zip(operands, plan.results, strict=False):
+                if result is not None:
+                    pending.setdefault(operand, []).append(values[result])
+
+    def plan(
+        self, node: int, operands: list[int], active: bytearray
+    ) -> tuple[Plan, list[int]]:
+        """Return the plan for a node's kind and active arguments, and the leaves it needs."""
+        kind = self.kinds_list[node]
+        mask = tuple(active[arg] for arg in operands)
+        op = self.source.templates[kind].op
+        key = (kind, mask)
+        if key not in self.plans:
+            template = self.source.templates[kind]
+            types = [self.source.templates[self.kinds_list[arg]].type for arg in operands]
+            plan = plan_of(op, template.attr, template.type, types, [bool(m) for m in mask])
+            self.plans[key] = plan, [self.leaf(leaf) for leaf in plan.static]
+        return self.plans[key]
+
+    def cotangents(self, nodes: list[int], shape: Shape) -> Any:
+        """Return the cotangent node of each node, zero where nothing flows."""
+        found = [self.cotangent.get(node, -1) for node in nodes]
+        if -1 in found:
+            leaf = zeros(shape)
+            zero = self.leaf(Template(leaf.op, leaf.attr, shape))
+            found = [zero if node == -1 else node for node in found]
+        return np.array(found, np.int32)
+
+    def dag(self, series: dict[str, Series], outputs: dict[str, int]) -> Dag:
+        """Return the graph with everything appended."""
+        source = self.source
+        edges = len(source.args)
+        return replace(
+            source,
+            templates=tuple(self.templates),
+            kinds=np.concatenate([source.kinds, np.array(self.kinds, np.int32)]),
+            times=np.concatenate([source.times, np.array(self.times, np.int32)]),
+            starts=np.concatenate([source.starts, np.array(self.ends, np.int32) + edges]),
+            args=np.concatenate([source.args, np.array(self.args, np.int32)]),
+            series=series,
+            outputs=outputs,
+        )
+
+
+def _flows(template: Template) -> bool:
+    """Whether a derivative can pass through an op at all."""
+    return template.op.vjp is not None and template.op is not OPS["stop_gradient"]

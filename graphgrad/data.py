@@ -1,0 +1,246 @@
+"""Values for a circuit: checked against it, sizes and lengths read off them, or made at random."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphgrad.circuit import Circuit, Input
+from graphgrad.dims import Dim, Shape, Token, concrete
+from graphgrad.errors import DataError, unknown_name
+from graphgrad.system import System
+from graphgrad.unfold import checked_lengths, checked_sizes
+
+TOLERANCE = 1e-6
+
+
+@dataclass(frozen=True)
+class Bound:
+    """Sizes and batch shape that the values of a circuit show."""
+
+    sizes: dict[str, int]
+    batch: tuple[int, ...]
+
+
+def check_names(system: System, values: Mapping[str, Any], *, complete: bool = True) -> None:
+    """Raise for values that belong to nothing, and (if `complete`) for values that are missing."""
+    known = {*system.params, *system.inputs}
+    for name in values:
+        if name not in known:
+            raise DataError(
+                f"{name} is neither a parameter nor an input",
+                remedy=unknown_name(name, known).remedy,
+            )
+    missing = [name for name in (*system.params, *system.inputs) if name not in values]
+    if complete and missing:
+        name = missing[0]
+        kind = "parameter" if name in system.params else "input"
+        raise DataError(
+            f"no value for the {kind} {', '.join(missing)}",
+            remedy=f"give {', '.join(repr(m) + ': …' for m in missing)} among the values; "
+            "c.init(seed) and c.example(seed, tau) make random ones",
+        )
+
+
+def bind(
+    system: System,
+    lengths: Mapping[str, int],
+    sizes: Mapping[str, int],
+    arrays: Mapping[str, Any],
+) -> Bound:
+    """Return sizes and batch shape read off the arrays.
+
+    Indexed inputs have axes (steps, *batch, *shape), static ones (*batch, *shape) or (*shape),
+    parameters (*shape). Raises DataError with both shapes where something does not fit.
+    """
+    found = dict(sizes)
+    origin = dict.fromkeys(sizes, "the size given")
+    batch: tuple[int, ...] | None = None
+    source = ""
+    for name, array in arrays.items():
+        declared = system.inputs.get(name)
+        kind = declared.type if declared else system.params[name].shape
+        own: Shape = () if isinstance(kind, Token) else kind
+        actual = np.shape(array)
+        lead = 1 if declared is not None and declared.index is not None else 0
+        extra = len(actual) - lead - len(own)
+        wanted = _wanted(system, name, own)
+        if extra < 0 or (extra and declared is None):
+            raise DataError(f"{name} has shape {actual}, not {wanted}")
+        if lead:
+            assert declared is not None
+            assert declared.index is not None
+            steps = lengths[declared.index]
+            if actual[0] != steps:
+                length = system.indices[declared.index].length
+                raise DataError(
+                    f"{name} has {actual[0]} steps, but {length} = {steps}",
+                    remedy=f"arrays have time first: {wanted}",
+                )
+        for dim, axis in zip(own, actual[lead + extra :], strict=True):
+            _bind_dim(dim, axis, found, origin, name, actual, wanted)
+        if extra:
+            own_batch = actual[lead : lead + extra]
+            if batch is not None and batch != own_batch:
+                raise DataError(
+                    f"{name} has batch axes {own_batch}, {source} has {batch}",
+                    remedy="all inputs with batch axes need the same ones",
+                )
+            batch, source = own_batch, name
+    batch = batch or ()
+    for name, array in arrays.items():
+        declared = system.inputs.get(name)
+        if batch and declared is not None and declared.index is not None:
+            own = () if isinstance(declared.type, Token) else declared.type
+            if np.ndim(array) == 1 + len(own):
+                raise DataError(
+                    f"{name} has no batch axes, {source} has {batch}",
+                    remedy="give every indexed input the same batch axes",
+                )
+    return Bound(found, batch)
+
+
+def _wanted(system: System, name: str, own: Shape) -> str:
+    parts = [str(dim) for dim in own]
+    index = system.index_of(name) if name in system.inputs else None
+    if name in system.inputs:
+        parts = ["*batch", *parts]
+    if index is not None:
+        parts = [system.indices[index].length, *parts]
+    return f"({', '.join(parts)})"
+
+
+def _bind_dim(
+    dim: Dim,
+    axis: int,
+    found: dict[str, int],
+    origin: dict[str, str],
+    name: str,
+    actual: tuple[int, ...],
+    wanted: str,
+) -> None:
+    rest = dim.bind(found)
+    if rest.known:
+        if int(rest) != axis:
+            because = ", ".join(f"{n} = {found[n]} from {origin[n]}" for n in dim.names)
+            raise DataError(
+                f"{name} has shape {actual}, not {wanted}"
+                + (f" with {because}" if because else f": {dim} is not {axis}")
+            )
+        return
+    if len(rest.terms) == 1:
+        (unknown, coefficient), missing = rest.terms[0], axis - rest.constant
+        if missing % coefficient or missing // coefficient < 1:
+            raise DataError(f"{name} has shape {actual}, not {wanted}: {dim} cannot be {axis}")
+        found[unknown] = missing // coefficient
+        origin[unknown] = name
+
+
+def check_inputs(system: System, sizes: Mapping[str, int], arrays: Mapping[str, Any]) -> None:
+    """Raise for tokens out of range and for distributions that are none."""
+    for name, array in arrays.items():
+        declared = system.inputs.get(name)
+        if declared is None:
+            continue
+        if isinstance(declared.type, Token):
+            _check_tokens(name, np.asarray(array), declared.type.size.bind(sizes))
+        elif declared.kind == "distribution":
+            _check_distribution(name, np.asarray(array))
+
+
+def _check_tokens(name: str, array: Any, size: Dim) -> None:
+    if array.dtype.kind not in "iu":
+        raise DataError(
+            f"{name} holds tokens, not {array.dtype} numbers", remedy="give an array of integers"
+        )
+    outside = (array < 0) | (array >= int(size) if size.known else False)
+    if outside.any():
+        where = tuple(int(k) for k in np.argwhere(outside)[0])
+        raise DataError(
+            f"{name}{list(where)} = {array[where]} is not a token below {size}",
+            remedy=f"tokens are the integers 0..{size + -1}",
+        )
+
+
+def _check_distribution(name: str, array: Any) -> None:
+    if array.dtype == object:
+        exact = np.sum(array, axis=-1) != 1
+        if np.any(exact):
+            raise DataError(f"the entries of {name} do not sum to 1")
+        return
+    real = np.real(array)
+    if (real < 0).any() or not np.allclose(np.sum(real, axis=-1), 1, rtol=0, atol=TOLERANCE * 10):
+        raise DataError(
+            f"{name} is declared a distribution, but its entries are not ≥ 0 with sum 1",
+            remedy=f"normalise it, or declare {name} as an input",
+        )
+
+
+def wanted_sizes(system: System, sizes: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes given and the defaults; DataError names those without either."""
+    result = checked_sizes(system, sizes)
+    missing = [name for name in system.declared.sizes if name not in result]
+    if missing:
+        raise DataError(
+            f"the size {', '.join(missing)} has no number",
+            remedy=f"give {', '.join(f'{name}=4' for name in missing)}, or declare "
+            f"{missing[0]}: size(4)",
+        )
+    return result
+
+
+def initial_parameters(circuit: Circuit, seed: int, sizes: Mapping[str, int]) -> dict[str, Any]:
+    """Return random parameters: matrices with variance 1/columns, vectors and scalars ±0.5."""
+    system = circuit.check()
+    bound = wanted_sizes(system, sizes)
+    random = np.random.default_rng(seed)
+    values: dict[str, Any] = {}
+    for name, param in system.params.items():
+        shape = concrete(param.shape, bound)
+        if len(shape) == 2:
+            values[name] = random.standard_normal(shape) / np.sqrt(max(1, shape[1]))
+        else:
+            values[name] = random.uniform(-0.5, 0.5, shape)
+            values[name] = np.asarray(values[name])
+    return values
+
+
+def example_inputs(
+    circuit: Circuit,
+    seed: int,
+    tau: int | Mapping[str, int],
+    batch: tuple[int, ...],
+    sizes: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return valid random inputs: normal numbers, tokens in range, distributions."""
+    system = circuit.check()
+    bound = wanted_sizes(system, sizes)
+    lengths = checked_lengths(system, tau)
+    random = np.random.default_rng([seed, 1])
+    return {
+        name: _example(declared, lengths, tuple(batch), bound, random)
+        for name, declared in system.inputs.items()
+    }
+
+
+def _example(
+    declared: Input,
+    lengths: Mapping[str, int],
+    batch: tuple[int, ...],
+    sizes: Mapping[str, int],
+    random: np.random.Generator,
+) -> Any:
+    lead = (lengths[declared.index],) if declared.index is not None else ()
+    if isinstance(declared.type, Token):
+        (size,) = concrete((declared.type.size,), sizes)
+        return random.integers(size, size=lead + batch)
+    shape = lead + batch + concrete(declared.type, sizes)
+    if declared.kind == "distribution":
+        weights = random.exponential(size=shape) + 0.05
+        return weights / weights.sum(axis=-1, keepdims=True)
+    return np.asarray(random.standard_normal(shape))
+
+

@@ -1,0 +1,288 @@
+"""The reference interpreter: an unfolded graph over any number type, one node after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+
+from graphgrad.algebras import Algebra, FloatAlgebra, FractionAlgebra, algebra_of
+from graphgrad.data import bind, check_inputs, check_names
+from graphgrad.dims import Dim, Token, concrete
+from graphgrad.doors import door
+from graphgrad.errors import DataError, DomainError, GraphgradError, unknown_name
+from graphgrad.ir import OPS, Part
+from graphgrad.unfold import Dag, Template
+
+_sympy_algebra = door("graphgrad.proof.algebra:SympyAlgebra")
+
+
+def evaluate(
+    dag: Dag,
+    values: Mapping[str, Any],
+    over: Any = None,
+    *,
+    outputs: Iterable[str] | None = None,
+) -> dict[str, Any]:
+    """Return the value of every output and variable of an unfolded graph.
+
+    `values` holds parameters and inputs by name: indexed inputs have axes (steps, *batch, *shape),
+    static ones (*batch, *shape) or without batch. Results of indexed variables are stacked the same
+    way; every result carries the batch axes. `over` is the number type: float, complex,
+    "float32", Fraction, "sympy" (what is not given becomes a symbol: `W_01`, `x_1`), an algebra, or
+    None to go by the data. `outputs` names what is wanted; everything, if left out.
+    """
+    algebra = _algebra(values, over)
+    symbolic = hasattr(algebra, "symbols")
+    system = dag.system
+    check_names(system, values, complete=not symbolic)
+    arrays = {}
+    for name, value in values.items():
+        is_token = name in system.inputs and isinstance(system.inputs[name].type, Token)
+        try:
+            array = np.asarray(value) if is_token else algebra.array(name, value)
+        except GraphgradError:
+            raise
+        except (ValueError, TypeError) as error:
+            raise DataError(f"the value of {name} is not an array of numbers: {error}") from None
+        if isinstance(array, np.ndarray) and array.dtype.kind not in "fciuO":
+            raise DataError(f"the value of {name} holds {array.dtype}, not numbers")
+        arrays[name] = array
+    bound = bind(system, dag.tau, dag.sizes, arrays)
+    if not algebra.exact or not symbolic:
+        check_inputs(system, bound.sizes, arrays)
+    if symbolic:
+        arrays |= algebra.symbols(system, dag.tau, bound.sizes, arrays)  # type: ignore[attr-defined]
+    wanted = _wanted(dag, outputs)
+    if not bound.batch:
+        return _run(dag, arrays, bound.sizes, algebra, wanted)
+    return _run_batch(dag, arrays, bound.sizes, bound.batch, algebra, wanted)
+
+
+def _algebra(values: Mapping[str, Any], over: Any) -> Algebra:
+    if over is None:
+        found = algebra_of(list(values.values()))
+    elif over in (Fraction, "fraction", "Fraction"):
+        found = FractionAlgebra()
+    elif isinstance(over, str) and over == "sympy":
+        found = over
+    elif hasattr(over, "number"):
+        found = over
+    else:
+        try:
+            dtype = np.dtype(over)
+        except TypeError:
+            raise DataError(
+                f"over={over!r} is not a number type",
+                remedy='use float, complex, "float32", Fraction, "sympy", or an algebra',
+            ) from None
+        if dtype.kind not in "fc":
+            raise DataError(f"over={over!r} is not a type of real or complex numbers")
+        found = FloatAlgebra(dtype)
+    if isinstance(found, str):
+        symbolic: Algebra = _sympy_algebra()
+        return symbolic
+    return found
+
+
+def _wanted(dag: Dag, outputs: Iterable[str] | None) -> dict[str, Any]:
+    """Return the nodes to keep by name: a number for a static result, an array for a series."""
+    known: dict[str, Any] = {
+        name: series.nodes if series.index is not None else int(series.nodes[0])
+        for name, series in dag.series.items()
+        if name not in dag.system.inputs
+    }
+    known |= dag.outputs
+    if outputs is None:
+        return known
+    chosen = [outputs] if isinstance(outputs, str) else list(outputs)
+    for name in chosen:
+        if name not in known:
+            raise unknown_name(name, known)
+    return {name: known[name] for name in chosen}
+
+
+def _run_batch(
+    dag: Dag,
+    arrays: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    batch: tuple[int, ...],
+    algebra: Algebra,
+    wanted: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Evaluate each example by itself and stack the results."""
+    collected: dict[str, list[Any]] = {name: [] for name in wanted}
+    for example in np.ndindex(*batch):
+        single = {}
+        for name, array in arrays.items():
+            declared = dag.system.inputs.get(name)
+            single[name] = array
+            if declared is None:
+                continue
+            own = 0 if isinstance(declared.type, Token) else len(declared.type)
+            lead = 0 if declared.index is None else 1
+            if np.ndim(array) > own + lead:
+                single[name] = array[(slice(None),) * lead + example]
+        for name, value in _run(dag, single, sizes, algebra, wanted).items():
+            collected[name].append(value)
+    results = {}
+    for name, examples in collected.items():
+        lead = 1 if isinstance(wanted[name], np.ndarray) else 0
+        stacked = np.stack([np.asarray(e) for e in examples])
+        shaped = stacked.reshape(batch + stacked.shape[1:])
+        results[name] = np.moveaxis(shaped, len(batch), 0) if lead else shaped
+    return results
+
+
+def _run(
+    dag: Dag,
+    arrays: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    algebra: Algebra,
+    wanted: Mapping[str, Any],
+) -> dict[str, Any]:
+    """Compute all nodes that the wanted ones need; each value is freed after its last use."""
+    needed = _needed(dag, wanted)
+    last = np.zeros(len(dag), np.int64)
+    users = np.repeat(np.arange(len(dag)), np.diff(dag.starts))
+    active = needed[users]
+    np.maximum.at(last, dag.args[active], users[active])
+    for nodes in wanted.values():
+        last[nodes] = len(dag)
+    kernels = [_kernel(dag, t, arrays, sizes, algebra) for t in dag.templates]
+    kinds, starts = dag.kinds.tolist(), dag.starts.tolist()
+    args, times, lasts = dag.args.tolist(), dag.times.tolist(), last.tolist()
+    store: list[Any] = [None] * len(dag)
+    with np.errstate(all="ignore"):
+        for node in np.flatnonzero(needed).tolist():
+            operands = args[starts[node] : starts[node + 1]]
+            kernel = kernels[kinds[node]]
+            store[node] = kernel(times[node], *[store[arg] for arg in operands])
+            for arg in operands:
+                if lasts[arg] <= node:
+                    store[arg] = None
+    return {name: _collect(store, nodes) for name, nodes in wanted.items()}
+
+
+def _collect(store: list[Any], nodes: Any) -> Any:
+    if not isinstance(nodes, np.ndarray):
+        return store[nodes]
+    values = [store[node] for node in nodes.tolist()]
+    if np.ndim(values[0]) or not _is_object(values[0]):
+        return np.stack([np.asarray(value) for value in values])
+    stacked = np.empty(len(values), object)
+    stacked[:] = values
+    return stacked
+
+
+def _is_object(value: Any) -> bool:
+    return not isinstance(value, np.generic | np.ndarray | int | float | complex)
+
+
+def _needed(dag: Dag, wanted: Mapping[str, Any]) -> Any:
+    """Return which nodes the wanted ones depend on."""
+    needed = np.zeros(len(dag), bool)
+    for nodes in wanted.values():
+        needed[nodes] = True
+    if needed.all():
+        return needed
+    marks = bytearray(needed.tobytes())
+    starts, args = dag.starts.tolist(), dag.args.tolist()
+    for node in range(len(dag) - 1, -1, -1):
+        if marks[node]:
+            for arg in args[starts[node] : starts[node + 1]]:
+                marks[arg] = 1
+    return np.frombuffer(marks, bool)
+
+
+def _kernel(
+    dag: Dag,
+    template: Template,
+    arrays: Mapping[str, Any],
+    sizes: Mapping[str, int],
+    algebra: Algebra,
+) -> Callable[..., Any]:
+    """Return the function `(step, *operands) -> value` of a template."""
+    op, attr, kind = template
+    name = op.name
+    if name in ("param", "input"):
+        value = arrays[attr]
+        declared = dag.system.inputs.get(attr)
+        if declared is not None and declared.index is not None:
+            return lambda step: value[step - 1]
+        scalar = value[()] if isinstance(value, np.ndarray) and value.ndim == 0 else value
+        return lambda step: scalar
+    if not op.arity and not op.forward and name != "concat":
+        return _leaf_kernel(dag, template, sizes, algebra)
+    if name == "expand":
+        shape = concrete(attr, sizes)
+        base = algebra.filled(shape, 1)
+        return lambda step, u: np.multiply(base, u)
+    detail = bound_attribute(template, dag, sizes)
+    if algebra.exact and op.exact is not None:
+        exact = op.exact
+        run = lambda *operands: exact(algebra, *operands)  # noqa: E731
+        if op.takes_attr:
+            run = lambda *operands: exact(algebra, detail, *operands)  # noqa: E731
+        return _guarded(run, name)
+    forward = op.forward
+    assert forward is not None
+    if op.takes_attr:
+        return lambda step, *operands: forward(detail, *operands)
+    if algebra.exact:
+        return _guarded(forward, name)
+    return lambda step, *operands: forward(*operands)
+
+
+def _guarded(run: Callable[..., Any], name: str) -> Callable[..., Any]:
+    """Return a kernel that turns a division by exact zero into a DomainError."""
+
+    def kernel(step: int, *operands: Any) -> Any:
+        try:
+            return run(*operands)
+        except ZeroDivisionError:
+            raise DomainError(f"{name} divides by zero", remedy="use other values") from None
+
+    return kernel
+
+
+def _leaf_kernel(
+    dag: Dag, template: Template, sizes: Mapping[str, int], algebra: Algebra
+) -> Callable[..., Any]:
+    op, attr, kind = template
+    if op is OPS["const"]:
+        value = attr if isinstance(kind, Token) else algebra.number(attr)
+    elif op is OPS["fill"]:
+        value = algebra.filled(concrete(attr.shape, sizes), attr.value)
+    elif op is OPS["basis"]:
+        value = algebra.filled(concrete((attr.size,), sizes), 0)
+        value[attr.position] = algebra.number(1)
+    elif op is OPS["size"]:
+        value = algebra.number(concrete((Dim.of(attr),), sizes)[0])
+    else:
+        lengths = {i.length: dag.tau[n] for n, i in dag.system.indices.items()}
+        if attr not in lengths:
+            return lambda step: algebra.number(step)
+        value = algebra.number(lengths[attr])
+    return lambda step: value
+
+
+def bound_attribute(template: Template, dag: Dag, sizes: Mapping[str, int]) -> Any:
+    """Return the attribute of an op in plain numbers: a slice for a part, a length for onehot."""
+    op, attr, kind = template
+    if op is OPS["part"]:
+        return part_slice(attr, concrete(kind, sizes)[0], sizes)  # type: ignore[arg-type]
+    if op is OPS["onehot"]:
+        return concrete(kind, sizes)[0]  # type: ignore[arg-type]
+    return attr
+
+
+def part_slice(attr: Part, length: int, sizes: Mapping[str, int]) -> slice:
+    """Return the slice of a vector that a part of the given length is."""
+    if isinstance(attr.sizes, int):
+        start = attr.position * length
+    else:
+        start = sum(concrete(attr.sizes[: attr.position], sizes))
+    return slice(start, start + length)
