@@ -38,10 +38,12 @@ help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
 
 $(BIN)/python:
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+	@command -v "$(PYTHON)" >/dev/null || { \
+	    echo "\"$(PYTHON)\" was not found. Name a Python >= 3.11: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	    echo "graphgrad needs Python 3.11 or newer, but \"$(PYTHON)\" is" \
-	        "$$($(PYTHON) --version 2>&1). Name another one: make PYTHON=python3.12" >&2; exit 1; }
-	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); \
+	        "$$("$(PYTHON)" --version 2>&1). Name another one: make PYTHON=python3.12" >&2; exit 1; }
+	@"$(PYTHON)" -m venv $(VENV) || { rm -rf $(VENV); \
 	    echo "\"$(PYTHON) -m venv\" failed. On Debian and Ubuntu: apt install python3-venv" >&2; \
 	    exit 1; }
 

@@ -21,13 +21,9 @@ def version(oracle: str) -> str | None:
         return None
 
 
-def pytest_report_header() -> str:
-    found = (f"{name} {version(name) or 'missing'}" for name in ORACLES)
-    return f"oracles: {', '.join(found)}"
-
-
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    terminalreporter.write_line(pytest_report_header())
+    found = ", ".join(f"{name} {version(name) or 'missing'}" for name in ORACLES)
+    terminalreporter.write_line(f"optional oracles: {found}")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

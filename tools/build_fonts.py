@@ -19,6 +19,7 @@ from __future__ import annotations
 import json
 import sys
 import unicodedata
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -173,6 +174,8 @@ def build(style: str, sources: Sources) -> tuple[TTFont, dict[str, int]]:
 
 
 def main(folder: str) -> None:
+    # Fontconfig 2.13, which is in the wheel of pygraphviz, writes this file where it is missing.
+    (TARGET / ".uuid").write_text(str(uuid.uuid5(uuid.NAMESPACE_DNS, FAMILY)), encoding="ascii")
     advances = {}
     for style, (letters, signs) in STYLES.items():
         parts = sorted(Path(folder).glob(f"*-{letters}.woff2"))  # cut by alphabet

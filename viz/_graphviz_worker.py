@@ -26,8 +26,7 @@ from xml.sax.saxutils import escape
 FONTCONFIG = """<?xml version="1.0"?>
 <!DOCTYPE fontconfig SYSTEM "fonts.dtd">
 <fontconfig>
-  {dirs}
-  <cachedir prefix="xdg">fontconfig</cachedir>
+  {folders}
   <config><rescan><int>0</int></rescan></config>
   <match target="pattern">
     <edit name="family" mode="prepend" binding="strong"><string>graphgrad</string></edit>
@@ -55,15 +54,16 @@ SYSTEM_FONTS = (
 
 def load(folder: str, system_fonts: bool) -> None:
     """Start Graphviz with exactly the fonts of a folder, and those of the machine if wanted."""
-    folders = [folder]
+    folders, cache = [folder], ""
     if system_fonts:
+        cache = '<cachedir prefix="xdg">fontconfig</cachedir>'  # a machine may have thousands
         folders += [
             path for name in SYSTEM_FONTS if os.path.isdir(path := os.path.expanduser(name))
         ]
-    dirs = "\n  ".join(f"<dir>{escape(path)}</dir>" for path in folders)
+    entries = "".join(f"<dir>{escape(path)}</dir>" for path in folders) + cache
     with tempfile.TemporaryDirectory(prefix="graphgrad-") as temporary:
         config = Path(temporary, "fonts.conf")
-        config.write_text(FONTCONFIG.format(dirs=dirs), encoding="utf-8")
+        config.write_text(FONTCONFIG.format(folders=entries), encoding="utf-8")
         os.environ["FONTCONFIG_FILE"] = str(config)
         draw(b'graph { node [label="x"]; a }', "dot", "png", 72.0)  # reads the configuration
 

@@ -28,6 +28,9 @@ Format = Literal["svg", "png", "pdf", "dot", "xdot", "json", "plain"]
 _WORKER = Path(__file__).resolve().with_name("_graphviz_worker.py")
 _START_LIMIT = 60.0
 _MAX_WORKERS = min(4, os.cpu_count() or 1)
+_MAX_SERVED = 2000
+"""Requests before a worker is replaced: Graphviz loses some kilobytes of memory with each."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -94,7 +97,7 @@ def render(
                     f"Graphviz crashed on this picture: {crash}",
                     remedy="draw a smaller part of the graph, or report the DOT text as a bug",
                 ) from None
-            pool.idle.append(worker)
+            pool.give_back(worker)
             break
     if reply.picture is None:
         raise DrawingError(f"Graphviz refuses the picture: {reply.messages or 'no reason given'}")
@@ -268,6 +271,13 @@ class _Pool:
                 return _Worker(self._fonts)
             if worker.process.poll() is None:
                 return worker
+            worker.stop()
+
+    def give_back(self, worker: _Worker) -> None:
+        """Keep a worker for the next picture, unless it has done enough."""
+        if worker.served < _MAX_SERVED:
+            self.idle.append(worker)
+        else:
             worker.stop()
 
 

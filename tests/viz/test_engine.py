@@ -303,6 +303,24 @@ def test_without_fonts_and_home_the_picture_is_the_same(fresh, monkeypatch, tmp_
     assert render(PICTURE, format="png") == expected
 
 
+def test_worker_is_replaced_after_enough_pictures(fresh, monkeypatch):
+    monkeypatch.setattr(engine, "_MAX_SERVED", 2)
+    pids = set()
+    for _ in range(4):
+        render(PICTURE)
+        pids |= {worker.process.pid for worker in engine._workers}
+    assert len(pids) == 2
+    assert not engine._workers
+
+
+def test_font_folder_stays_as_it_is(fresh):
+    """The wheel's fontconfig wants to leave a file `.uuid` in a folder of fonts; we ship one."""
+    before = sorted(os.listdir(engine.font.FOLDER))
+    assert ".uuid" in before
+    render(PICTURE)
+    assert sorted(os.listdir(engine.font.FOLDER)) == before
+
+
 def test_no_descriptors_leak(fresh):
     if not os.path.isdir("/proc/self/fd"):
         pytest.skip("needs /proc")
