@@ -295,7 +295,7 @@ class Algebra:
             raise Undecidable("the argument of log vanishes identically")
         if not all(ring.generators[index].positive for index in removed):
             return self._log_atom(u)
-        parts = [ring.scale(self._log_generator(i), exponent) for i, exponent in removed.items()]
+        parts = [ring.scale(self._log_generator(i), removed[i]) for i in sorted(removed)]
         number, monomial, rest = ring.content(numerator)
         parts.append(self._log_number(number))
         (packed,) = monomial.terms
@@ -330,9 +330,9 @@ class Algebra:
     def _log_generator(self, index: int) -> Poly:
         """The logarithm of a positive generator."""
         if index not in self._log_of_generator:
-            generator = self.ring.generators[index]
-            if generator.inverse_of is not None:
-                log = self.ring.scale(self._log_primitive(generator.inverse_of), -1)
+            definition = self.ring.generators[index].definition
+            if definition is not None:
+                log = self._log(definition)
             else:
                 log = self._log_atom(self.ring.monomial(index, 1))
             self._log_of_generator[index] = log
@@ -356,18 +356,18 @@ class Algebra:
         u, removed = ring.clear(u)
         factors = []
         for index, exponent in removed.items():
-            denominator = ring.generators[index].inverse_of
-            if denominator is None:
+            definition = ring.generators[index].definition
+            assert definition is not None
+            if ring.generators[index].positive:
                 factors.append(self._generator_power(index, Fraction(exponent, degree)))
                 continue
-            outside = -(-exponent // degree)
-            u = ring.multiply(u, ring.power(denominator, outside * degree - exponent))
-            size = ring.monomial(index, outside)
-            if not ring.generators[index].positive and outside % 2:
+            outside, inside = divmod(exponent, degree)
+            u = ring.multiply(u, ring.power(definition, inside))
+            factors.append(ring.monomial(index, outside))
+            if outside % 2:
                 if degree % 2:
                     raise Undecidable("a root of a quotient whose denominator may be negative")
-                size = ring.multiply(size, self._sign(denominator))
-            factors.append(size)
+                factors.append(self._sign(definition))
         number, monomial, rest = ring.content(u)
         factors.append(self._number_root(number, degree))
         (packed,) = monomial.terms

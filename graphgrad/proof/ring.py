@@ -3,11 +3,12 @@
 A monomial is one Python integer: the exponent of generator g, signed, times 2**(16 g).  Monomials
 multiply by integer addition, which is several times faster than merging exponent lists.
 
-Four kinds of generator: a *free* one takes negative exponents; an *inverse* stands for 1/D of a
-polynomial D and is cleared at the end, so no gcd is ever taken; a *relation* has a power that
-reduces (r**2 = u, step**2 = step); a *definition* is free and abbreviates a short sum (1 - s,
-1 - T**2) that would double the terms at every layer, and is expanded only at the end.  Reductions hold at every point of the domain, so polynomials
-that reduce to zero are zero as functions; the converse is not claimed here.
+A generator is *free* (it takes negative exponents) or has a *relation* by which a power reduces
+(r**2 = u, step**2 = step).  A free generator may abbreviate a sum by a *definition*: denominators,
+whose inverse is then a monomial, so that no gcd is ever taken; and 1 - s or 1 - T**2, which would
+double the terms at every layer.  Definitions are written out at the end, newest first.
+Reductions hold at every point of the domain, so polynomials that reduce to zero are zero as
+functions; the converse is not claimed here.
 
 Each polynomial carries its value modulo a prime at one fixed random point.  Values only choose
 candidates (equal arguments, differences worth clearing); every use is confirmed exactly.
@@ -19,6 +20,7 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
+from heapq import heapify, heappop, heappush
 from math import comb, gcd, lcm
 from random import Random
 
@@ -87,10 +89,8 @@ class Generator:
     value: int
     positive: bool = False
     nonnegative: bool = False
-    below_one: bool = False
     seed: tuple[int, int] | None = None
     """(h, n) where value = h**n, so that the value's k-th root is known for k that divide n."""
-    inverse_of: Poly | None = None
     definition: Poly | None = None
     degree: int = 0
     replacement: Poly | None = None
@@ -98,7 +98,7 @@ class Generator:
     @property
     def free(self) -> bool:
         """Whether negative exponents are allowed."""
-        return self.inverse_of is None and self.degree == 0
+        return self.degree == 0
 
 
 @dataclass(slots=True)
@@ -112,7 +112,7 @@ class Ring:
     """Whether the values modulo PRIME satisfy every relation."""
     _bias: int = 0
     _reducible: int = 0
-    _inverses: dict[frozenset[tuple[int, int]], int] = field(default_factory=dict)
+    _denominators: dict[int, list[tuple[Poly, int]]] = field(default_factory=dict)
 
     # Generators
 
@@ -249,14 +249,13 @@ class Ring:
     # Division
 
     def inverse(self, poly: Poly) -> Poly:
-        """1/poly: monomials invert at once, whatever remains becomes an inverse generator."""
+        """1/poly: monomials invert at once, a sum gets a generator that abbreviates it."""
         factors, todo = [], [poly]
         while todo:
-            numerator, removed = self.clear(todo.pop())
-            if not numerator.terms:
+            poly = todo.pop()
+            if self.is_zero(poly):
                 raise Undecidable("a denominator vanishes identically")
-            factors.extend(self.generator_power(i, -exponent) for i, exponent in removed.items())
-            number, monomial, rest = self.content(numerator)
+            number, monomial, rest = self.content(poly)
             factors.append(self.constant(1 / number))
             factors.append(self._invert_monomial(monomial))
             root = self._root_power(rest)
@@ -267,66 +266,102 @@ class Ring:
                 factors.append(self.monomial(index, generator.degree - exponent))
                 todo.append(generator.replacement)
             elif rest.terms != {0: 1}:
-                factors.append(self._inverse_generator(rest))
+                index, sign = self._abbreviate(rest)
+                factors.append(self.scale(self.monomial(index, -1), sign))
         return self.product(factors)
 
-    def generator_power(self, index: int, exponent: int) -> Poly:
-        """A power of a free or inverse generator, of either sign."""
-        denominator = self.generators[index].inverse_of
-        if denominator is not None and exponent < 0:
-            return self.power(denominator, -exponent)
-        return self.monomial(index, exponent)
-
     def clear(self, poly: Poly) -> tuple[Poly, dict[int, int]]:
-        """A numerator without inverses and definitions, and the exponents k_i of the generators
-        g_i with poly = numerator * product of g_i**k_i.
+        """A numerator without definitions, and the exponents k_i of the generators g_i with
+        poly = numerator * product of g_i**k_i.
         """
+        for index in reversed(self._defined(poly)):
+            poly, _ = self._eliminate(poly, index, force=False)
         removed: dict[int, int] = {}
-        if len(poly.terms) == 1:
-            ((monomial, _),) = poly.terms.items()
-            for index in self.present(poly.terms):
-                if self.generators[index].inverse_of or self.generators[index].definition:
-                    removed[index] = self.exponent(monomial, index)
-            shift = sum(k << (BITS * index) for index, k in removed.items())
-            rest = {monomial - shift: c for monomial, c in poly.terms.items()}
-            value = poly.value
-            for index, k in removed.items():
-                value = value * pow(self.generators[index].value, -k, PRIME) % PRIME
-            return Poly(rest, poly.den, poly.bound, value), removed
-        for index in self.present(poly.terms):
-            generator = self.generators[index]
-            if generator.inverse_of is not None:
-                poly, removed[index] = self._eliminate(poly, index, generator.inverse_of, -1)
-        for index in self.present(poly.terms):
-            generator = self.generators[index]
-            if generator.definition is not None:
-                poly, removed[index] = self._eliminate(poly, index, generator.definition, 1)
+        while defined := self._defined(poly):
+            poly, exponent = self._eliminate(poly, defined[-1])
+            removed[defined[-1]] = removed.get(defined[-1], 0) + exponent
         return poly, removed
+
+    def _defined(self, poly: Poly) -> list[int]:
+        """The generators with a definition that occur, oldest first."""
+        present = self.present(poly.terms)
+        return [i for i in present if self.generators[i].definition is not None]
 
     def expand(self, poly: Poly) -> Poly:
         """The polynomial with definitions written out, where they have no negative power."""
-        for index in self.present(poly.terms):
-            definition = self.generators[index].definition
-            if definition is not None:
-                low = min(self.exponent(monomial, index) for monomial in poly.terms)
-                if low >= 0:
-                    out, extra = self._eliminate(poly, index, definition, 1)
-                    poly = self.multiply(out, self.power(definition, extra))
+        for index in reversed(self._defined(poly)):
+            if all(self.exponent(monomial, index) >= 0 for monomial in poly.terms):
+                poly, _ = self._eliminate(poly, index)
         return poly
 
-    def _eliminate(self, poly: Poly, index: int, base: Poly, sign: int) -> tuple[Poly, int]:
-        """(out, k) with poly = out * g**k, where g = base**sign no longer occurs in out."""
+    def _eliminate(self, poly: Poly, index: int, *, force: bool = True) -> tuple[Poly, int]:
+        """(out, k) with poly = out * g**k and k <= 0, where g no longer occurs in out.
+
+        Positive powers are written out.  A negative one is divided by the definition where that
+        goes without remainder; where it does not, everything else is multiplied by the
+        definition or, without `force`, the power stays.
+        """
+        base, unit = self.generators[index].definition, 1 << (BITS * index)
+        assert base is not None
         slices: dict[int, dict[int, int]] = {}
         for monomial, c in poly.terms.items():
             k = self.exponent(monomial, index)
-            slices.setdefault(sign * k, {})[monomial - (k << (BITS * index))] = c
-        low, high = min(slices), max(slices)
-        out = self.constant(0)
-        for k in range(high, low - 1, -1):
-            part = Poly(slices.get(k, {}), poly.den, poly.bound, 0)
-            out = self.add([self.multiply(out, base), part])
-        shift = pow(base.value, -low, PRIME) if base.value else 0
-        return Poly(out.terms, out.den, out.bound, poly.value * shift % PRIME), sign * low
+            slices.setdefault(k, {})[monomial - k * unit] = c
+        parts = {k: Poly(terms, poly.den, poly.bound, 0) for k, terms in slices.items()}
+        nothing = self.constant(0)
+        low, high = min((0, *slices)), max((0, *slices))
+        out = nothing
+        for k in range(high, -1, -1):
+            out = self.add([self.multiply(out, base), parts.get(k, nothing)])
+        parts[0] = out
+        while low < 0:
+            quotient = self._quotient(parts.get(low, nothing), base)
+            if quotient is None:
+                break
+            low += 1
+            parts[low] = self.add([parts.get(low, nothing), quotient])
+        if not force:
+            shifted = [self._shift(parts[k], k * unit) for k in range(low, 1) if k in parts]
+            out = self.add(shifted)
+            return Poly(out.terms, out.den, out.bound + abs(low), poly.value), 0
+        out = nothing
+        for k in range(0, low - 1, -1):
+            out = self.add([self.multiply(out, base), parts.get(k, nothing)])
+        value = poly.value * pow(self.generators[index].value, -low, PRIME) % PRIME
+        return Poly(out.terms, out.den, out.bound, value), low
+
+    def _shift(self, poly: Poly, monomial: int) -> Poly:
+        return Poly({m + monomial: c for m, c in poly.terms.items()}, poly.den, poly.bound, 0)
+
+    def _quotient(self, dividend: Poly, divisor: Poly) -> Poly | None:
+        """The quotient if the division by an integer polynomial visibly has no remainder.
+
+        The order of the packed integers is a monomial order, so leading terms divide.
+        """
+        if any(self.generators[index].degree for index in self.present(divisor.terms)):
+            return None
+        rest, out = dict(dividend.terms), {}
+        lead = max(divisor.terms)
+        heap = [-monomial for monomial in rest]
+        heapify(heap)
+        steps = 4 * len(rest) + 16
+        self.budget.charge(len(rest) * len(divisor.terms))
+        while heap:
+            monomial = -heappop(heap)
+            c = rest.pop(monomial, 0)
+            if not c:
+                continue
+            steps -= 1
+            if not steps or c % divisor.terms[lead]:
+                return None
+            shift, factor = monomial - lead, c // divisor.terms[lead]
+            out[shift] = factor
+            for m, d in divisor.terms.items():
+                if m != lead:
+                    if m + shift not in rest:
+                        heappush(heap, -(m + shift))
+                    rest[m + shift] = rest.get(m + shift, 0) - factor * d
+        return Poly(out, dividend.den, self._largest(out), 0)
 
     def is_zero(self, poly: Poly) -> bool:
         """Whether the numerator is the zero polynomial."""
@@ -357,11 +392,6 @@ class Ring:
         """Whether every term is visibly >= 0 and one is > 0."""
         strict = False
         generators = self.generators
-        if len(poly.terms) == 2 and 0 in poly.terms:
-            monomial = next(m for m in poly.terms if m)
-            index = self.single(monomial)
-            if index is not None and generators[index].below_one:
-                return poly.terms[0] > 0 and poly.terms[monomial] >= -poly.terms[0]
         if any(c < 0 for c in poly.terms.values()):
             return False
         for monomial in poly.terms:
@@ -404,23 +434,23 @@ class Ring:
             return None
         return present[0], self.exponent(monomial, present[0])
 
-    def _inverse_generator(self, rest: Poly) -> Poly:
-        """1/rest for a primitive polynomial, one generator up to sign."""
-        opposite = self.scale(rest, -1)
-        sign = 1 if rest.terms[max(rest.terms)] > 0 else -1
-        if self.is_positive(rest) or self.is_positive(opposite):
-            sign = 1 if self.is_positive(rest) else -1
-        denominator = rest if sign > 0 else opposite
-        key = frozenset(denominator.terms.items())
-        if key not in self._inverses:
-            if denominator.value:
-                value = pow(denominator.value, -1, PRIME)
-            else:
-                value, self.consistent = self.draw(), False
-            positive = self.is_positive(denominator)
-            self.generator(Generator(value, positive=positive, inverse_of=denominator))
-            self._inverses[key] = len(self.generators) - 1
-        return self.scale(self.monomial(self._inverses[key], 1), sign)
+    def _abbreviate(self, rest: Poly) -> tuple[int, int]:
+        """(index, sign) of the generator that stands for sign * rest."""
+        opposite, sign = self.scale(rest, -1), 1
+        if self.is_positive(opposite) or (
+            rest.value > PRIME // 2 and not self.is_positive(rest)
+        ):
+            rest, sign = opposite, -1
+        known = self._denominators.setdefault(rest.value, [])
+        for definition, index in known:
+            if definition.terms == rest.terms or self.is_zero(self.subtract(definition, rest)):
+                return index, sign
+        value = rest.value
+        if not value:
+            value, self.consistent = self.draw(), False
+        self.generator(Generator(value, positive=self.is_positive(rest), definition=rest))
+        known.append((rest, len(self.generators) - 1))
+        return len(self.generators) - 1, sign
 
     def _check_bound(self, bound: int) -> None:
         if bound >= HALF - 1:
