@@ -535,16 +535,19 @@ class Circuit:
     def __hash__(self) -> int:
         return hash(self._signature())
 
+    def __reduce__(self) -> tuple[object, ...]:
+        return _parse, (str(self), self.name)
+
     def _signature(self) -> tuple[Any, ...]:
         declared = self.declared()
         return (
             tuple(declared.indices.values()),
-            tuple(declared.sizes.items()),
+            tuple(sorted((n, k) for n, k in declared.sizes.items() if k is not None)),
             tuple(declared.params.values()),
             tuple(declared.inputs.values()),
             tuple(sorted(declared.states.items())),
             tuple((e.name, e.index, tree_key(e.root)) for e in declared.equations.values()),
-            tuple((key, tree_key(b.root)) for key, b in declared.boundaries.items()),
+            tuple((key, tree_key(declared.boundaries[key].root)) for key in sorted(declared.boundaries)),
         )
 
 

@@ -7,20 +7,19 @@ circuit in the order of layers and some need slow imports. Each such method is o
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
 from typing import Any
 
 
-def door(target: str) -> Callable[..., Any]:
-    """Return a function that imports `module:name` when called, and calls it.
+class door:  # noqa: N801
+    """A function that imports `module:name` when called, and calls it.
 
     >>> door("math:sqrt")(9.0)
     3.0
     """
-    module, name = target.split(":")
 
-    def call(*args: Any, **options: Any) -> Any:
+    def __init__(self, target: str) -> None:
+        self.target = target
+
+    def __call__(self, *args: Any, **options: Any) -> Any:
+        module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)(*args, **options)
-
-    call.__name__ = name
-    return call

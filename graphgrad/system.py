@@ -14,6 +14,7 @@ from graphgrad.causality import Component, schedule
 from graphgrad.circuit import Declared, Index, Input, Param, Variable, spaces_of
 from graphgrad.conditions import ALWAYS
 from graphgrad.dims import Dim, Shape, Token
+from graphgrad.doors import door
 from graphgrad.errors import (
     BoundaryError,
     GraphgradError,
@@ -26,6 +27,8 @@ from graphgrad.ir import OPS, At, Expr, Graph, Node, Type, topological, type_tex
 from graphgrad.ops import LOSSES
 from graphgrad.ops.leaves import zeros
 
+_text = door("graphgrad.notation.text:circuit_text")
+_parse = door("graphgrad.notation.parse:parse")
 READS = ("read", "at_step", "static")
 
 
@@ -45,6 +48,9 @@ class System:
     roots: Mapping[str, int]
     boundary_roots: Mapping[At, int]
     components: tuple[Component, ...]
+
+    def __reduce__(self) -> tuple[object, ...]:
+        return _from_text, (_text(self.declared), self.declared.name)
 
     @property
     def indices(self) -> Mapping[str, Index]:
@@ -84,6 +90,12 @@ class System:
     def definition(self, name: str) -> Expr:
         """Return the right side of a variable's equation as it was written."""
         return self.declared.equations[name].root
+
+
+def _from_text(text: str, name: str) -> System:
+    """Return the system of a text; how systems travel between processes."""
+    system: System = _parse(text, name).check()
+    return system
 
 
 def system_of(declared: Declared) -> System:
