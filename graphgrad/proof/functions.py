@@ -16,6 +16,25 @@ from sympy.core.function import ArgumentIndexError
 class _Real(sympy.Function):  # type: ignore[misc]
     """A function with real values at real arguments and a formula to evaluate numerically."""
 
+    @classmethod
+    def eval(cls, *args: sympy.Expr) -> sympy.Expr | None:
+        """The exact value at special arguments, else None."""
+        return cls._special(*args)
+
+    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+        """The derivative with respect to one argument, counted from 1."""
+        partials = self._partials()
+        if not 1 <= argindex <= len(partials):
+            raise ArgumentIndexError(self, argindex)
+        return partials[argindex - 1]
+
+    @classmethod
+    def _special(cls, *args: sympy.Expr) -> sympy.Expr | None:
+        raise NotImplementedError
+
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        raise NotImplementedError
+
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         raise NotImplementedError
 
@@ -28,12 +47,6 @@ class _Real(sympy.Function):  # type: ignore[misc]
     def _eval_is_real(self) -> bool | None:
         return True if all(arg.is_real for arg in self.args) else None
 
-    def _slot(self, index: int, *derivatives: sympy.Expr) -> sympy.Expr:
-        """The partial derivative for SymPy's one-based argument index."""
-        if not 1 <= index <= len(derivatives):
-            raise ArgumentIndexError(self, index)
-        return derivatives[index - 1]
-
 
 class sigma(_Real):  # noqa: N801
     """The logistic function, with derivative sigma*(1 - sigma)."""
@@ -41,11 +54,11 @@ class sigma(_Real):  # noqa: N801
     nargs = (1,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr) -> sympy.Expr | None:
+    def _special(cls, u: sympy.Expr) -> sympy.Expr | None:
         return sympy.Rational(1, 2) if u is sympy.S.Zero else None
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self._slot(argindex, self * (1 - self))
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        return (self * (1 - self),)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return 1 / (1 + sympy.exp(-args[0]))
@@ -60,11 +73,11 @@ class softplus(_Real):  # noqa: N801
     nargs = (1,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr) -> sympy.Expr | None:
+    def _special(cls, u: sympy.Expr) -> sympy.Expr | None:
         return sympy.log(2) if u is sympy.S.Zero else None
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self._slot(argindex, sigma(self.args[0]))
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        return (sigma(self.args[0]),)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return sympy.log(1 + sympy.exp(args[0]))
@@ -86,12 +99,12 @@ class step(_Real):  # noqa: N801
     nargs = (1,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr) -> sympy.Expr | None:
+    def _special(cls, u: sympy.Expr) -> sympy.Expr | None:
         sign_of_u = _sign_of(u)
         return None if sign_of_u is None else sympy.Integer(sign_of_u > 0)
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self._slot(argindex, sympy.S.Zero)
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        return (sympy.S.Zero,)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return step(args[0])
@@ -106,14 +119,14 @@ class relu(_Real):  # noqa: N801
     nargs = (1,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr) -> sympy.Expr | None:
+    def _special(cls, u: sympy.Expr) -> sympy.Expr | None:
         sign_of_u = _sign_of(u)
         if sign_of_u is None:
             return None
         return u if sign_of_u > 0 else sympy.S.Zero
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self._slot(argindex, step(self.args[0]))
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        return (step(self.args[0]),)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return relu(args[0])
@@ -128,12 +141,12 @@ class sign(_Real):  # noqa: N801
     nargs = (1,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr) -> sympy.Expr | None:
+    def _special(cls, u: sympy.Expr) -> sympy.Expr | None:
         sign_of_u = _sign_of(u)
         return None if sign_of_u is None else sympy.Integer(sign_of_u)
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self._slot(argindex, sympy.S.Zero)
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        return (sympy.S.Zero,)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return sign(args[0])
@@ -145,12 +158,12 @@ class absolute(_Real):  # noqa: N801
     nargs = (1,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr) -> sympy.Expr | None:
+    def _special(cls, u: sympy.Expr) -> sympy.Expr | None:
         sign_of_u = _sign_of(u)
         return None if sign_of_u is None else sign_of_u * u
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self._slot(argindex, sign(self.args[0]))
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        return (sign(self.args[0]),)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return absolute(args[0])
@@ -169,15 +182,15 @@ class maximum(_Real):  # noqa: N801
     nargs = (2,)
 
     @classmethod
-    def eval(cls, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr | None:
-        sign_of_gap = _sign_of(a - b) if a.is_number and b.is_number else None
+    def _special(cls, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr | None:
+        sign_of_gap = _sign_of(a - b) if a.is_Number and b.is_Number else None
         if sign_of_gap is None:
             return None
         return a if sign_of_gap > 0 else b
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+    def _partials(self) -> tuple[sympy.Expr, ...]:
         a, b = self.args
-        return self._slot(argindex, step(a - b), step(b - a))
+        return step(a - b), step(b - a)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return maximum(*args)
@@ -189,15 +202,15 @@ class minimum(_Real):  # noqa: N801
     nargs = (2,)
 
     @classmethod
-    def eval(cls, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr | None:
-        sign_of_gap = _sign_of(a - b) if a.is_number and b.is_number else None
+    def _special(cls, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr | None:
+        sign_of_gap = _sign_of(a - b) if a.is_Number and b.is_Number else None
         if sign_of_gap is None:
             return None
         return b if sign_of_gap > 0 else a
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+    def _partials(self) -> tuple[sympy.Expr, ...]:
         a, b = self.args
-        return self._slot(argindex, step(b - a), step(a - b))
+        return step(b - a), step(a - b)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return minimum(*args)
@@ -213,11 +226,11 @@ class stop(_Real):  # noqa: N801
     nargs = (1,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr) -> sympy.Expr | None:
-        return u if u.is_number else None
+    def _special(cls, u: sympy.Expr) -> sympy.Expr | None:
+        return u if u.is_Number else None
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
-        return self._slot(argindex, sympy.S.Zero)
+    def _partials(self) -> tuple[sympy.Expr, ...]:
+        return (sympy.S.Zero,)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return args[0]
@@ -229,15 +242,15 @@ class where(_Real):  # noqa: N801
     nargs = (3,)
 
     @classmethod
-    def eval(cls, u: sympy.Expr, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr | None:
+    def _special(cls, u: sympy.Expr, a: sympy.Expr, b: sympy.Expr) -> sympy.Expr | None:
         sign_of_u = _sign_of(u)
         if sign_of_u is None:
             return None
         return a if sign_of_u > 0 else b
 
-    def fdiff(self, argindex: int = 1) -> sympy.Expr:
+    def _partials(self) -> tuple[sympy.Expr, ...]:
         taken = step(self.args[0])
-        return self._slot(argindex, sympy.S.Zero, taken, 1 - taken)
+        return sympy.S.Zero, taken, 1 - taken
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
         return where(*args)

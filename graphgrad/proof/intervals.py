@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context, Decimal
 from fractions import Fraction
-from typing import Any, Protocol, TypeAlias
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, TypeAlias
 
 import sympy
-from mpmath.ctx_iv import MPIntervalContext
+from mpmath.ctx_iv import MPIntervalContext  # type: ignore[import-untyped]
 
+from graphgrad.errors import GraphgradError
 from graphgrad.proof import functions as gg
 from graphgrad.proof.nodes import Nodes
 
-try:
-    import flint
-except ImportError:
-    flint = None
+flint: Any = import_module("flint") if find_spec("flint") else None
 
 Interval: TypeAlias = Any
 """A number of the chosen arithmetic, with the operators + - * /."""
@@ -25,122 +26,72 @@ LARGEST_ARGUMENT = 10**6
 LARGEST_POWER = 10**6
 
 
-class OutsideDomain(Exception):
+class OutsideDomainError(GraphgradError):
     """The point is not provably inside the domain and off every kink; caught in this package."""
 
 
-class Arithmetic(Protocol):
-    """What an interval arithmetic must offer besides its operators."""
+@dataclass(frozen=True, slots=True)
+class Arithmetic:
+    """What an interval arithmetic offers besides its operators."""
 
-    def number(self, value: Fraction) -> Interval: ...
-    def ends(self, x: Interval) -> tuple[Fraction, Fraction]: ...
-    def sign(self, x: Interval) -> int | None: ...
-    def small(self, x: Interval) -> bool: ...
-    def pi(self) -> Interval: ...
-    def exp(self, x: Interval) -> Interval: ...
-    def log(self, x: Interval) -> Interval: ...
-    def sin(self, x: Interval) -> Interval: ...
-    def cos(self, x: Interval) -> Interval: ...
-    def tanh(self, x: Interval) -> Interval: ...
-    def sqrt(self, x: Interval) -> Interval: ...
-    def power(self, x: Interval, exponent: int) -> Interval: ...
+    number: Callable[[Fraction], Interval]
+    ends: Callable[[Interval], tuple[Fraction, Fraction]]
+    pi: Callable[[], Interval]
+    exp: Callable[[Interval], Interval]
+    log: Callable[[Interval], Interval]
+    sin: Callable[[Interval], Interval]
+    cos: Callable[[Interval], Interval]
+    tanh: Callable[[Interval], Interval]
+    sqrt: Callable[[Interval], Interval]
 
 
-class Balls:
-    """python-flint's arb at a fixed precision."""
-
-    def __init__(self, precision: int) -> None:
-        self.precision = precision
-
-    def number(self, value: Fraction) -> Interval:
-        return flint.arb(flint.fmpq(value.numerator, value.denominator))
-
-    def ends(self, x: Interval) -> tuple[Fraction, Fraction]:
-        if not x.is_finite():
-            raise OutsideDomain("the enclosure is not finite")
-        low, high = (end.man_exp() for end in (x.lower(), x.upper()))
-        return _scaled(int(low[0]), int(low[1])), _scaled(int(high[0]), int(high[1]))
-
-    def sign(self, x: Interval) -> int | None:
-        return 1 if x > 0 else -1 if x < 0 else None
-
-    def small(self, x: Interval) -> bool:
-        return bool(abs(x) < LARGEST_ARGUMENT)
-
-    def pi(self) -> Interval:
-        return flint.arb.pi()
-
-    def exp(self, x: Interval) -> Interval:
-        return x.exp()
-
-    def log(self, x: Interval) -> Interval:
-        return x.log()
-
-    def sin(self, x: Interval) -> Interval:
-        return x.sin()
-
-    def cos(self, x: Interval) -> Interval:
-        return x.cos()
-
-    def tanh(self, x: Interval) -> Interval:
-        return x.tanh()
-
-    def sqrt(self, x: Interval) -> Interval:
-        return x.sqrt()
-
-    def power(self, x: Interval, exponent: int) -> Interval:
-        return x**exponent
+def _balls() -> Arithmetic:
+    """python-flint's arb; its precision is set around each evaluation."""
+    arb = flint.arb
+    return Arithmetic(
+        number=lambda value: arb(flint.fmpq(value.numerator, value.denominator)),
+        ends=_ball_ends,
+        pi=arb.pi,
+        exp=arb.exp,
+        log=arb.log,
+        sin=arb.sin,
+        cos=arb.cos,
+        tanh=arb.tanh,
+        sqrt=arb.sqrt,
+    )
 
 
-class MpmathIntervals:
-    """mpmath's interval context, one of its own, so that no global precision is touched."""
+def _mpmath_intervals(precision: int) -> Arithmetic:
+    """The interval context of mpmath, one of its own, so that no global precision is touched."""
+    context = MPIntervalContext()
+    context.prec = precision
+    return Arithmetic(
+        number=lambda value: context.mpf(value.numerator) / context.mpf(value.denominator),
+        ends=lambda x: (_from_mpf(x._mpi_[0]), _from_mpf(x._mpi_[1])),
+        pi=lambda: +context.pi,
+        exp=context.exp,
+        log=context.log,
+        sin=context.sin,
+        cos=context.cos,
+        tanh=lambda x: 1 - 2 / (context.exp(2 * x) + 1),
+        sqrt=context.sqrt,
+    )
 
-    def __init__(self, precision: int) -> None:
-        self.precision = precision
-        self.context = MPIntervalContext()
-        self.context.prec = precision
 
-    def number(self, value: Fraction) -> Interval:
-        return self.context.mpf(value.numerator) / self.context.mpf(value.denominator)
+def _ball_ends(x: Interval) -> tuple[Fraction, Fraction]:
+    if not x.is_finite():
+        raise OutsideDomainError("the enclosure is not finite")
+    low, high = (end.man_exp() for end in (x.lower(), x.upper()))
+    return _scaled(int(low[0]), int(low[1])), _scaled(int(high[0]), int(high[1]))
 
-    def ends(self, x: Interval) -> tuple[Fraction, Fraction]:
-        low, high = (_from_mpf(end) for end in x._mpi_)
-        return low, high
 
-    def sign(self, x: Interval) -> int | None:
-        return 1 if x > 0 else -1 if x < 0 else None
-
-    def small(self, x: Interval) -> bool:
-        return bool(-LARGEST_ARGUMENT < x < LARGEST_ARGUMENT)
-
-    def pi(self) -> Interval:
-        return +self.context.pi
-
-    def exp(self, x: Interval) -> Interval:
-        return self.context.exp(x)
-
-    def log(self, x: Interval) -> Interval:
-        return self.context.log(x)
-
-    def sin(self, x: Interval) -> Interval:
-        return self.context.sin(x)
-
-    def cos(self, x: Interval) -> Interval:
-        return self.context.cos(x)
-
-    def tanh(self, x: Interval) -> Interval:
-        return 1 - 2 / (self.context.exp(2 * x) + 1)
-
-    def sqrt(self, x: Interval) -> Interval:
-        return self.context.sqrt(x)
-
-    def power(self, x: Interval, exponent: int) -> Interval:
-        return x**exponent
+def _sign(x: Interval) -> int | None:
+    return 1 if x > 0 else -1 if x < 0 else None
 
 
 def arithmetic(precision: int) -> Arithmetic:
     """The best interval arithmetic that is installed."""
-    return MpmathIntervals(precision) if flint is None else Balls(precision)
+    return _mpmath_intervals(precision) if flint is None else _balls()
 
 
 class Sample:
@@ -157,20 +108,25 @@ class Sample:
     def enclose(
         self, root: int, point: Mapping[int, Fraction], tick: Callable[[], None]
     ) -> Interval:
-        """An enclosure of the root; the point must agree with the earlier ones on shared symbols."""
+        """An enclosure of the root; points must agree with earlier ones on shared symbols."""
         self.point.update(point)
         pending = self.nodes.pending(root, self.values)
         for node in pending:
             if node in self._failed:
-                raise OutsideDomain(self._failed[node])
+                raise OutsideDomainError(self._failed[node])
         with _flint_precision(self.precision):
             for node in pending:
                 tick()
                 try:
                     self.values[node] = self._evaluate(node)
-                except (OutsideDomain, ValueError, ZeroDivisionError, OverflowError) as failure:
+                except (
+                    OutsideDomainError,
+                    ValueError,
+                    ZeroDivisionError,
+                    OverflowError,
+                ) as failure:
                     self._failed[node] = str(failure)
-                    raise OutsideDomain(str(failure)) from failure
+                    raise OutsideDomainError(str(failure)) from failure
         return self.values[root]
 
     def _evaluate(self, node: int) -> Interval:
@@ -181,7 +137,7 @@ class Sample:
             return self._power(*args)
         rule = RULES.get(head)
         if rule is None:
-            raise OutsideDomain(f"{getattr(head, '__name__', head)} has no interval rule")
+            raise OutsideDomainError(f"{getattr(head, '__name__', head)} has no interval rule")
         return rule(self, *[self.values[arg] for arg in args])
 
     def _leaf(self, node: int, leaf: object) -> Interval:
@@ -193,7 +149,7 @@ class Sample:
             return self.numbers.exp(self.numbers.number(Fraction(1)))
         if leaf is sympy.S.Pi:
             return self.numbers.pi()
-        raise OutsideDomain(f"{leaf} has no interval rule")
+        raise OutsideDomainError(f"{leaf} has no interval rule")
 
     def _power(self, base: int, exponent: int) -> Interval:
         number, x = self.nodes.heads[exponent], self.values[base]
@@ -201,30 +157,30 @@ class Sample:
             return self._exp(self.values[exponent] * self._log(x))
         n, d = int(number.p), int(number.q)
         if abs(n) > LARGEST_POWER or d > LARGEST_POWER:
-            raise OutsideDomain("an exponent is too large to enclose")
+            raise OutsideDomainError("an exponent is too large to enclose")
         if d == 2:
             x = self.numbers.sqrt(self._positive(x))
         elif d != 1:
             x = self._exp(self._log(x) / d)
         if n < 0:
             x = 1 / self._nonzero(x)
-        return self.numbers.power(x, abs(n))
+        return x ** abs(n)
 
     # Domains
 
     def _nonzero(self, x: Interval) -> Interval:
-        if self.numbers.sign(x) is None:
-            raise OutsideDomain("a denominator or kink is not separated from zero")
+        if _sign(x) is None:
+            raise OutsideDomainError("a denominator or kink is not separated from zero")
         return x
 
     def _positive(self, x: Interval) -> Interval:
-        if self.numbers.sign(x) != 1:
-            raise OutsideDomain("the argument of log or a root is not positive")
+        if _sign(x) != 1:
+            raise OutsideDomainError("the argument of log or a root is not positive")
         return x
 
     def _small(self, x: Interval) -> Interval:
-        if not self.numbers.small(x):
-            raise OutsideDomain("an argument is too large to enclose")
+        if not -LARGEST_ARGUMENT < x < LARGEST_ARGUMENT:
+            raise OutsideDomainError("an argument is too large to enclose")
         return x
 
     # Functions
@@ -260,7 +216,7 @@ class Sample:
         return (self._exp(x) + self._exp(-x)) / 2
 
     def _where(self, u: Interval, a: Interval, b: Interval) -> Interval:
-        return a if self.numbers.sign(self._nonzero(u)) == 1 else b
+        return a if _sign(self._nonzero(u)) == 1 else b
 
     def _step(self, u: Interval) -> Interval:
         one, zero = self.numbers.number(Fraction(1)), self.numbers.number(Fraction(0))
@@ -341,7 +297,7 @@ def _scaled(mantissa: int, exponent: int) -> Fraction:
 def _from_mpf(raw: tuple[int, int, int, int]) -> Fraction:
     sign, mantissa, exponent, _ = raw
     if not mantissa and exponent:
-        raise OutsideDomain("the enclosure is not finite")
+        raise OutsideDomainError("the enclosure is not finite")
     return _scaled(-int(mantissa) if sign else int(mantissa), int(exponent))
 
 

@@ -1,4 +1,4 @@
-"""Expressions as a flat table of distinct nodes, arguments before users, built without recursion."""
+"""Expressions as a flat table of distinct nodes, arguments first, built without recursion."""
 
 from __future__ import annotations
 

@@ -1,0 +1,107 @@
+"""The table of atoms: one generator for each function at arguments that are equal in the field."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+from graphgrad.proof.poly import BITS, PRIME, Generator, Poly
+from graphgrad.proof.quotients import QuotientRing
+
+ROOT_ORDER = 2**6 * 3**2 * 5 * 7
+"""Generators take values that have roots of every degree dividing this, modulo the prime."""
+
+
+class AtomTable:
+    """The ring, the atoms entered so far, and the abbreviations 1 - s and 1 - T**2."""
+
+    def __init__(self) -> None:
+        self.ring = QuotientRing()
+        self._atoms: dict[tuple[object, ...], list[tuple[tuple[Poly, ...], Poly]]] = {}
+        self._complements: dict[int, Poly] = {}
+
+    def _free(self, *, positive: bool = False) -> Poly:
+        """A new generator without relations."""
+        seed = self.ring.draw()
+        value = pow(seed, ROOT_ORDER, PRIME)
+        return self.ring.generator(Generator(value, positive, seed=(seed, ROOT_ORDER)))
+
+    def _lookup(self, key: tuple[object, ...], *args: Poly) -> Poly | None:
+        """The atom already made for equal arguments."""
+        for known, atom in self._atoms.get((*key, *(arg.value for arg in args)), ()):
+            if all(self._equal(a, b) for a, b in zip(args, known, strict=True)):
+                return atom
+        return None
+
+    def _enter(self, key: tuple[object, ...], args: list[Poly], atom: Poly | None = None) -> Poly:
+        atom = self._free() if atom is None else atom
+        place = (*key, *(arg.value for arg in args))
+        self._atoms.setdefault(place, []).append((tuple(args), atom))
+        return atom
+
+    def _equal(self, left: Poly, right: Poly) -> bool:
+        if left.terms == right.terms and left.den == right.den:
+            return True
+        return self.ring.is_zero(self.ring.subtract(left, right))
+
+    def _oriented(self, u: Poly) -> tuple[Poly, bool]:
+        """Of u and -u, the one that represents both, and whether the sign was changed."""
+        if u.value <= PRIME // 2:
+            return u, False
+        return self.ring.scale(u, -1), True
+
+    @staticmethod
+    def _index(atom: Poly) -> int:
+        (monomial,) = atom.terms
+        return (monomial.bit_length() - 1) // BITS
+
+    def _define_complement(self, part: Poly) -> Poly:
+        """Abbreviate 1 - part by a positive generator, for a monomial between 0 and 1."""
+        ring = self.ring
+        definition = ring.subtract(ring.constant(1), part)
+        other = ring.generator(Generator(definition.value, positive=True, definition=definition))
+        for one, rest in ((part, other), (other, part)):
+            (monomial,) = one.terms
+            self._complements[monomial] = rest
+        return other
+
+    def _add(self, *args: Poly) -> Poly:
+        """The sum; c*(1 - s) is written as c times its abbreviation."""
+        total = self.ring.add(args)
+        if len(total.terms) == 2 and 0 in total.terms:
+            ((monomial, c),) = ((m, c) for m, c in total.terms.items() if m)
+            if c == -total.terms[0] and monomial in self._complements:
+                factor = Fraction(total.terms[0], total.den)
+                return self.ring.scale(self._complements[monomial], factor)
+        return total
+
+    # Signs
+
+    def _step(self, u: Poly) -> Poly:
+        """1 where u > 0, else 0, one idempotent atom for u and -u up to positive factors."""
+        ring = self.ring
+        if ring.is_zero(u):
+            return ring.constant(0)
+        numerator, removed = ring.clear(u)
+        if all(ring.generators[index].positive for index in removed):
+            _, monomial, u = ring.content(numerator)
+            (packed,) = monomial.terms
+            for index in ring.present([packed]):
+                if not ring.generators[index].positive:
+                    u = ring.multiply(u, ring.monomial(index, ring.exponent(packed, index)))
+        if ring.is_positive(u):
+            return ring.constant(1)
+        if ring.is_positive(ring.scale(u, -1)):
+            return ring.constant(0)
+        u, flipped = self._oriented(u)
+        atom = self._lookup(("step",), u)
+        if atom is None:
+            generator = Generator(ring.random.randrange(2), nonnegative=True, degree=2)
+            atom = generator.replacement = ring.generator(generator)
+            self._enter(("step",), [u], atom)
+        return ring.subtract(ring.constant(1), atom) if flipped else atom
+
+    def _sign(self, u: Poly) -> Poly:
+        ring = self.ring
+        if ring.is_zero(u):
+            return ring.constant(0)
+        return ring.add([ring.scale(self._step(u), 2), ring.constant(-1)])
