@@ -1,0 +1,195 @@
+"""Labels as real mathematics: runs of text at three levels, typeset from font metrics."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+
+Measure = Callable[[str, bool, float], float]
+"""Width in points of a text, set upright or italic, at a font size."""
+
+SCRIPT_SIZE = 0.7
+SUPERSCRIPT_RISE = 0.38
+SUBSCRIPT_DROP = 0.20
+AXIS = 0.30
+"""Height, in ems, of the line through the middle of the letters above their baseline."""
+
+ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307"}
+_SPACING_ACCENTS = {"hat": "\u02c6", "tilde": "\u02dc", "bar": "\u00af", "dot": "\u02d9"}
+
+GREEK = {
+    name: unicodedata.lookup(f"GREEK SMALL LETTER {unicode_name.upper()}")
+    for name, unicode_name in (
+        [(n, n) for n in "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi".split()]
+        + [("lambda", "lamda"), ("lam", "lamda")]
+        + [(n, n) for n in "omicron pi rho sigma tau upsilon phi chi psi omega".split()]
+    )
+} | {
+    n.capitalize(): unicodedata.lookup(f"GREEK CAPITAL LETTER {n.upper()}")
+    for n in "gamma delta theta xi pi sigma phi psi omega".split()
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A stretch of text in one style at one level.
+
+    `level` is 0 on the base line, 1 raised, -1 lowered. `accent` is one of `ACCENTS` or empty.
+    """
+
+    text: str
+    italic: bool = False
+    bold: bool = False
+    level: int = 0
+    accent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """A formula: its runs from left to right.
+
+    Scripts that follow a base run are stacked: a subscript and a superscript start together.
+    """
+
+    runs: tuple[Run, ...]
+
+    def __add__(self, other: Label) -> Label:
+        """The two formulas side by side."""
+        return Label(self.runs + other.runs)
+
+    @property
+    def text(self) -> str:
+        """The formula on one line of plain text, for tooltips and screen readers."""
+        parts: list[str] = []
+        for run in self.runs:
+            text = unicodedata.normalize("NFC", run.text + ACCENTS.get(run.accent, ""))
+            parts.append({0: "", 1: "^", -1: "_"}[run.level] + text)
+        return "".join(parts)
+
+
+def roman(text: str, *, bold: bool = False) -> Label:
+    """Upright text, exactly as given."""
+    return Label((Run(text, bold=bold),))
+
+
+def italic(text: str, *, sub: str = "", sup: str = "", accent: str = "") -> Label:
+    """An italic base with upright scripts: `italic("h", sup="(t-1)")`."""
+    return Label((Run(text, italic=True, accent=accent), *_scripts(sub, sup)))
+
+
+def symbol(name: str, *, sub: str = "", sup: str = "") -> Label:
+    """The usual mathematical form of a name in the notation.
+
+    >>> symbol("W_hh").text, symbol("yhat", sup="(t)").text, symbol("delta_h2").text
+    ('W_hh', 'ŷ^(t)', 'δ_h2')
+
+    One letter is italic, a word upright, a Greek name its letter; what follows the first underscore,
+    or trailing digits, is a subscript; a trailing hat, tilde, bar or dot is an accent.
+    """
+    head, _, tail = name.partition("_")
+    digits = re.fullmatch(r"([^\W\d]+?)(\d+)", head)
+    if digits and not tail:
+        head, tail = digits.groups()
+    accent = next((a for a in ACCENTS if head.endswith(a) and _is_letter(head[: -len(a)])), "")
+    head = head[: len(head) - len(accent)]
+    letter = GREEK.get(head, head)
+    subscript = ", ".join(part for part in (tail.replace("_", ","), sub) if part)
+    base = Run(letter, italic=len(letter) == 1 and not letter.isupper() or len(letter) == 1,
+               accent=accent)
+    return Label((base, *_scripts(subscript, sup)))
+
+
+def _is_letter(text: str) -> bool:
+    return len(text) == 1 or text in GREEK
+
+
+def _scripts(sub: str, sup: str) -> tuple[Run, ...]:
+    """Scripts with their letters italic and their digits and signs upright."""
+    runs: list[Run] = []
+    for level, text in ((-1, sub), (1, sup)):
+        for piece in re.findall(r"[^\W\d_]+|[\W\d_]+", text.replace("-", "\u2212")):
+            single = len(piece) == 1 and piece.isalpha()
+            runs.append(Run(GREEK.get(piece, piece), italic=single or piece in GREEK, level=level))
+    return tuple(runs)
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """One run at its place: `x` from the left end of the label, `y` up from its base line."""
+
+    text: str
+    x: float
+    y: float
+    size: float
+    width: float
+    italic: bool
+    bold: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Typeset:
+    """A label with every piece at its place; lengths in points."""
+
+    label: Label
+    pieces: tuple[Piece, ...]
+    width: float
+    size: float
+
+    @property
+    def height(self) -> float:
+        """From the lowest descender to the highest ascender."""
+        raised = any(piece.y > 0 for piece in self.pieces)
+        lowered = any(piece.y < 0 for piece in self.pieces)
+        return self.size * (0.95 + 0.2 * raised + 0.12 * lowered)
+
+
+def displayable(text: str) -> str:
+    """The text with what no font and no file format can show replaced by visible signs.
+
+    >>> displayable("a\\0b\\n")
+    'a␀b␊'
+    """
+    return "".join(map(_displayable_character, text))
+
+
+def _displayable_character(character: str) -> str:
+    code = ord(character)
+    if code < 0x20:
+        return chr(0x2400 + code)
+    if code == 0x7F:
+        return "\u2421"
+    if 0x80 <= code < 0xA0 or 0xD800 <= code < 0xE000 or code & 0xFFFE == 0xFFFE:
+        return "\ufffd"
+    return character
+
+
+def typeset(label: Label, size: float, measure: Measure) -> Typeset:
+    """Put every run of a label at its place, scripts stacked on their base."""
+    pieces: list[Piece] = []
+    cursor = {0: 0.0, 1: 0.0, -1: 0.0}
+    for run in label.runs:
+        if run.level == 0:
+            cursor[0] = max(cursor.values())
+        run_size = size if run.level == 0 else size * SCRIPT_SIZE
+        rise = {0: 0.0, 1: SUPERSCRIPT_RISE, -1: -SUBSCRIPT_DROP}[run.level] * size
+        text = displayable(unicodedata.normalize("NFC", run.text + ACCENTS.get(run.accent, "")))
+        composed = len(text) == len(run.text)
+        if not composed:
+            text = displayable(run.text)
+        width = measure(text, run.italic, run_size)
+        x = cursor[run.level]
+        pieces.append(Piece(text, x, rise, run_size, width, run.italic, run.bold))
+        if run.accent and not composed:
+            mark = _SPACING_ACCENTS[run.accent]
+            mark_width = measure(mark, run.italic, run_size)
+            lift = 0.22 * run_size if run.text.isupper() else 0.0
+            pieces.append(Piece(mark, x + (width - mark_width) / 2, rise + lift, run_size,
+                                mark_width, run.italic, run.bold))
+        end = x + width
+        cursor[run.level] = end
+        if run.level == 0:
+            gap = 0.04 * size if run.italic else 0.02 * size
+            cursor = {0: end, 1: end + gap, -1: end}
+    return Typeset(label, tuple(pieces), max(cursor.values()), size)

@@ -1,0 +1,222 @@
+"""From a scene to a laid-out picture, in time linear in its size."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import replace
+
+from viz.grid import Grid, Plan, Role
+from viz.label import typeset
+from viz.font import text_width
+from viz.labelling import place_labels
+from viz.layout_circuit import plan_circuit
+from viz.layout_unfolded import plan_unfolded
+from viz.nets import FIRST_TRACK, Manner, Tracks, assign, manners
+from viz.picture import Layout, PlacedLabel, PlacedNode
+from viz.router import Router, arc_height
+from viz.scene import CircuitScene, Scene
+from viz.statics import StaticZone
+from viz.step import Link, Step, arrange
+from viz.style import BOOK, Style
+
+
+def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
+    """Give everything in a scene its place.
+
+    The order of one step is found once, by Graphviz, and repeated for every column; equal scenes
+    give equal layouts.
+    """
+    circuit = isinstance(scene, CircuitScene)
+    plan = plan_circuit(scene, style) if circuit else plan_unfolded(scene, style)
+    steps = _steps(plan, leaving=not circuit)
+    grid = Grid(plan, steps)
+    count = len(plan.columns)
+    grid.place([style.column_gap] * count, [style.layer_gap] * (grid.top + 2))
+    chosen = manners(plan, grid)
+    for _ in range(2):
+        tracks = assign(plan, grid, chosen)
+        grid.place(_gaps(plan, tracks, scene), _channels(plan, grid, chosen, tracks))
+        # Wider channels can bring a node into the way of a slanting line.
+        kept = manners(plan, grid, before=chosen)
+        if kept == chosen:
+            break
+        chosen = kept
+    tracks = assign(plan, grid, chosen)
+    router = Router(plan, grid, chosen, tracks)
+    router.run()
+    statics = StaticZone(plan, router)
+    statics.run()
+    known = {node.id: node for node in scene.nodes}
+    placed = [
+        PlacedNode(
+            known[name], *grid.centre(cell), plan.sizes[cell[1]].width,
+            plan.sizes[cell[1]].height, plan.sizes[cell[1]].shape, plan.texts[name],
+        )
+        for name, cell in plan.cells.items()
+    ]
+    labels, frames = place_labels(scene, plan, grid, router, [*placed, *statics.nodes])
+    return _framed(
+        Layout(
+            (*placed, *statics.nodes), tuple(router.edges), tuple(router.marks),
+            tuple(router.dots), tuple(labels), tuple(frames), 0.0, 0.0, style,
+        )
+    )
+
+
+def _steps(plan: Plan, *, leaving: bool) -> dict[tuple[str, Role], Step]:
+    """One arrangement for every template that occurs."""
+    rows: defaultdict[tuple[str, Role], dict[str, tuple[float, float]]] = defaultdict(dict)
+    links: defaultdict[tuple[str, Role], dict[Link, None]] = defaultdict(dict)
+    cells = [*plan.cells.values(), *plan.dots]
+    for column, row in cells:
+        half = plan.sizes[row].width / 2
+        rows[plan.columns[column].template][row] = plan.reach.get(row, (half, half))
+    for inner in plan.inner:
+        links[plan.columns[inner.column].template][inner.link] = None
+    for tap in plan.taps:
+        links[plan.columns[tap.cell[0]].template][tap.link] = None
+    tails: set[str] = set()
+    heads: set[str] = set()
+    for item in plan.across:
+        if leaving and item.tail[1] != item.head[1]:
+            (tails if item.side > 0 else heads).add(item.tail[1])
+            (heads if item.side > 0 else tails).add(item.head[1])
+    top = max(plan.layers.values(), default=0)
+    steps: dict[tuple[str, Role], Step] = {}
+    for column in plan.columns:
+        template = column.template
+        if template not in steps:
+            steps[template] = arrange(
+                rows[template], plan.layers, list(links[template]), top=top,
+                node_gap=plan.style.node_gap,
+                first=_one_per_layer(plan, rows[template], heads - tails),
+                last=_one_per_layer(plan, rows[template], tails - heads),
+            )
+    return steps
+
+
+def _one_per_layer(
+    plan: Plan, rows: dict[str, tuple[float, float]], wanted: set[str]
+) -> set[str]:
+    found: defaultdict[int, list[str]] = defaultdict(list)
+    for row in rows:
+        if row in wanted:
+            found[plan.layers[row]].append(row)
+    return {group[0] for group in found.values() if len(group) == 1}
+
+
+def _gaps(plan: Plan, tracks: Tracks, scene: Scene) -> list[float]:
+    """The width of the channel left of each column."""
+    style = plan.style
+    labels: defaultdict[int, float] = defaultdict(float)
+    widest = 0.0
+    for edge in scene.edges:
+        if edge.label is not None:
+            widest = max(widest, typeset(edge.label, style.font_size, text_width).width)
+    for item in plan.across:
+        if item.edge is not None and item.edge.label is not None:
+            labels[item.tail[0] + (item.side > 0)] = widest + 14
+    gaps = []
+    for number, column in enumerate(plan.columns):
+        nets = len(tracks.vertical.get(number, ()))
+        gap = max(style.column_gap, 18 + (nets + 1) * style.track_gap, labels[number])
+        if number and plan.columns[number - 1].template[0] != column.template[0]:
+            gap += _static_room(plan, column.template[0]) + style.column_gap
+        gaps.append(0.0 if number == 0 else gap)
+    return gaps
+
+
+def _static_room(plan: Plan, track: str) -> float:
+    """Room before a later track for the static nodes that it is the first to use."""
+    first: dict[str, str] = {}
+    for tap in sorted(plan.taps, key=lambda tap: tap.cell[0]):
+        first.setdefault(tap.static, plan.columns[tap.cell[0]].template[0])
+    em = plan.style.font_size
+    widths = [plan.texts[name].width + 1.2 * em for name, t in first.items() if t == track]
+    return max(widths, default=0.0) + 24 if widths else 0.0
+
+
+def _channels(
+    plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks
+) -> list[float]:
+    """The height of the channel below each layer, and above the highest."""
+    style = plan.style
+    wide: defaultdict[int, float] = defaultdict(float)
+    for inner in plan.inner:
+        step = grid.steps[plan.columns[inner.column].template]
+        assert inner.link.lower is not None and inner.link.upper is not None
+        path = [step.x[inner.link.lower], *step.lanes[inner.link], step.x[inner.link.upper]]
+        for i, (a, b) in enumerate(zip(path, path[1:], strict=False)):
+            level = plan.layers[inner.link.lower] + 1 + i
+            wide[level] = max(wide[level], abs(a - b))
+    arcs: defaultdict[int, float] = defaultdict(float)
+    for item in plan.across:
+        if chosen[item.id] == "arc":
+            level = plan.layers[item.tail[1]] + 1
+            arcs[level] = max(arcs[level], arc_height(item.distance) + 8)
+    labelled: defaultdict[int, float] = defaultdict(float)
+    for inner in plan.inner:
+        if inner.edge.label is not None:
+            assert inner.link.lower is not None
+            labelled[plan.layers[inner.link.lower] + 1] = 1.1 * style.font_size
+    heights = []
+    for level in range(grid.top + 2):
+        count = tracks.counts.get(level, 0)
+        inside = 0 < level <= grid.top
+        ducts = FIRST_TRACK + (count + 0.5) * style.track_gap if count else 0.0
+        base = style.layer_gap + labelled[level] if inside else 0.0
+        slope = min(0.32 * wide[level], 2.2 * style.layer_gap) if inside else 0.0
+        height = max(base, slope, ducts + (8 if inside else 0), arcs[level])
+        if not inside and any((tap.link.lower is None) == (level == 0) for tap in plan.taps):
+            height = max(height, style.layer_gap)
+        heights.append(height)
+    return heights
+
+
+def _framed(layout: Layout) -> Layout:
+    """The picture moved so that it starts at the origin, with a margin around it."""
+    margin = layout.style.margin
+    xs: list[float] = []
+    ys: list[float] = []
+    for box in (
+        *(node.box for node in layout.nodes), *(label.box for label in layout.labels),
+        *(mark.box for mark in layout.marks), *(frame.box for frame in layout.frames),
+    ):
+        xs.extend((box[0], box[2]))
+        ys.extend((box[1], box[3]))
+    for dot in layout.dots:
+        xs.extend((dot.x - dot.radius, dot.x + dot.radius))
+        ys.extend((dot.y - dot.radius, dot.y + dot.radius))
+    for edge in layout.edges:
+        xs.extend(point[0] for point in edge.curve)
+        ys.extend(point[1] for point in edge.curve)
+    dx = margin - min(xs, default=0.0)
+    dy = margin - min(ys, default=0.0)
+
+    def moved(point: tuple[float, float]) -> tuple[float, float]:
+        return (round(point[0] + dx, 2), round(point[1] + dy, 2))
+
+    def at(x: float, y: float) -> dict[str, float]:
+        return {"x": round(x + dx, 2), "y": round(y + dy, 2)}
+
+    return Layout(
+        tuple(replace(n, **at(n.x, n.y)) for n in layout.nodes),
+        tuple(
+            replace(
+                e, curve=tuple(map(moved, e.curve)), tip=moved(e.tip) if e.tip else None
+            )
+            for e in layout.edges
+        ),
+        tuple(replace(m, **at(m.x, m.y)) for m in layout.marks),
+        tuple(replace(d, **at(d.x, d.y)) for d in layout.dots),
+        tuple(replace(t, **at(t.x, t.y)) for t in layout.labels),
+        tuple(
+            replace(f, box=(*moved(f.box[:2]), *moved(f.box[2:]))) for f in layout.frames
+        ),
+        round(max(xs, default=0.0) + dx + margin, 2),
+        round(max(ys, default=0.0) + dy + margin, 2),
+        layout.style,
+    )
+
+
+__all__ = ["Layout", "PlacedLabel", "lay_out"]

@@ -1,0 +1,159 @@
+"""How each line to another column runs, and the tracks of the channels that it takes."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from viz.grid import Across, Cell, Grid, Plan
+from viz.scene import EdgeKind
+
+Manner = Literal["level", "arc", "line", "duct"]
+"""level: straight along the row; arc: over the nodes between; line: straight and slanting; duct:
+along the channels between columns and layers, at right angles."""
+
+NetKey = tuple[str, int, EdgeKind]
+FIRST_TRACK = 13.0
+"""Distance from a layer to the first track below it: an arrowhead and a turn."""
+
+
+@dataclass(slots=True)
+class Net:
+    """The ducted lines of one node to one side; they share a trunk."""
+
+    tail: Cell
+    side: int
+    kind: EdgeKind
+    branches: list[Across]
+    entries: list[Across] = field(default_factory=list)
+
+    @property
+    def key(self) -> NetKey:
+        """What the nets of all columns of one template have in common."""
+        return (self.tail[1], self.side, self.kind)
+
+
+@dataclass(slots=True)
+class Tracks:
+    """Which track of which channel each net has."""
+
+    nets: list[Net]
+    vertical: dict[int, list[Net]]
+    horizontal: dict[int, dict[NetKey, range]]
+    counts: dict[int, int]
+
+
+def manners(
+    plan: Plan, grid: Grid, *, before: dict[str, Manner] | None = None
+) -> dict[str, Manner]:
+    """How each edge of `plan.across` is drawn, decided on a placement of the grid.
+
+    What was a duct `before` stays one. All lines of a row to one side are drawn alike.
+    """
+    result: dict[str, Manner] = {}
+    fans: defaultdict[tuple[str, int, EdgeKind], list[Across]] = defaultdict(list)
+    for item in plan.across:
+        if item.distance == 0:
+            result[item.id] = "duct"
+        elif item.tail[1].split("\0…")[0] == item.head[1].split("\0…")[0]:
+            if item.distance == 1:
+                clear = grid.is_clear(item.tail, item.head, 1.0)
+                result[item.id] = "level" if clear else "duct"
+            else:
+                result[item.id] = "arc"
+        else:
+            fans[item.tail[1].split("\0…")[0], item.side, item.kind].append(item)
+    slants: dict[tuple[object, ...], bool] = {}
+    for fan in fans.values():
+        straight = all(
+            (before is None or before[item.id] == "line") and _may_slant(grid, item, slants)
+            for item in fan
+        )
+        for item in fan:
+            result[item.id] = "line" if straight else "duct"
+    return result
+
+
+def _may_slant(grid: Grid, item: Across, known: dict[tuple[object, ...], bool]) -> bool:
+    columns = grid.plan.columns
+    key = (
+        item.tail[1], item.head[1], item.distance, item.side,
+        columns[item.tail[0]].template, columns[item.head[0]].template,
+    )
+    if key not in known:
+        (x0, y0), (x1, y1) = grid.centre(item.tail), grid.centre(item.head)
+        steep = abs(y1 - y0) > 0.25 * abs(x1 - x0)
+        near = item.distance <= 3
+        known[key] = steep and near and grid.is_clear(item.tail, item.head, 3.0)
+    return known[key]
+
+
+def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
+    """Collect the ducts into nets and give every net its tracks."""
+    nets: dict[tuple[Cell, int, EdgeKind], Net] = {}
+    for item in plan.across:
+        if chosen[item.id] == "duct":
+            key = (item.tail, item.side, item.kind)
+            nets.setdefault(key, Net(*key, [])).branches.append(item)
+    ordered = sorted(
+        nets.values(), key=lambda n: (n.tail[0], plan.layers[n.tail[1]], n.tail[1], n.side, n.kind)
+    )
+    _choose_entries(plan, grid, ordered, chosen)
+    vertical: defaultdict[int, list[Net]] = defaultdict(list)
+    spans: defaultdict[int, dict[NetKey, int]] = defaultdict(dict)
+    tails: defaultdict[NetKey, int] = defaultdict(int)
+    for net in ordered:
+        tails[net.key] += 1
+        vertical[net.tail[0] + (net.side > 0)].append(net)
+        for item in net.branches:
+            if item not in net.entries:
+                level = plan.layers[item.head[1]]
+                span = max(item.distance, 1)
+                spans[level][net.key] = max(spans[level].get(net.key, 1), span)
+        if not grid.is_outermost(net.tail, net.side):
+            level = plan.layers[net.tail[1]] + 1
+            spans[level].setdefault(net.key, 1)
+    horizontal: dict[int, dict[NetKey, range]] = {}
+    counts: dict[int, int] = {}
+    for level, keys in spans.items():
+        start = 0
+        horizontal[level] = {}
+        for key2 in keys:
+            count = min(keys[key2], tails[key2])
+            horizontal[level][key2] = range(start, start + count)
+            start += count
+        counts[level] = start
+    return Tracks(ordered, dict(vertical), horizontal, counts)
+
+
+def _choose_entries(
+    plan: Plan, grid: Grid, nets: Sequence[Net], chosen: dict[str, Manner]
+) -> None:
+    """Let a branch enter its head from the side where nothing else does."""
+    taken: set[tuple[str, int]] = set()
+    for item in plan.across:
+        if chosen[item.id] == "level":
+            taken.add((item.head[1], -item.side))
+            taken.add((item.tail[1], item.side))
+    for row, side in plan.loop_side.items():
+        taken.add((row, side))
+    for net in nets:
+        taken.add((net.tail[1], net.side))
+    owner: dict[tuple[str, int], NetKey] = {}
+    for net in nets:
+        levels = [plan.layers[item.head[1]] for item in net.branches]
+        for item in net.branches:
+            side = -net.side if item.distance else net.side
+            place = (item.head[1], side)
+            alone = levels.count(plan.layers[item.head[1]]) == 1
+            if (
+                alone
+                and item.distance <= 1
+                and place not in taken
+                and owner.get(place, net.key) == net.key
+                and grid.is_outermost(item.head, side)
+            ):
+                owner[place] = net.key
+                net.entries.append(item)

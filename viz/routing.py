@@ -1,0 +1,229 @@
+"""Geometry of lines: curves, rounded corners, arrow tips, points on borders, spreading of ports."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import pairwise
+
+from viz.style import Shape
+
+Point = tuple[float, float]
+Box = tuple[float, float, float, float]
+"""Left, bottom, right, top."""
+
+Curve = tuple[Point, ...]
+"""A chain of cubic Bézier segments: a start, then three points a segment."""
+
+
+def line(*points: Point) -> Curve:
+    """Straight from point to point."""
+    curve: list[Point] = [points[0]]
+    for (x0, y0), (x1, y1) in pairwise(points):
+        curve.append((x0 + (x1 - x0) / 3, y0 + (y1 - y0) / 3))
+        curve.append((x1 - (x1 - x0) / 3, y1 - (y1 - y0) / 3))
+        curve.append((x1, y1))
+    return tuple(curve)
+
+
+def rounded(points: Sequence[Point], radius: float) -> Curve:
+    """Straight from point to point, the corners replaced by quarter turns."""
+    path = _without_repeats(points)
+    curve: list[Point] = [path[0]]
+    for before, corner, after in zip(path, path[1:], path[2:], strict=False):
+        first, second = math.dist(before, corner), math.dist(corner, after)
+        turn = min(radius, first / 2, second / 2)
+        start = _towards(corner, before, turn)
+        end = _towards(corner, after, turn)
+        curve.extend(line(curve[-1], start)[1:])
+        curve.extend((_towards(start, corner, 0.55 * turn), _towards(end, corner, 0.55 * turn), end))
+    curve.extend(line(curve[-1], path[-1])[1:])
+    return tuple(curve)
+
+
+def bend(start: Point, start_way: Point, end: Point, end_way: Point, reach: float) -> Curve:
+    """One smooth segment that leaves and arrives in given directions (unit vectors)."""
+    return (
+        start,
+        (start[0] + start_way[0] * reach, start[1] + start_way[1] * reach),
+        (end[0] - end_way[0] * reach, end[1] - end_way[1] * reach),
+        end,
+    )
+
+
+def joined(*curves: Curve) -> Curve:
+    """Curves one after the other; each starts where the one before ends."""
+    points = list(curves[0])
+    for curve in curves[1:]:
+        if math.dist(points[-1], curve[0]) > 1e-6:
+            points.extend(line(points[-1], curve[0])[1:])
+        points.extend(curve[1:])
+    return tuple(points)
+
+
+def with_arrow(curve: Curve, length: float) -> tuple[Curve, Point]:
+    """The curve drawn back by the length of an arrowhead, and the arrow's tip."""
+    *front, before, handle, tip = curve
+    way = _direction(handle, tip) if math.dist(handle, tip) > 1e-6 else _direction(before, tip)
+    dx, dy = way[0] * length, way[1] * length
+    if math.dist(front[-1], tip) <= length:
+        length = 0.6 * math.dist(front[-1], tip)
+        dx, dy = way[0] * length, way[1] * length
+    end = (tip[0] - dx, tip[1] - dy)
+    return (*front, before, (handle[0] - dx, handle[1] - dy), end), tip
+
+
+def flatten(curve: Curve, *, steps: int = 12) -> list[Point]:
+    """Points along a curve, close enough to treat it as a polygon; lines stay one segment."""
+    points = [curve[0]]
+    for index in range(0, len(curve) - 1, 3):
+        p0, p1, p2, p3 = curve[index : index + 4]
+        if _is_straight(p0, p1, p2, p3):
+            points.append(p3)
+            continue
+        for step in range(1, steps + 1):
+            s = step / steps
+            r = 1 - s
+            a, b, c, d = r * r * r, 3 * r * r * s, 3 * r * s * s, s * s * s
+            points.append(
+                (
+                    a * p0[0] + b * p1[0] + c * p2[0] + d * p3[0],
+                    a * p0[1] + b * p1[1] + c * p2[1] + d * p3[1],
+                )
+            )
+    return points
+
+
+def segment_meets_box(start: Point, end: Point, box: Box, margin: float = 0.0) -> bool:
+    """Whether a straight segment enters a box that is widened by a margin (Liang–Barsky)."""
+    enter, leave = 0.0, 1.0
+    for axis in (0, 1):
+        low, high = box[axis] - margin, box[axis + 2] + margin
+        if low >= high:
+            return False
+        step = end[axis] - start[axis]
+        if abs(step) < 1e-12:
+            if not low < start[axis] < high:
+                return False
+            continue
+        first, second = sorted(((low - start[axis]) / step, (high - start[axis]) / step))
+        enter, leave = max(enter, first), min(leave, second)
+    return enter < leave - 1e-9
+
+
+def border_towards(box: Box, shape: Shape, target: Point) -> Point:
+    """Where the ray from the centre of a node towards a point leaves its border."""
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    half_width, half_height = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    dx, dy = target[0] - x, target[1] - y
+    if abs(dx) + abs(dy) < 1e-9:
+        return (x, y + half_height)
+    scale = min(half_width / abs(dx) if dx else math.inf, half_height / abs(dy) if dy else math.inf)
+    flat = half_width - half_height
+    if shape == "round" and abs(dx) * scale > flat:
+        # On a round end: the circle of radius half_height around (±flat, 0).
+        centre = math.copysign(max(flat, 0.0), dx)
+        a, b = dx * dx + dy * dy, -dx * centre
+        c = centre * centre - half_height * half_height
+        scale = (-b + math.sqrt(max(b * b - a * c, 0.0))) / a
+    return (x + dx * scale, y + dy * scale)
+
+
+def port(box: Box, shape: Shape, angle: float, side: int) -> tuple[Point, Point]:
+    """A point on the lower (side -1) or upper (+1) border, and the outward direction there.
+
+    The angle, in degrees, is measured from the vertical, positive to the right; at ±90 the point
+    is at the right or left end.
+    """
+    x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
+    half_width, half_height = (box[2] - box[0]) / 2, (box[3] - box[1]) / 2
+    sine, cosine = math.sin(math.radians(angle)), math.cos(math.radians(angle))
+    if shape == "round":
+        flat = half_width - half_height
+        offset = half_width * sine
+        if flat < 1e-9:
+            return (x + offset, y + side * half_height * cosine), (sine, side * cosine)
+        if abs(offset) <= flat:
+            return (x + offset, y + side * half_height), (0.0, float(side))
+        over = (abs(offset) - flat) / half_height
+        rise = math.sqrt(max(1 - over * over, 0.0))
+        return (
+            (x + offset, y + side * half_height * rise),
+            (math.copysign(over, offset), side * rise),
+        )
+    if abs(angle) > 80:
+        return (x + math.copysign(half_width, angle), y), (math.copysign(1.0, angle), 0.0)
+    return (x + (half_width - 3) * sine, y + side * half_height), (0.0, float(side))
+
+
+def spread(
+    wishes: Sequence[float], weights: Sequence[float], least: float, limit: float
+) -> list[float]:
+    """Numbers as close to the wishes as a least distance between them and a limit allow.
+
+    Keeps the order of the wishes; equal wishes keep their order in the sequence. A heavier one
+    moves less.
+
+    >>> spread([0.0, 0.0, 50.0], [1.0, 1.0, 1.0], 10.0, 60.0)
+    [-5.0, 5.0, 50.0]
+    """
+    count = len(wishes)
+    order = sorted(range(count), key=lambda i: (wishes[i], i))
+    # Isotonic regression of wish - rank * least: pools of (mean, weight, members).
+    pools: list[tuple[float, float, int]] = []
+    for rank, i in enumerate(order):
+        mean, weight, size = wishes[i] - rank * least, weights[i], 1
+        while pools and pools[-1][0] > mean:
+            before, before_weight, before_size = pools.pop()
+            mean = (mean * weight + before * before_weight) / (weight + before_weight)
+            weight += before_weight
+            size += before_size
+        pools.append((mean, weight, size))
+    placed = [mean for mean, _, size in pools for _ in range(size)]
+    placed = [value + rank * least for rank, value in enumerate(placed)]
+    anchor_rank = max(range(count), key=lambda rank: weights[order[rank]], default=0)
+    anchor = min(max(placed[anchor_rank], -limit), limit) if placed else 0.0
+    for way, end in ((-1, 0), (1, count - 1)):
+        reach = (placed[end] - anchor) * way if placed else 0.0
+        room = limit - anchor * way
+        share = min(1.0, room / reach) if reach > 0 else 1.0
+        for rank in range(anchor_rank, end + way, way) if placed else ():
+            if rank != anchor_rank:
+                placed[rank] = anchor + (placed[rank] - anchor) * share
+    if placed:
+        placed[anchor_rank] = anchor
+    result = [0.0] * count
+    for rank, i in enumerate(order):
+        result[i] = placed[rank]
+    return result
+
+
+def _without_repeats(points: Sequence[Point]) -> list[Point]:
+    path = [points[0]]
+    for point in points[1:]:
+        if math.dist(point, path[-1]) > 1e-6:
+            path.append(point)
+    if len(path) == 1:
+        path.append(points[-1])
+    return path
+
+
+def _towards(start: Point, end: Point, length: float) -> Point:
+    distance = math.dist(start, end)
+    if distance < 1e-9:
+        return start
+    share = length / distance
+    return (start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share)
+
+
+def _direction(start: Point, end: Point) -> Point:
+    distance = math.dist(start, end) or 1.0
+    return ((end[0] - start[0]) / distance, (end[1] - start[1]) / distance)
+
+
+def _is_straight(p0: Point, p1: Point, p2: Point, p3: Point) -> bool:
+    dx, dy = p3[0] - p0[0], p3[1] - p0[1]
+    size = abs(dx) + abs(dy) + 1e-9
+    return all(
+        abs((p[0] - p0[0]) * dy - (p[1] - p0[1]) * dx) < 1e-3 * size for p in (p1, p2)
+    )
