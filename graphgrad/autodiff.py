@@ -19,7 +19,7 @@ from graphgrad.dims import Shape, Token, shape_text
 from graphgrad.errors import GradientError, unknown_name
 from graphgrad.ir import OPS, Expr, Op, Type, declare, topological
 from graphgrad.ops.leaves import zeros
-from graphgrad.simplify import simplified
+from graphgrad.simplify import Memo, simplified
 from graphgrad.unfold import STATIC, Dag, Series, Template
 
 
@@ -56,12 +56,9 @@ def local_vjp(op: Op, attr: Any, kind: Type, args: Sequence[Type]) -> list[Expr 
     operands = [Expr(HOLE, attr=k + 2, type=each) for k, each in enumerate(args)]
     # the value carries the op's own attribute, which rules may ask for
     value = _Value(HOLE, attr=attr, type=kind)
-    memo: dict[int, Expr] = {}
+    memo: Memo = {}
     found = op.vjp(cotangent, value, *operands)
-    kept = [found, value, operands]  # ids in the memo stay valid while this list lives
-    result = [None if each is None else simplified(each, memo) for each in found]
-    del kept
-    return result
+    return [None if each is None else simplified(each, memo) for each in found]
 
 
 class _Value(Expr):
@@ -315,4 +312,5 @@ class _Sweep:
 
 def _flows(template: Template) -> bool:
     """Whether a derivative can pass through an op at all."""
-    return template.op.vjp is not None and template.op is not OPS["stop_gradient"]
+    op = template.op
+    return op.vjp is not None and (op.arity is None or len(op.blocked) < op.arity)

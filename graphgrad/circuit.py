@@ -187,6 +187,21 @@ class Circuit:
         self._declared: Declared | None = None
         self._checked: System | None = None
 
+    @classmethod
+    def of(cls, declared: Declared) -> Circuit:
+        """Return a circuit with the declarations and equations of a snapshot, to add to."""
+        circuit = cls(declared.name, title=declared.title)
+        if list(declared.indices.values()) != [Index("t", "tau")]:
+            circuit._indices.update(declared.indices)
+        circuit._sizes.update(declared.sizes)
+        circuit._params.update(declared.params)
+        circuit._inputs.update(declared.inputs)
+        circuit._states.update(declared.states)
+        circuit._signals.update({e.name: e.index for e in declared.equations.values()})
+        circuit._equations.update(declared.equations)
+        circuit._boundaries.update(declared.boundaries)
+        return circuit
+
     # -- declarations ---------------------------------------------------------------------------
 
     def steps(self, name: str, length: str, *, place: Place | None = None) -> Time:
@@ -503,12 +518,7 @@ class Circuit:
 
     def copy(self) -> Circuit:
         """Return an independent copy to add equations to."""
-        other = Circuit(self.name, title=self.title)
-        for field_ in ("indices", "sizes", "params", "inputs", "states", "signals"):
-            getattr(other, f"_{field_}").update(getattr(self, f"_{field_}"))
-        other._equations.update(self._equations)
-        other._boundaries.update(self._boundaries)
-        return other
+        return Circuit.of(self.declared())
 
     # -- text -----------------------------------------------------------------------------------
 
@@ -552,12 +562,14 @@ class Circuit:
 
 
 def tree_key(root: Expr) -> tuple[Any, ...]:
-    """Return a value that is equal for equal expressions: their ops in postfix order."""
-    order = topological([root])
-    position = {id(expr): k for k, expr in enumerate(order)}
-    return tuple(
-        (e.op.name, e.attr, type(e.attr), tuple(position[id(a)] for a in e.args)) for e in order
-    )
+    """Return a value that is equal for equal expressions, however much of them is shared."""
+    numbers: dict[tuple[Any, ...], int] = {}
+    number: dict[int, int] = {}
+    for expr in topological([root]):
+        args = tuple(number[id(arg)] for arg in expr.args)
+        key = (expr.op.name, expr.attr, type(expr.attr), args)
+        number[id(expr)] = numbers.setdefault(key, len(numbers))
+    return tuple(numbers)
 
 
 class Signal:

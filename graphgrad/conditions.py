@@ -153,7 +153,7 @@ class _Logic:
         return both(cast("Condition", self), other)
 
     def __or__(self, other: Condition) -> Condition:
-        return Junction("or", (cast("Condition", self), other))
+        return either(cast("Condition", self), other)
 
     def __invert__(self) -> Condition:
         return negate(cast("Condition", self))
@@ -213,6 +213,15 @@ def both(*parts: Condition) -> Condition:
         inner = part.parts if isinstance(part, Junction) and part.word == "and" else (part,)
         flat += [each for each in inner if each not in flat]
     return flat[0] if len(flat) == 1 else Junction("and", tuple(flat))
+
+
+def either(*parts: Condition) -> Condition:
+    """Return the disjunction, flattened, without repetitions."""
+    flat: list[Condition] = []
+    for part in parts:
+        inner = part.parts if isinstance(part, Junction) and part.word == "or" else (part,)
+        flat += [each for each in inner if each not in flat]
+    return flat[0] if len(flat) == 1 else Junction("or", tuple(flat))
 
 
 def negate(condition: Condition) -> Condition:
@@ -280,6 +289,31 @@ def shift(condition: Condition, index: str, steps: int) -> Condition:
     if left.plus(-left.constant).is_name and left.terms[0][0] == index:
         left, right = left.plus(-left.constant), right.plus(-left.constant)
     return Compare(condition.relation, left, right)
+
+
+def within(condition: Condition, index: str, length: str) -> Condition:
+    """Return the condition without what is always so for steps 1..length of an index.
+
+    >>> t = Affine.name("t")
+    >>> str(within(both(Compare(">", t, Affine.number(0)), Compare("<", t, Affine.name("tau"))),
+    ...     "t", "tau"))
+    't < tau'
+    """
+    if isinstance(condition, Junction) and condition.word == "and":
+        parts = [within(part, index, length) for part in condition.parts]
+        return NEVER if NEVER in parts else both(*(part for part in parts if part != ALWAYS))
+    if not isinstance(condition, Compare) or condition.left != Affine.name(index):
+        return condition
+    relation, right = condition.relation, condition.right
+    below_first = not right.terms and right.constant < 1
+    above_last = right.plus(-right.constant) == Affine.name(length) and right.constant > 0
+    if below_first or above_last:
+        true = relation in ("!=", ">", ">=") if below_first else relation in ("!=", "<", "<=")
+        return ALWAYS if true else NEVER
+    always = (relation == ">=" and right == Affine.number(1)) or (
+        relation == "<=" and right == Affine.name(length)
+    )
+    return ALWAYS if always else condition
 
 
 def holds(condition: Condition, values: Mapping[str, Any]) -> Any:

@@ -76,7 +76,7 @@ class Op:
     `forward(attr, *arrays)` with `takes_attr`) computes it with NumPy, for complex numbers as the
     analytic continuation of the real function; `exact(algebra, *arrays)` does so over exact scalars,
     where `forward` does not serve; `vjp(g, out, *args)` gives the cotangents of the arguments, None
-    where there is none. `infix` and `latex` are for printing. `domain` and `kinks` say where there
+    where there is none; no derivative passes through the argument positions in `blocked`. `infix` and `latex` are for printing. `domain` and `kinks` say where there
     is no value or no derivative.
     """
 
@@ -87,6 +87,7 @@ class Op:
     vjp: Callable[..., tuple[Expr | None, ...]] | None = None
     exact: Callable[..., Any] | None = None
     takes_attr: bool = False
+    blocked: tuple[int, ...] = ()
     ufunc: np.ufunc | None = None
     array_functions: tuple[Callable[..., Any], ...] = ()
     latex: str | None = None
@@ -209,7 +210,7 @@ class Expr:
         return OPS["matmul"](other, self)
 
     def __neg__(self) -> Expr:
-        return OPS["neg"](self)
+        return constant(-self.attr) if self.op is OPS["const"] else OPS["neg"](self)
 
     def __pos__(self) -> Expr:
         return self

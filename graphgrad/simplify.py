@@ -16,17 +16,22 @@ from graphgrad.ops.leaves import ones, zeros
 from graphgrad.ops.linear import concat
 
 
-def simplified(root: Expr, memo: dict[int, Expr] | None = None) -> Expr:
+Memo = dict[int, tuple[Expr, Expr]]
+
+
+def simplified(root: Expr, memo: Memo | None = None) -> Expr:
     """Return an expression of equal value with fewer operations.
 
-    All types below must be known. `memo` may be passed to keep what several roots share shared.
+    All types below must be known. `memo` may be passed to keep what several roots share shared; it
+    holds the originals too, so that their ids stay theirs.
     """
-    done: dict[int, Expr] = {} if memo is None else memo
+    done: Memo = {} if memo is None else memo
     for expr in topological([root], known=done):
-        done[id(expr)] = (
-            _rewritten(rebuilt(expr, [done[id(arg)] for arg in expr.args])) if expr.args else expr
-        )
-    return done[id(root)]
+        result = expr
+        if expr.args:
+            result = _rewritten(rebuilt(expr, [done[id(arg)][1] for arg in expr.args]))
+        done[id(expr)] = expr, result
+    return done[id(root)][1]
 
 
 def is_zero(expr: Expr) -> bool:
@@ -93,6 +98,9 @@ def _add(expr: Expr, a: Expr, b: Expr) -> Expr | None:
     joined = _joined(a, b)
     if joined is not None:
         return joined
+    factored = _factored(expr, a, b)
+    if factored is not None:
+        return factored
     if a.op is OPS["add"]:
         merged = _joined(a.args[1], b)
         if merged is not None:
@@ -119,7 +127,18 @@ def _sub(expr: Expr, a: Expr, b: Expr) -> Expr | None:
         return _plain(-_spread(b, expr.shape))
     if _is_neg(b):
         return _plain(a + b.args[0])
-    return None
+    return _factored(expr, a, b)
+
+
+def _factored(expr: Expr, a: Expr, b: Expr) -> Expr | None:
+    """Return `(x ± y) * g` for `x * g ± y * g`, where g is a value with a name."""
+    if a.op is not OPS["mul"] or b.op is not OPS["mul"]:
+        return None
+    (x, g), (y, other) = a.args, b.args
+    same = g.op is other.op and not g.args and g.attr == other.attr
+    if not same or g.op.name not in ("read", "static") or x.shape != y.shape:
+        return None
+    return _plain(_plain(expr.op(x, y)) * g)
 
 
 def _ones_times(expr: Expr) -> Expr | None:
@@ -140,6 +159,8 @@ def _mul(expr: Expr, a: Expr, b: Expr) -> Expr | None:
         return _plain(-_plain(a.args[0] * b))
     if _is_neg(b):
         return _plain(-_plain(a * b.args[0]))
+    if b.op is OPS["mul"] and len({a.shape, *(arg.shape for arg in b.args)}) == 1:
+        return _plain(_plain(a * b.args[0]) * b.args[1])
     if a.op is OPS["const"] and b.op is OPS["const"] and {type(a.attr), type(b.attr)} == {int}:
         return constant(a.attr * b.attr)
     if a.shape and b.shape:
@@ -180,6 +201,8 @@ def _transpose(expr: Expr, a: Expr) -> Expr | None:
         return zeros(expr.shape)
     if a.op is OPS["outer"]:
         return OPS["outer"](a.args[1], a.args[0])
+    if a.op is OPS["reduce"]:
+        return OPS["reduce"](_plain(a.args[0].T), attr=a.attr)
     return None
 
 

@@ -410,13 +410,13 @@ class _Unfolder:
 
     # -- existence ------------------------------------------------------------------------------
 
-    def mark(self, root: int, everywhere: int) -> list[int]:
+    def mark(self, root: int) -> list[int]:
         """Set `need` for the nodes below a root; return those that exist somewhere."""
         nodes = self.system.graph.nodes
         below = self.system.below(root)
         for node in below:
             self.need[node] = np.zeros(self.width(node), bool)
-        self.need[root] = np.ones(everywhere, bool)
+        self.need[root] = np.ones(self.width(root), bool)
         for node in reversed(below):
             needed = self.need[node]
             op, args, attr, _ = nodes[node]
@@ -455,7 +455,7 @@ class _Unfolder:
         """Instantiate a static variable or a boundary value."""
         system = self.system
         root = system.roots[unit] if isinstance(unit, str) else system.boundary_roots[unit]
-        existing = self.mark(root, 1)
+        existing = self.mark(root)
         for node in existing:
             self.instantiate(node)
         number = int(self.place[root][0])
@@ -502,8 +502,7 @@ class _Unfolder:
         assert isinstance(kind, tuple)
         inside = holds(attr.condition, self.values | {attr.index: self.steps[attr.index]})
         chosen = np.broadcast_to(inside, self.lengths[attr.index])
-        terms = np.broadcast_to(self.place[body], len(chosen))[chosen]
-        if not len(terms):
+        if not chosen.any():
             if attr.kind == "mean":
                 raise DomainError(
                     f"a mean over no step: the condition {attr.condition} never holds for "
@@ -511,6 +510,7 @@ class _Unfolder:
                     remedy="use a longer sequence or another condition",
                 ).at(self.system.graph.places[node])
             return self.zero(kind)
+        terms = np.broadcast_to(self.place[body], len(chosen))[chosen]
         if len(terms) == 1:
             total = self.one(Template(OPS["copy"], None, kind), [int(terms[0])])
         else:
@@ -605,7 +605,7 @@ class _Unfolder:
         inner: dict[str, list[int]] = {}
         for unit in units:
             root = system.roots[unit]
-            existing = self.mark(root, length)
+            existing = self.mark(root)
             region = self.region(root, set(existing))
             for node in existing:
                 if node not in region:
@@ -632,13 +632,13 @@ class _Unfolder:
             repeats = ~self.own(root, set(inner[unit]), length)
             if repeats.any():
                 template = self.template(Template(OPS["copy"], None, system.graph.nodes[root].type))
-                source = self.argument(root, root)[repeats]
+                source = np.broadcast_to(self.place[root], length)[repeats]
                 self.pieces.append((template, numbers[unit][repeats], steps[repeats], [source]))
 
     def region(self, root: int, existing: set[int]) -> set[int]:
         """Return the nodes below a root that are computed at each step of its sweep."""
         nodes, spaces = self.system.graph.nodes, self.system.spaces
-        region = {root}
+        region = {root} if spaces[root] is not None else set()
         for node in sorted(existing, reverse=True):
             if node in region:
                 region.update(arg for arg in nodes[node].args if spaces[arg] is not None)

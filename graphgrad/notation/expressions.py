@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from graphgrad.circuit import Circuit
-from graphgrad.conditions import ALWAYS, Affine, Compare, Condition, Junction, both, negate
+from graphgrad.conditions import ALWAYS, Affine, Compare, Condition, both, either, negate
 from graphgrad.dims import Dim, dim_of_ast
 from graphgrad.errors import GraphgradError, NotationError, Place, unknown_name
 from graphgrad.ir import (
@@ -383,7 +383,7 @@ class Converter:
                 conditions = [self.condition(part, scope) for part in parts]
                 if isinstance(word, ast.And):
                     return both(*conditions)
-                return Junction("or", tuple(conditions))
+                return either(*conditions)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
                 return negate(self.condition(operand, scope))
             case ast.Compare(left=left, ops=ops, comparators=comparators):

@@ -90,7 +90,7 @@ def _split_comment(raw: str) -> tuple[str, str]:
 
 def _check_characters(line: str, raw: str, number: int, source: str | None) -> None:
     for column, char in enumerate(line):
-        if (" " <= char <= "~" and char not in "\"'`\\$?!;") or char in GREEK or char == "\t":
+        if (" " <= char <= "~" and char not in "\"'`\\$?;") or char in GREEK or char == "\t":
             continue
         place = Place(number, column, column + 1, _printable(raw), source)
         raise NotationError(*_character_message(char), place=place, remedy=_character_remedy(char))

@@ -68,7 +68,7 @@ def _unary(
 
 add = _binary("add", "+", np.add, lambda g, y, a, b: g, lambda g, y, a, b: g)
 sub = _binary("sub", "-", np.subtract, lambda g, y, a, b: g, lambda g, y, a, b: -g)
-mul = _binary("mul", "*", np.multiply, lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
+mul = _binary("mul", "*", np.multiply, lambda g, y, a, b: b * g, lambda g, y, a, b: a * g)
 div = _binary(
     "div",
     "/",
@@ -163,6 +163,7 @@ declare(
         vjp=_where_rule,
         exact=lambda algebra, relation, *args: algebra.where(relation, *args),
         takes_attr=True,
+        blocked=(0, 1),
         kinks="where both sides of the comparison are equal",
         doc="a choice by value; the comparison itself has no cotangent",
     )
@@ -210,5 +211,6 @@ stop_gradient = _unary(
     "stop_gradient",
     lambda u: u,
     lambda g, y, u: None,  # type: ignore[arg-type, return-value]
+    blocked=(0,),
     doc="its operand, held constant for differentiation",
 )

@@ -36,7 +36,13 @@ declare(Op("basis", 0, lambda attr: (attr.size,), doc="a constant unit vector"))
 choose = declare(Op("choose", 2, shapes.branches, doc="a choice by the index alone"))
 reduce = declare(Op("reduce", 1, shapes.same, doc="a sum or mean over steps"))
 expand = declare(
-    Op("expand", 1, shapes.expand, doc="a scalar boundary, broadcast to the shape of its variable")
+    Op(
+        "expand",
+        1,
+        shapes.expand,
+        vjp=lambda g, y, u: (OPS["sum"](g),),
+        doc="a scalar where an array is meant: in a boundary equation, in a branch of a choice",
+    )
 )
 copy = declare(
     Op(

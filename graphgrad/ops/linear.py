@@ -125,7 +125,9 @@ def _unit_row(length: int, token: Any) -> Any:
     return row
 
 
-lookup = declare(Op("lookup", 2, shapes.lookup, forward=_lookup, vjp=_lookup_rule))
+lookup = declare(
+    Op("lookup", 2, shapes.lookup, forward=_lookup, vjp=_lookup_rule, blocked=(1,))
+)
 onehot = declare(
     Op(
         "onehot",
@@ -134,6 +136,7 @@ onehot = declare(
         forward=_unit_row,
         vjp=lambda g, y, token: (None,),
         takes_attr=True,
+        blocked=(0,),
         doc="the unit vector of a token",
     )
 )
