@@ -35,7 +35,7 @@ def evaluate(
     None to go by the data. `outputs` names what is wanted; everything, if left out.
     """
     algebra = _algebra(values, over)
-    symbolic = hasattr(algebra, "symbols")
+    symbolic = hasattr(type(algebra), "symbols")  # object algebras answer to any name
     system = dag.system
     check_names(system, values, complete=not symbolic)
     arrays = {}
