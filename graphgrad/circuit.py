@@ -206,8 +206,8 @@ class Circuit:
 
     def steps(self, name: str, length: str, *, place: Place | None = None) -> Time:
         """Declare a time index, as `s: steps(m)` does, and return it."""
-        self._claim(name, place)
-        self._claim(length, place, allowed=("tau",))
+        self._claim(name, place, implied=False)
+        self._claim(length, place, allowed=("tau",), implied=False)
         self._indices[name] = Index(name, length)
         return Time(Affine.name(name))
 
@@ -317,7 +317,14 @@ class Circuit:
             raise unknown_name(name, self.indices, place=place)
         return name
 
-    def _claim(self, name: str, place: Place | None, allowed: Sequence[str] = ()) -> None:
+    def _claim(
+        self,
+        name: str,
+        place: Place | None,
+        allowed: Sequence[str] = (),
+        *,
+        implied: bool = True,
+    ) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             raise NotationError(
                 f"{name!r} is not a name",
@@ -329,12 +336,12 @@ class Circuit:
             raise NameClashError(
                 f"{name} is reserved", place=place, remedy="use another name, such as " + name + "1"
             )
-        what = self._kind_of(name)
+        what = self._kind_of(name, implied=implied)
         if what is not None and not (what == "length" and name in allowed):
             raise NameClashError(f"{name} is already {what}", place=place, remedy="use another name")
         self._touch()
 
-    def _kind_of(self, name: str) -> str | None:
+    def _kind_of(self, name: str, *, implied: bool = True) -> str | None:
         if name in self._sizes:
             return "the size of a dimension"
         if name in self._params:
@@ -343,7 +350,7 @@ class Circuit:
             return "an input"
         if name in self._signals:
             return "a variable"
-        for index in self.indices.values():
+        for index in (self.indices if implied else self._indices).values():
             if name == index.name:
                 return "a time index"
             if name == index.length:
