@@ -16,6 +16,14 @@ Role = Literal["main", "left", "right", "gap"]
 Cell = tuple[int, str]
 """Column number and row."""
 
+ELLIPSIS = "\0…"
+"""Ends the row of a "…"."""
+
+
+def base_row(row: str) -> str:
+    """The row that a "…" stands for; any other row is its own."""
+    return row.split(ELLIPSIS)[0]
+
 
 @dataclass(frozen=True, slots=True)
 class Size:
@@ -139,7 +147,7 @@ class Grid:
         return self.x[column] + self.steps[self.plan.columns[column].template].width
 
     def band(self, level: int) -> tuple[float, float]:
-        """Lowest and highest y of a layer; below and above all layers, the floor and the ceiling."""
+        """Lowest and highest y of a layer; the floor below all layers, the ceiling above."""
         if level < 0:
             return self.floor, self.floor
         if level > self.top:
@@ -157,9 +165,7 @@ class Grid:
         """The box of a node."""
         x, y = self.centre(cell)
         size = self.plan.sizes[cell[1]]
-        return (
-            x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2
-        )
+        return (x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2)
 
     def port(self, cell: Cell, angle: float, side: int) -> tuple[Point, Point]:
         """A point on the lower (-1) or upper (1) border of a node, and the way out from there."""
@@ -188,7 +194,9 @@ class Grid:
         a, b = self.centre(start), self.centre(end)
         for column in range(first, last + 1):
             for row in self.rows_of(column):
-                if (column, row) not in (start, end):
-                    if segment_meets_box(a, b, self.box((column, row)), margin):
-                        return False
+                other = (column, row)
+                if other in (start, end):
+                    continue
+                if segment_meets_box(a, b, self.box(other), margin):
+                    return False
         return True

@@ -19,17 +19,19 @@ AXIS = 0.30
 ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307"}
 _SPACING_ACCENTS = {"hat": "\u02c6", "tilde": "\u02dc", "bar": "\u00af", "dot": "\u02d9"}
 
+_SMALL = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma "
+    "tau upsilon phi chi psi omega"
+)
+_CAPITAL = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
 GREEK = {
-    name: unicodedata.lookup(f"GREEK SMALL LETTER {unicode_name.upper()}")
-    for name, unicode_name in (
-        [(n, n) for n in "alpha beta gamma delta epsilon zeta eta theta iota kappa mu nu xi".split()]
-        + [("lambda", "lamda"), ("lam", "lamda")]
-        + [(n, n) for n in "omicron pi rho sigma tau upsilon phi chi psi omega".split()]
+    name: unicodedata.lookup(
+        f"GREEK {size} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}"  # Unicode spells it so
     )
-} | {
-    n.capitalize(): unicodedata.lookup(f"GREEK CAPITAL LETTER {n.upper()}")
-    for n in "gamma delta theta xi pi sigma phi psi omega".split()
+    for size, names in (("SMALL", _SMALL), ("CAPITAL", _CAPITAL))
+    for name in names.split()
 }
+GREEK["lam"] = GREEK["lambda"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,8 +87,8 @@ def symbol(name: str, *, sub: str = "", sup: str = "") -> Label:
     >>> symbol("W_hh").text, symbol("yhat", sup="(t)").text, symbol("delta_h2").text
     ('W_hh', 'ŷ^(t)', 'δ_h2')
 
-    One letter is italic, a word upright, a Greek name its letter; what follows the first underscore,
-    or trailing digits, is a subscript; a trailing hat, tilde, bar or dot is an accent.
+    One letter is italic, a word upright, a Greek name its letter; what follows the first
+    underscore, or trailing digits, is a subscript; a trailing hat, tilde, bar or dot is an accent.
     """
     head, _, tail = name.partition("_")
     digits = re.fullmatch(r"([^\W\d]+?)(\d+)", head)
@@ -96,8 +98,7 @@ def symbol(name: str, *, sub: str = "", sup: str = "") -> Label:
     head = head[: len(head) - len(accent)]
     letter = GREEK.get(head, head)
     subscript = ", ".join(part for part in (tail.replace("_", ","), sub) if part)
-    base = Run(letter, italic=len(letter) == 1 and not letter.isupper() or len(letter) == 1,
-               accent=accent)
+    base = Run(letter, italic=len(letter) == 1, accent=accent)
     return Label((base, *_scripts(subscript, sup)))
 
 
@@ -146,9 +147,9 @@ class Typeset:
 
 
 def displayable(text: str) -> str:
-    """The text with what no font and no file format can show replaced by visible signs.
+    r"""The text with what no font and no file format can show replaced by visible signs.
 
-    >>> displayable("a\\0b\\n")
+    >>> displayable("a\0b\n")
     'a␀b␊'
     """
     return "".join(map(_displayable_character, text))
@@ -184,9 +185,19 @@ def typeset(label: Label, size: float, measure: Measure) -> Typeset:
         if run.accent and not composed:
             mark = _SPACING_ACCENTS[run.accent]
             mark_width = measure(mark, run.italic, run_size)
-            lift = 0.22 * run_size if run.text.isupper() else 0.0
-            pieces.append(Piece(mark, x + (width - mark_width) / 2, rise + lift, run_size,
-                                mark_width, run.italic, run.bold))
+            tall = run.text.isupper() or run.text in "bdfhkltβδζθλξφψ"
+            lift = 0.24 * run_size if tall else 0.0
+            pieces.append(
+                Piece(
+                    mark,
+                    x + (width - mark_width) / 2,
+                    rise + lift,
+                    run_size,
+                    mark_width,
+                    run.italic,
+                    run.bold,
+                )
+            )
         end = x + width
         cursor[run.level] = end
         if run.level == 0:

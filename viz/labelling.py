@@ -70,8 +70,7 @@ def place_labels(
     numbered = [mark for mark in router.marks if _delay(scene, mark) != 1]
     if labelled or numbered:
         room = _Room(router, nodes)
-        for mark in numbered:
-            labels.append(_beside_mark(plan, room, mark, _delay(scene, mark)))
+        labels.extend(_beside_mark(plan, room, mark, _delay(scene, mark)) for mark in numbered)
         marks = {name: mark for mark in router.marks for name in mark.edges}
         for group in _alike(plan, labelled):
             labels.extend(_along(plan, room, group, marks))
@@ -127,7 +126,8 @@ def _along(
     """The labels of edges of one pattern, at the first place that is free beside all of them."""
     texts: list[Typeset] = []
     for item in group:
-        assert item.edge is not None and item.edge.label is not None
+        assert item.edge is not None
+        assert item.edge.label is not None
         texts.append(typeset(item.edge.label, plan.style.font_size, text_width))
     sample = sorted({0, len(group) // 2, len(group) - 1})
     widest = max(texts, key=lambda text: text.width)
@@ -158,22 +158,31 @@ def _offsets(
         for aside in (1, -1):
             yield mark.x + aside * (mark.size / 2 + 3 + half_width) - x0, mark.y - y0
     points = flatten(item.curve)
-    lengths = [math.dist(a, b) for a, b in pairwise(points)]
+    total = sum(math.dist(a, b) for a, b in pairwise(points))
+    if not total:
+        return
     for clearance in CLEARANCES:
         for share in SHARES:
-            rest = share * sum(lengths)
-            for (a, b), length in zip(pairwise(points), lengths, strict=True):
-                if rest <= length and length > 0:
-                    break
-                rest -= length
-            if not length:
-                continue
-            tx, ty = (b[0] - a[0]) / length, (b[1] - a[1]) / length
-            x, y = a[0] + tx * rest, a[1] + ty * rest
+            (x, y), (tx, ty) = _at_length(points, share * total)
             nx, ny = (ty, -tx) if ty > 0.25 or (abs(ty) <= 0.25 and tx < 0) else (-ty, tx)
             away = clearance + abs(nx) * half_width + abs(ny) * half_height
             for sign in (1, -1):
                 yield x + sign * nx * away - x0, y + sign * ny * away - y0
+
+
+def _at_length(points: Sequence[Point], rest: float) -> tuple[Point, Point]:
+    """The point at a length along a polygon, and the direction there."""
+    place, way = points[0], (0.0, 1.0)
+    for a, b in pairwise(points):
+        length = math.dist(a, b)
+        if not length:
+            continue
+        way = ((b[0] - a[0]) / length, (b[1] - a[1]) / length)
+        if rest <= length:
+            return (a[0] + way[0] * rest, a[1] + way[1] * rest), way
+        rest -= length
+        place = b
+    return place, way
 
 
 def _group_boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator[Box]:
@@ -191,8 +200,10 @@ def _group_boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator
             continue
         boxes = [grid.box((column, row)) for row in rows]
         box = (
-            min(b[0] for b in boxes) - pad, min(b[1] for b in boxes) - pad,
-            max(b[2] for b in boxes) + pad, max(b[3] for b in boxes) + pad + title,
+            min(b[0] for b in boxes) - pad,
+            min(b[1] for b in boxes) - pad,
+            max(b[2] for b in boxes) + pad,
+            max(b[3] for b in boxes) + pad + title,
         )
         foreign = (grid.box((column, row)) for row in others[column])
         if not any(
@@ -212,7 +223,8 @@ def _titles(
     for track in scene.tracks:
         if track.title is not None:
             mine = [
-                number for number, column in enumerate(plan.columns)
+                number
+                for number, column in enumerate(plan.columns)
                 if column.template[0] == track.key
             ]
             text = typeset(track.title, plan.style.font_size, text_width)

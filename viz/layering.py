@@ -69,7 +69,7 @@ def extended(
 def _components(
     rows: Sequence[str], arcs: Collection[Arc], targets: Collection[str]
 ) -> dict[str, int]:
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(rows)
     for tail, head, _ in arcs:
         graph.add_edge(*((head, tail) if tail in targets else (tail, head)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from dataclasses import replace
 
+from viz.font import text_width
 from viz.grid import Grid, Plan, Role
 from viz.label import typeset
-from viz.font import text_width
 from viz.labelling import place_labels
 from viz.layout_circuit import plan_circuit
 from viz.layout_unfolded import plan_unfolded
@@ -26,9 +27,12 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     The order of one step is found once, by Graphviz, and repeated for every column; equal scenes
     give equal layouts.
     """
-    circuit = isinstance(scene, CircuitScene)
-    plan = plan_circuit(scene, style) if circuit else plan_unfolded(scene, style)
-    steps = _steps(plan, leaving=not circuit)
+    if isinstance(scene, CircuitScene):
+        plan = plan_circuit(scene, style)
+        steps = _steps(plan, leaving=False)
+    else:
+        plan = plan_unfolded(scene, style)
+        steps = _steps(plan, leaving=True)
     grid = Grid(plan, steps)
     count = len(plan.columns)
     grid.place([style.column_gap] * count, [style.layer_gap] * (grid.top + 2))
@@ -49,16 +53,27 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     known = {node.id: node for node in scene.nodes}
     placed = [
         PlacedNode(
-            known[name], *grid.centre(cell), plan.sizes[cell[1]].width,
-            plan.sizes[cell[1]].height, plan.sizes[cell[1]].shape, plan.texts[name],
+            known[name],
+            *grid.centre(cell),
+            plan.sizes[cell[1]].width,
+            plan.sizes[cell[1]].height,
+            plan.sizes[cell[1]].shape,
+            plan.texts[name],
         )
         for name, cell in plan.cells.items()
     ]
     labels, frames = place_labels(scene, plan, grid, router, [*placed, *statics.nodes])
     return _framed(
         Layout(
-            (*placed, *statics.nodes), tuple(router.edges), tuple(router.marks),
-            tuple(router.dots), tuple(labels), tuple(frames), 0.0, 0.0, style,
+            (*placed, *statics.nodes),
+            tuple(router.edges),
+            tuple(router.marks),
+            tuple(router.dots),
+            tuple(labels),
+            tuple(frames),
+            0.0,
+            0.0,
+            style,
         )
     )
 
@@ -82,22 +97,21 @@ def _steps(plan: Plan, *, leaving: bool) -> dict[tuple[str, Role], Step]:
             (tails if item.side > 0 else heads).add(item.tail[1])
             (heads if item.side > 0 else tails).add(item.head[1])
     top = max(plan.layers.values(), default=0)
-    steps: dict[tuple[str, Role], Step] = {}
-    for column in plan.columns:
-        template = column.template
-        if template not in steps:
-            steps[template] = arrange(
-                rows[template], plan.layers, list(links[template]), top=top,
-                node_gap=plan.style.node_gap,
-                first=_one_per_layer(plan, rows[template], heads - tails),
-                last=_one_per_layer(plan, rows[template], tails - heads),
-            )
-    return steps
+    return {
+        template: arrange(
+            rows[template],
+            plan.layers,
+            list(links[template]),
+            top=top,
+            node_gap=plan.style.node_gap,
+            first=_one_per_layer(plan, rows[template], heads - tails),
+            last=_one_per_layer(plan, rows[template], tails - heads),
+        )
+        for template in dict.fromkeys(column.template for column in plan.columns)
+    }
 
 
-def _one_per_layer(
-    plan: Plan, rows: dict[str, tuple[float, float]], wanted: set[str]
-) -> set[str]:
+def _one_per_layer(plan: Plan, rows: dict[str, tuple[float, float]], wanted: set[str]) -> set[str]:
     found: defaultdict[int, list[str]] = defaultdict(list)
     for row in rows:
         if row in wanted:
@@ -136,17 +150,16 @@ def _static_room(plan: Plan, track: str) -> float:
     return max(widths, default=0.0) + 24 if widths else 0.0
 
 
-def _channels(
-    plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks
-) -> list[float]:
+def _channels(plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks) -> list[float]:
     """The height of the channel below each layer, and above the highest."""
     style = plan.style
     wide: defaultdict[int, float] = defaultdict(float)
     for inner in plan.inner:
         step = grid.steps[plan.columns[inner.column].template]
-        assert inner.link.lower is not None and inner.link.upper is not None
+        assert inner.link.lower is not None
+        assert inner.link.upper is not None
         path = [step.x[inner.link.lower], *step.lanes[inner.link], step.x[inner.link.upper]]
-        for i, (a, b) in enumerate(zip(path, path[1:], strict=False)):
+        for i, (a, b) in enumerate(itertools.pairwise(path)):
             level = plan.layers[inner.link.lower] + 1 + i
             wide[level] = max(wide[level], abs(a - b))
     arcs: defaultdict[int, float] = defaultdict(float)
@@ -179,8 +192,10 @@ def _framed(layout: Layout) -> Layout:
     xs: list[float] = []
     ys: list[float] = []
     for box in (
-        *(node.box for node in layout.nodes), *(label.box for label in layout.labels),
-        *(mark.box for mark in layout.marks), *(frame.box for frame in layout.frames),
+        *(node.box for node in layout.nodes),
+        *(label.box for label in layout.labels),
+        *(mark.box for mark in layout.marks),
+        *(frame.box for frame in layout.frames),
     ):
         xs.extend((box[0], box[2]))
         ys.extend((box[1], box[3]))
@@ -196,23 +211,22 @@ def _framed(layout: Layout) -> Layout:
     def moved(point: tuple[float, float]) -> tuple[float, float]:
         return (round(point[0] + dx, 2), round(point[1] + dy, 2))
 
-    def at(x: float, y: float) -> dict[str, float]:
-        return {"x": round(x + dx, 2), "y": round(y + dy, 2)}
+    def right(x: float) -> float:
+        return round(x + dx, 2)
+
+    def up(y: float) -> float:
+        return round(y + dy, 2)
 
     return Layout(
-        tuple(replace(n, **at(n.x, n.y)) for n in layout.nodes),
+        tuple(replace(n, x=right(n.x), y=up(n.y)) for n in layout.nodes),
         tuple(
-            replace(
-                e, curve=tuple(map(moved, e.curve)), tip=moved(e.tip) if e.tip else None
-            )
+            replace(e, curve=tuple(map(moved, e.curve)), tip=moved(e.tip) if e.tip else None)
             for e in layout.edges
         ),
-        tuple(replace(m, **at(m.x, m.y)) for m in layout.marks),
-        tuple(replace(d, **at(d.x, d.y)) for d in layout.dots),
-        tuple(replace(t, **at(t.x, t.y)) for t in layout.labels),
-        tuple(
-            replace(f, box=(*moved(f.box[:2]), *moved(f.box[2:]))) for f in layout.frames
-        ),
+        tuple(replace(m, x=right(m.x), y=up(m.y)) for m in layout.marks),
+        tuple(replace(d, x=right(d.x), y=up(d.y)) for d in layout.dots),
+        tuple(replace(t, x=right(t.x), y=up(t.y)) for t in layout.labels),
+        tuple(replace(f, box=(*moved(f.box[:2]), *moved(f.box[2:]))) for f in layout.frames),
         round(max(xs, default=0.0) + dx + margin, 2),
         round(max(ys, default=0.0) + dy + margin, 2),
         layout.style,

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import networkx as nx
 
-from viz.grid import Across, Cell, Column, Inner, Plan, Role, Tap
+from viz.grid import ELLIPSIS, Across, Cell, Column, Inner, Plan, Role, Tap
 from viz.layering import extended, layers_of
 from viz.scene import Edge, Node, UnfoldedScene
 from viz.sizing import DOTS, sizes, typeset_nodes
@@ -46,7 +46,7 @@ def row_key(node: Node) -> str:
 def _pinned(scene: UnfoldedScene) -> list[Node]:
     """The nodes, static results and data of one single step moved into its column."""
     known = {node.id: node for node in scene.nodes}
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(node.id for node in scene.nodes if node.time is None)
     sources: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
     for edge in scene.edges:
@@ -97,9 +97,7 @@ def _make_columns(
     }
 
 
-def _set_layers(
-    plan: Plan, scene: UnfoldedScene, rows: Mapping[str, list[Node]]
-) -> None:
+def _set_layers(plan: Plan, scene: UnfoldedScene, rows: Mapping[str, list[Node]]) -> None:
     """Layers for the rows of each track; rows only in a margin are fitted in afterwards."""
     if scene.layers is not None:
         level = {row: i for i, members in enumerate(scene.layers) for row in members}
@@ -114,7 +112,8 @@ def _set_layers(
             (tail_column, tail), (head_column, head) = plan.cells[edge.tail], plan.cells[edge.head]
             a, b = plan.columns[tail_column], plan.columns[head_column]
             if a.template[0] == b.template[0]:
-                assert a.time is not None and b.time is not None
+                assert a.time is not None
+                assert b.time is not None
                 arcs[tail, head, b.time - a.time] = None
     for track in scene.tracks:
         mine = [row for row in rows if rows[row][0].track == track.key]
@@ -166,13 +165,15 @@ def _add_ellipses(plan: Plan) -> None:
     if not gaps:
         return
     patterns: defaultdict[str, dict[tuple[str, str, int], Edge]] = defaultdict(dict)
-    present: set[tuple[str, int]] = set()
     for item in plan.across:
         a, b = plan.columns[item.tail[0]], plan.columns[item.head[0]]
-        if item.edge and a.template[0] == b.template[0] and "main" in (
-            a.template[1], b.template[1]
+        if (
+            item.edge
+            and a.template[0] == b.template[0]
+            and "main" in (a.template[1], b.template[1])
         ):
-            assert a.time is not None and b.time is not None
+            assert a.time is not None
+            assert b.time is not None
             pattern = (item.tail[1], item.head[1], b.time - a.time)
             patterns[a.template[0]].setdefault(pattern, item.edge)
     exists = set(plan.cells.values())
@@ -196,13 +197,15 @@ def _add_ellipses(plan: Plan) -> None:
                         key = (middle, (after, head))
                         added[key] = _stub(edge, *key, side)
     plan.across.extend(added.values())
-    plan.dots = list(dict.fromkeys(
-        cell for item in added.values() for cell in (item.tail, item.head) if cell[0] in gaps
-    ))
+    plan.dots = list(
+        dict.fromkeys(
+            cell for item in added.values() for cell in (item.tail, item.head) if cell[0] in gaps
+        )
+    )
 
 
 def _dots_row(plan: Plan, row: str) -> str:
-    name = f"{row}\0…"
+    name = row + ELLIPSIS
     plan.sizes[name] = DOTS
     plan.layers[name] = plan.layers[row]
     return name
@@ -221,7 +224,7 @@ def _choose_sides(plan: Plan) -> None:
     """Whether each static node stands above or below the columns: where its lines pass less."""
     top = max(plan.layers.values(), default=0)
     order = {node.id: node for node in plan.statics}
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(order)
     graph.add_edges_from((edge.tail, edge.head) for edge in plan.between)
     fed = {tap.static for tap in plan.taps if not tap.inward}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from viz.grid import Across, Cell, Grid, Plan
+from viz.grid import Across, Cell, Grid, Plan, base_row
 from viz.scene import EdgeKind
 
 Manner = Literal["level", "arc", "line", "duct"]
@@ -32,7 +32,7 @@ class Net:
     @property
     def key(self) -> NetKey:
         """What the nets of all columns of one template have in common."""
-        return (self.tail[1], self.side, self.kind)
+        return (base_row(self.tail[1]), self.side, self.kind)
 
 
 @dataclass(slots=True)
@@ -57,14 +57,14 @@ def manners(
     for item in plan.across:
         if item.distance == 0:
             result[item.id] = "duct"
-        elif item.tail[1].split("\0…")[0] == item.head[1].split("\0…")[0]:
+        elif base_row(item.tail[1]) == base_row(item.head[1]):
             if item.distance == 1:
                 clear = grid.is_clear(item.tail, item.head, 1.0)
                 result[item.id] = "level" if clear else "duct"
             else:
                 result[item.id] = "arc"
         else:
-            fans[item.tail[1].split("\0…")[0], item.side, item.kind].append(item)
+            fans[base_row(item.tail[1]), item.side, item.kind].append(item)
     slants: dict[tuple[object, ...], bool] = {}
     for fan in fans.values():
         straight = all(
@@ -79,8 +79,12 @@ def manners(
 def _may_slant(grid: Grid, item: Across, known: dict[tuple[object, ...], bool]) -> bool:
     columns = grid.plan.columns
     key = (
-        item.tail[1], item.head[1], item.distance, item.side,
-        columns[item.tail[0]].template, columns[item.head[0]].template,
+        item.tail[1],
+        item.head[1],
+        item.distance,
+        item.side,
+        columns[item.tail[0]].template,
+        columns[item.head[0]].template,
     )
     if key not in known:
         (x0, y0), (x1, y1) = grid.centre(item.tail), grid.centre(item.head)
@@ -128,9 +132,7 @@ def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
     return Tracks(ordered, dict(vertical), horizontal, counts)
 
 
-def _choose_entries(
-    plan: Plan, grid: Grid, nets: Sequence[Net], chosen: dict[str, Manner]
-) -> None:
+def _choose_entries(plan: Plan, grid: Grid, nets: Sequence[Net], chosen: dict[str, Manner]) -> None:
     """Let a branch enter its head from the side where nothing else does."""
     taken: set[tuple[str, int]] = set()
     for item in plan.across:

@@ -96,7 +96,10 @@ class PlacedLabel:
         """The box around the text."""
         half_width, half_height = self.text.width / 2, self.text.height / 2
         return (
-            self.x - half_width, self.y - half_height, self.x + half_width, self.y + half_height
+            self.x - half_width,
+            self.y - half_height,
+            self.x + half_width,
+            self.y + half_height,
         )
 
 
@@ -129,31 +132,31 @@ def overlaps(layout: Layout, *, slack: float = 0.5) -> list[str]:
     Checked are node boxes, labels and delay squares against each other, and every curve against
     all of them except the ends of its own edge and its own square. Linear in the picture's size.
     """
-    boxes: list[tuple[str, frozenset[str], Box]] = []
-    for node in layout.nodes:
-        boxes.append((node.node.id, frozenset((node.node.id,)), node.box))
-    for mark in layout.marks:
-        boxes.append((f"square of {mark.edges[0]}", frozenset(mark.edges), mark.box))
-    for label in layout.labels:
-        boxes.append((f"label of {label.owner}", frozenset(), label.box))
+    boxes = [
+        *((node.node.id, frozenset((node.node.id,)), node.box) for node in layout.nodes),
+        *((f"square of {m.edges[0]}", frozenset(m.edges), m.box) for m in layout.marks),
+        *((f"label of {label.owner}", frozenset[str](), label.box) for label in layout.labels),
+    ]
     index = BoxIndex()
     found: list[str] = []
     for number, (name, _, box) in enumerate(boxes):
-        for other in index.near(box):
-            if _boxes_meet(box, boxes[other][2], slack):
-                found.append(f"{name} overlaps {boxes[other][0]}")
+        found.extend(
+            f"{name} overlaps {boxes[other][0]}"
+            for other in index.near(box)
+            if _boxes_meet(box, boxes[other][2], slack)
+        )
         index.add(number, box)
     for edge in layout.edges:
         own = {edge.id, edge.tail, edge.head}
-        hit = set()
-        points = flatten(edge.curve)
-        for start, end in pairwise(points):
-            for number in index.near(bounds(start, end)):
-                name, owners, box = boxes[number]
-                if number not in hit and not owners & own:
-                    if segment_meets_box(start, end, box, -slack):
-                        hit.add(number)
-                        found.append(f"{edge.id} runs through {name}")
+        hit: set[int] = set()
+        for start, end in pairwise(flatten(edge.curve)):
+            hit.update(
+                number
+                for number in index.near(bounds(start, end))
+                if not boxes[number][1] & own
+                and segment_meets_box(start, end, boxes[number][2], -slack)
+            )
+        found.extend(f"{edge.id} runs through {boxes[number][0]}" for number in sorted(hit))
     return found
 
 
@@ -183,7 +186,10 @@ class BoxIndex:
 def bounds(start: Point, end: Point) -> Box:
     """The upright box of which two points are opposite corners."""
     return (
-        min(start[0], end[0]), min(start[1], end[1]), max(start[0], end[0]), max(start[1], end[1])
+        min(start[0], end[0]),
+        min(start[1], end[1]),
+        max(start[0], end[0]),
+        max(start[1], end[1]),
     )
 
 

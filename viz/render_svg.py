@@ -10,7 +10,7 @@ from viz.label import AXIS, Piece, Typeset, displayable
 from viz.picture import DelayMark, Dot, Frame, Layout, PlacedEdge, PlacedLabel, PlacedNode
 from viz.routing import Curve, Point
 from viz.scene import Data
-from viz.style import EdgeStyle, Style
+from viz.style import EdgeStyle
 
 FALLBACKS = "'Latin Modern Roman','STIX Two Text','Times New Roman',serif"
 
@@ -44,15 +44,17 @@ def to_svg(layout: Layout, *, title: str = "", alt: str = "", embed_font: bool =
     labels: dict[str, list[PlacedLabel]] = {}
     for label in layout.labels:
         labels.setdefault(label.owner, []).append(label)
-    for edge in layout.edges:
-        parts.append(
-            _edge(edge, by_edge.pop(edge.id, []), labels.pop(edge.id, []), layout)
-        )
+    parts.extend(
+        _edge(edge, by_edge.pop(edge.id, []), labels.pop(edge.id, []), layout)
+        for edge in layout.edges
+    )
     parts.extend(_dot(dot, layout) for dot in layout.dots)
     parts.extend(_node(node, layout) for node in layout.nodes)
-    for rest in labels.values():
-        for label in rest:
-            parts.append(f'<g class="title">{_label(label, layout.style.text, height)}</g>')
+    parts.extend(
+        f'<g class="title">{_label(label, layout.style.text, height)}</g>'
+        for rest in labels.values()
+        for label in rest
+    )
     parts.append("</svg>\n")
     return "\n".join(parts)
 
@@ -97,10 +99,11 @@ def _node(placed: PlacedNode, layout: Layout) -> str:
     elif placed.shape == "round" and abs(width - height) < 0.01:
         border = f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(width / 2)}" {paint}/>'
     else:
-        radius = height / 2 if placed.shape == "round" else 3.0
+        radius = height / 2 if placed.shape == "round" else 0.0
+        rounding = f' rx="{_n(radius)}"' if radius else ""
         border = (
             f'<rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" width="{_n(width)}" '
-            f'height="{_n(height)}" rx="{_n(radius)}" {paint}/>'
+            f'height="{_n(height)}"{rounding} {paint}/>'
         )
     colour = look.text if node.shade is None or node.shade < 0.5 else layout.style.background
     left, base = placed.x - placed.text.width / 2, placed.y - AXIS * placed.text.size
@@ -174,16 +177,15 @@ def _label(label: PlacedLabel, colour: str, height: float) -> str:
     return _pieces(label.text.pieces, left, base, colour, height)
 
 
-def _pieces(
-    pieces: Iterable[Piece], left: float, base: float, colour: str, height: float
-) -> str:
+def _pieces(pieces: Iterable[Piece], left: float, base: float, colour: str, height: float) -> str:
     """Each run as an element of its own, at its own place: no browser is left to choose."""
     parts = []
     for piece in pieces:
         style = " ".join(["i"] * piece.italic + ["b"] * piece.bold)
         named = f' class="{style}"' if style else ""
         fitted = (
-            "" if covers(piece.text)
+            ""
+            if covers(piece.text)
             else f' textLength="{_n(piece.width)}" lengthAdjust="spacingAndGlyphs"'
         )
         parts.append(

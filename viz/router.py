@@ -5,16 +5,17 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 
-from viz.grid import Across, Cell, Grid, Inner, Plan, Tap
+from viz.grid import Across, Cell, Grid, Inner, Plan, Role, Tap, base_row
 from viz.layout_circuit import LOOP, LOOP_STEP
 from viz.nets import FIRST_TRACK, Manner, Net, Tracks
 from viz.picture import DelayMark, Dot, PlacedEdge
-from viz.routing import Curve, Point, bend, joined, line, rounded, spread, with_arrow
+from viz.routing import Curve, Point, bend, flatten, joined, line, rounded, spread, with_arrow
 from viz.scene import Edge, EdgeKind
 from viz.step import Link
 
 PortKey = tuple[str, int]
 TURN = 7.0
+BOW = 22.0
 STEEPEST = 62.0
 LEAST_DISTANCE = 7.0
 """Between the arrows that arrive at one side of a node."""
@@ -23,9 +24,7 @@ LEAST_DISTANCE = 7.0
 class Router:
     """Draws the lines on a grid that has been placed."""
 
-    def __init__(
-        self, plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks
-    ) -> None:
+    def __init__(self, plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks) -> None:
         self.plan, self.grid, self.chosen, self.tracks = plan, grid, chosen, tracks
         self.edges: list[PlacedEdge] = []
         self.marks: list[DelayMark] = []
@@ -36,9 +35,7 @@ class Router:
             for channel, nets in tracks.vertical.items()
             for slot, net in enumerate(nets)
         }
-        self._level = {
-            (item.tail[1], item.side) for item in plan.across if chosen[item.id] == "level"
-        }
+        self._level = {(item.tail, item.side) for item in plan.across if chosen[item.id] == "level"}
         self._ports = self._find_ports()
 
     def run(self) -> None:
@@ -87,7 +84,9 @@ class Router:
     # Ports: where on its border each row receives its lines, as an offset from its centre.
 
     def _find_ports(self) -> dict[tuple[object, ...], float]:
-        wishes: defaultdict[tuple[object, str, int], dict[object, float]] = defaultdict(dict)
+        wishes: defaultdict[tuple[tuple[str, Role], str, int], dict[object, float]] = defaultdict(
+            dict
+        )
         columns = self.plan.columns
         for inner in self.plan.inner:
             side = 1 if inner.down else -1
@@ -125,10 +124,7 @@ class Router:
         ports: dict[tuple[object, ...], float] = {}
         for (template, row, side), mine in wishes.items():
             limit = 0.9 * self.plan.sizes[row].width / 2
-            weights = [
-                100.0 if isinstance(key, Link) and key.lower and key.upper else 1.0
-                for key in mine
-            ]
+            weights = [_firmness(key, offset) for key, offset in mine.items()]
             offsets = spread(list(mine.values()), weights, LEAST_DISTANCE, limit)
             for key, offset in zip(mine, offsets, strict=True):
                 ports[template, row, side, key] = offset
@@ -137,6 +133,9 @@ class Router:
     def _link_wish(self, inner: Inner) -> float:
         head = (inner.column, inner.head)
         bands = self._bands(inner.column, inner.link)
+        number = int(inner.link.key)
+        if number:
+            return 0.3 * self.plan.sizes[inner.head].width * _bow(number)
         if bands:
             return (bands[0] if inner.down else bands[-1])[0] - self.grid.centre(head)[0]
         return self._offset(head, self.grid.centre((inner.column, inner.tail)))
@@ -146,11 +145,10 @@ class Router:
         return self.grid.towards(cell, source)[0] - self.grid.centre(cell)[0]
 
     def _duct_key(self, item: Across) -> tuple[object, ...]:
-        row = item.tail[1].split("\0…")[0]
-        return ("duct", row, item.kind, item.side)
+        return ("duct", base_row(item.tail[1]), item.kind, item.side)
 
     def _line_key(self, item: Across) -> tuple[object, ...]:
-        return ("line", item.tail[1].split("\0…")[0], item.kind, item.side, item.distance)
+        return ("line", base_row(item.tail[1]), item.kind, item.side, item.distance)
 
     def _port(self, cell: Cell, side: int, key: object) -> tuple[Point, Point]:
         offset = self._ports[self.plan.columns[cell[0]].template, cell[1], side, key]
@@ -166,9 +164,7 @@ class Router:
         step = grid.steps[self.plan.columns[column].template]
         lanes = step.lanes[link]
         first = self.plan.layers[link.lower] + 1 if link.lower is not None else -1
-        return [
-            (grid.x[column] + x, *grid.band(first + i)) for i, x in enumerate(lanes)
-        ]
+        return [(grid.x[column] + x, *grid.band(first + i)) for i, x in enumerate(lanes)]
 
     def _draw_link(self, inner: Inner) -> None:
         tail, head = (inner.column, inner.tail), (inner.column, inner.head)
@@ -178,12 +174,31 @@ class Router:
             bands = [(x, high, low) for x, low, high in reversed(bands)]
         side = -1 if inner.down else 1
         curve = self.climb(tail, side, bands, end, out)
+        if int(inner.link.key) and not bands:
+            curve = self._bowed(tail, curve, int(inner.link.key))
         self.emit(
-            curve, name=inner.edge.id, edge=inner.edge, kind=inner.edge.kind,
-            tail=inner.edge.tail, head=inner.edge.head,
+            curve,
+            name=inner.edge.id,
+            edge=inner.edge,
+            kind=inner.edge.kind,
+            tail=inner.edge.tail,
+            head=inner.edge.head,
         )
         if inner.edge.delay:
             self._mark_middle(inner.edge, curve)
+
+    def _bowed(self, tail: Cell, curve: Curve, number: int) -> Curve:
+        """A line beside others between the same two nodes, bent out of their way."""
+        way = 1 if number % 2 else -1
+        out = BOW * _bow(number)
+        (x0, _), (x1, y1) = curve[0], curve[-1]
+        half = self.plan.sizes[tail[1]].width / 2
+        angle = math.degrees(math.asin(0.6)) * way
+        side = 1 if y1 > self.grid.centre(tail)[1] else -1
+        start, _ = self.grid.port(tail, angle, side)
+        rise = 0.3 * (y1 - start[1])
+        x = (x0 + x1) / 2 + half * 0.3 * way + out
+        return (start, (x, start[1] + rise), (x, y1 - rise), (x1, y1))
 
     def climb(
         self,
@@ -227,8 +242,11 @@ class Router:
         return joined(*pieces)
 
     def _mark_middle(self, edge: Edge, curve: Curve) -> None:
-        middle = curve[len(curve) // 2] if len(curve) > 4 else (
-            (curve[0][0] + curve[-1][0]) / 2, (curve[0][1] + curve[-1][1]) / 2
+        points = flatten(curve)
+        middle = (
+            points[len(points) // 2]
+            if len(points) > 2
+            else ((curve[0][0] + curve[-1][0]) / 2, (curve[0][1] + curve[-1][1]) / 2)
         )
         self._mark(edge, (edge.id,), middle)
 
@@ -247,23 +265,28 @@ class Router:
         reach = abs(far - start[0]) * 0.62
         height = abs(start[1] - y) * 0.9 + 4
         curve = joined(
-            (start, (start[0] + way[0] * reach, start[1] + way[1] * reach),
-             (far, y + height), (far, y)),
-            ((far, y), (far, y - height),
-             (end[0] + out[0] * reach, end[1] + out[1] * reach), end),
+            (
+                start,
+                (start[0] + way[0] * reach, start[1] + way[1] * reach),
+                (far, y + height),
+                (far, y),
+            ),
+            ((far, y), (far, y - height), (end[0] + out[0] * reach, end[1] + out[1] * reach), end),
         )
         edge = inner.edge
-        self.emit(
-            curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head
-        )
+        self.emit(curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head)
         self._mark(edge, (edge.id,), (far, y))
 
     # Lines to other columns.
 
     def _draw_across(self, item: Across, curve: Curve) -> None:
         self.emit(
-            curve, name=item.id, edge=item.edge, kind=item.kind,
-            tail=self.name(item.tail), head=self.name(item.head),
+            curve,
+            name=item.id,
+            edge=item.edge,
+            kind=item.kind,
+            tail=self.name(item.tail),
+            head=self.name(item.head),
         )
 
     def _draw_level(self, item: Across) -> None:
@@ -281,9 +304,7 @@ class Router:
         end, _ = self.grid.port(item.head, -36.0 * item.side, 1)
         height = arc_height(item.distance) / 0.75
         lean = 0.25 * abs(end[0] - start[0]) * item.side
-        curve = (
-            start, (start[0] + lean, start[1] + height), (end[0] - lean, end[1] + height), end
-        )
+        curve = (start, (start[0] + lean, start[1] + height), (end[0] - lean, end[1] + height), end)
         self._draw_across(item, curve)
 
     def _draw_net(self, net: Net) -> None:
@@ -301,9 +322,7 @@ class Router:
                 stops[self._track_y(net, item)].append(item)
         mark = self._net_mark(net, across, corner_y, list(stops))
         for above in (False, True):
-            mine = sorted(
-                (y for y in stops if (y > corner_y) == above), reverse=not above
-            )
+            mine = sorted((y for y in stops if (y > corner_y) == above), reverse=not above)
             if not mine:
                 continue
             lead = path if not above or len(stops) == len(mine) else [(across, corner_y)]
@@ -317,9 +336,7 @@ class Router:
                 self._dot(net.kind, lead[0])
         if mark is not None:
             edges = [item.edge for item in net.branches if item.edge is not None]
-            trunks = tuple(
-                item.id for item in self.edges[first:] if item.edge is None
-            )
+            trunks = tuple(item.id for item in self.edges[first:] if item.edge is None)
             self._mark(edges[0], (*(edge.id for edge in edges), *trunks), mark)
 
     def _draw_stop(self, net: Net, stem: list[Point], y: float, items: list[Across]) -> None:
@@ -354,7 +371,7 @@ class Router:
     def _exit(self, net: Net, across: float) -> list[Point]:
         """The way from a node to the channel beside its column."""
         if self.grid.is_outermost(net.tail, net.side):
-            level = (net.tail[1], net.side) in self._level
+            level = (net.tail, net.side) in self._level
             angle, border = (90.0, 1) if not level else (56.0, -1)
             start, _ = self.grid.port(net.tail, net.side * angle, border)
             return [start, (across, start[1])]
@@ -363,9 +380,7 @@ class Router:
         y = self._slot_y(above, self._slot(net, above))
         return [start, (start[0], y), (across, y)]
 
-    def _net_mark(
-        self, net: Net, across: float, corner: float, stops: list[float]
-    ) -> Point | None:
+    def _net_mark(self, net: Net, across: float, corner: float, stops: list[float]) -> Point | None:
         edges = [item.edge for item in net.branches if item.edge is not None]
         if not edges or not edges[0].delay:
             return None
@@ -421,6 +436,18 @@ def track_x(grid: Grid, channel: int, slot: int, count: int) -> float:
 def arc_height(distance: int) -> float:
     """How high an arc rises over the columns between."""
     return 10.0 + 9.0 * (distance - 1)
+
+
+def _firmness(key: object, offset: float) -> float:
+    """How strongly a line keeps its place: a straight one inside a step most."""
+    if not isinstance(key, Link) or key.lower is None or key.upper is None or key.key != "0":
+        return 1.0
+    return 1000.0 if abs(offset) < 1.0 else 50.0
+
+
+def _bow(number: int) -> int:
+    """The side, and how far out, of the line of that number between the same two nodes."""
+    return (number + 1) // 2 * (1 if number % 2 else -1)
 
 
 def _smooth(start: Point, way: Point, end: Point, arrive: Point) -> Curve:

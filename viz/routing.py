@@ -36,7 +36,8 @@ def rounded(points: Sequence[Point], radius: float) -> Curve:
         start = _towards(corner, before, turn)
         end = _towards(corner, after, turn)
         curve.extend(line(curve[-1], start)[1:])
-        curve.extend((_towards(start, corner, 0.55 * turn), _towards(end, corner, 0.55 * turn), end))
+        handle = 0.55 * turn
+        curve.extend((_towards(start, corner, handle), _towards(end, corner, handle), end))
     curve.extend(line(curve[-1], path[-1])[1:])
     return tuple(curve)
 
@@ -224,6 +225,4 @@ def _direction(start: Point, end: Point) -> Point:
 def _is_straight(p0: Point, p1: Point, p2: Point, p3: Point) -> bool:
     dx, dy = p3[0] - p0[0], p3[1] - p0[1]
     size = abs(dx) + abs(dy) + 1e-9
-    return all(
-        abs((p[0] - p0[0]) * dy - (p[1] - p0[1]) * dx) < 1e-3 * size for p in (p1, p2)
-    )
+    return all(abs((p[0] - p0[0]) * dy - (p[1] - p0[1]) * dx) < 1e-3 * size for p in (p1, p2))

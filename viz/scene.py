@@ -8,11 +8,19 @@ from typing import Literal
 from viz.label import Label
 
 NodeKind = Literal[
-    "input", "variable", "output", "target", "loss", "parameter", "constant", "boundary", "operation"
+    "input",
+    "variable",
+    "output",
+    "target",
+    "loss",
+    "parameter",
+    "constant",
+    "boundary",
+    "operation",
 ]
 EdgeKind = Literal["forward", "parameter", "adjoint"]
 Data = tuple[tuple[str, str], ...]
-"""Pairs (name, value), written as `data-name="value"` in SVG; names are letters, digits, hyphens."""
+"""Pairs (name, value), written as `data-name="value"` in SVG; a name is letters and hyphens."""
 
 
 @dataclass(frozen=True, slots=True)

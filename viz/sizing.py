@@ -35,7 +35,7 @@ def sizes(
                 wanted = texts[node.id].width + 0.45 * texts[node.id].size
                 if wanted <= 1.35 * height:
                     diameter[height] = max(diameter.get(height, height), wanted)
-    result = {}
+    result: dict[str, Size] = {}
     for row, members in rows.items():
         shape = style.nodes[members[0].kind].shape
         height = max(_height(style, node) for node in members)
@@ -47,7 +47,17 @@ def sizes(
             result[row] = Size(width + 1.3 * em if wide else height, height, shape)
         else:
             result[row] = Size(max(width + 0.9 * em, height), height, shape)
-    return result
+    return _evened(result)
+
+
+def _evened(result: dict[str, Size]) -> dict[str, Size]:
+    """Boxes whose widths differ little get the same."""
+    widths = [s.width for s in result.values() if s.shape == "box" and s.width < 1.7 * s.height]
+    widest = max(widths, default=0.0)
+    return {
+        row: Size(widest, s.height, s.shape) if s.shape == "box" and s.width < 1.7 * s.height else s
+        for row, s in result.items()
+    }
 
 
 def _height(style: Style, node: Node) -> float:

@@ -6,12 +6,12 @@ from collections import defaultdict
 
 import networkx as nx
 
-from viz.grid import Plan, Tap
+from viz.grid import Plan, Size, Tap
 from viz.picture import Dot, PlacedNode
 from viz.router import TURN, Router
 from viz.routing import Box, Point, bend, joined, line, port, rounded
 from viz.scene import Edge, Node
-from viz.sizing import Size, sizes
+from viz.sizing import sizes
 
 BUS_PITCH = 7.0
 
@@ -26,7 +26,7 @@ class StaticZone:
         self._taps: defaultdict[str, list[Tap]] = defaultdict(list)
         for tap in plan.taps:
             self._taps[tap.static].append(tap)
-        self._graph = nx.DiGraph()
+        self._graph: nx.DiGraph[str] = nx.DiGraph()
         self._graph.add_nodes_from(node.id for node in plan.statics)
         self._graph.add_edges_from((edge.tail, edge.head) for edge in plan.between)
         self._results = self._find_results()
@@ -60,9 +60,7 @@ class StaticZone:
 
     def _find_results(self) -> set[str]:
         """The static nodes computed from cells or from other results; they stand at the right."""
-        results = {
-            name for name, taps in self._taps.items() if any(not tap.inward for tap in taps)
-        }
+        results = {name for name, taps in self._taps.items() if any(not tap.inward for tap in taps)}
         for name in nx.topological_sort(self._graph):
             if any(before in results for before in self._graph.predecessors(name)):
                 results.add(name)
@@ -91,9 +89,7 @@ class StaticZone:
                 rank[name] = max(readers, default=0)
         for name in order:
             if name in self._results:
-                before = [
-                    rank[b] + 1 for b in self._graph.predecessors(name) if b in self._results
-                ]
+                before = [rank[b] + 1 for b in self._graph.predecessors(name) if b in self._results]
                 rank[name] = max(before, default=0)
         return rank
 
@@ -189,15 +185,11 @@ class StaticZone:
     def _fan_rows(self, group: tuple[Node, ...]) -> list[str]:
         if len(group) > 1:
             return []
-        return list(dict.fromkeys(
-            tap.cell[1] for tap in self._taps[group[0].id] if not tap.inward
-        ))
+        return list(dict.fromkeys(tap.cell[1] for tap in self._taps[group[0].id] if not tap.inward))
 
     def _box(self, name: str) -> Box:
         (x, y), size = self._at[name], self._sizes[name]
-        return (
-            x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2
-        )
+        return (x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2)
 
     def _port(self, name: str, angle: float) -> Point:
         size: Size = self._sizes[name]
@@ -233,8 +225,13 @@ class StaticZone:
             turn_at = (far - direction * turn, y)
             if len(mine) > 1:
                 router.emit(
-                    line(start, turn_at), name=f"trunk-{node.id}-{direction}", edge=None,
-                    kind=mine[0][1].edge.kind, tail=node.id, head="", arrow=False,
+                    line(start, turn_at),
+                    name=f"trunk-{node.id}-{direction}",
+                    edge=None,
+                    kind=mine[0][1].edge.kind,
+                    tail=node.id,
+                    head="",
+                    arrow=False,
                 )
             for number, (x, tap, bands) in enumerate(mine):
                 last = number == len(mine) - 1
@@ -247,8 +244,12 @@ class StaticZone:
                     router.dots.append(Dot(tap.edge.kind, x, y, 1.3))
                 rest = router.through((x, entry), (0.0, float(side)), bands, end, out, side)
                 router.emit(
-                    joined(foot, rest), name=tap.edge.id, edge=tap.edge, kind=tap.edge.kind,
-                    tail=tap.edge.tail, head=tap.edge.head,
+                    joined(foot, rest),
+                    name=tap.edge.id,
+                    edge=tap.edge,
+                    kind=tap.edge.kind,
+                    tail=tap.edge.tail,
+                    head=tap.edge.head,
                 )
 
     def _fan_in(self, node: Node, row: str, taps: list[Tap]) -> None:
@@ -263,22 +264,29 @@ class StaticZone:
         centre = self._at[node.id]
         end = self._port(node.id, -90.0)
         for number, (x, tap, bands) in enumerate(places):
-            stem = router.climb(
-                tap.cell, 1, bands[:-1], (x, self.grid.ceiling), (0.0, -1.0)
-            )
+            stem = router.climb(tap.cell, 1, bands[:-1], (x, self.grid.ceiling), (0.0, -1.0))
             first = number == 0
             edge = tap.edge
             if first:
                 tail_end = [end] if abs(y - end[1]) < 0.5 else [(centre[0], y), self._top(node.id)]
                 bus = rounded([(x, self.grid.ceiling), (x, y), *tail_end], TURN)
                 router.emit(
-                    joined(stem, bus), name=edge.id, edge=edge, kind=edge.kind,
-                    tail=edge.tail, head=edge.head,
+                    joined(stem, bus),
+                    name=edge.id,
+                    edge=edge,
+                    kind=edge.kind,
+                    tail=edge.tail,
+                    head=edge.head,
                 )
             else:
                 router.emit(
-                    joined(stem, line((x, self.grid.ceiling), (x, y))), name=edge.id, edge=edge,
-                    kind=edge.kind, tail=edge.tail, head=edge.head, arrow=False,
+                    joined(stem, line((x, self.grid.ceiling), (x, y))),
+                    name=edge.id,
+                    edge=edge,
+                    kind=edge.kind,
+                    tail=edge.tail,
+                    head=edge.head,
+                    arrow=False,
                 )
                 router.dots.append(Dot(edge.kind, x, y, 1.6))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -78,23 +79,26 @@ def arrange(
             path.append(lane)
         if link.upper is not None:
             path.append(names[link.upper])
-        for i, (a, b) in enumerate(zip(path, path[1:], strict=False)):
+        for i, (a, b) in enumerate(itertools.pairwise(path)):
             bound = link.lower is not None and link.upper is not None
             weights = (12, 3, 8) if bound else (1, 1, 3)
             inner = a.startswith("d") + b.startswith("d")
-            adjacent.add((low + i if link.lower is not None else low + 1 + i))
+            adjacent.add(low + i if link.lower is not None else low + 1 + i)
             arrows.append(f"{a}->{b}[weight={weights[inner]}];")
     levels = sorted(members)
-    for low, high in zip(levels, levels[1:], strict=False):
+    for low, high in itertools.pairwise(levels):
         if low not in adjacent or high != low + 1:
             arrows.append(f"{members[low][0]}->{members[high][0]}[style=invis,weight=1];")
     for level in levels:
         real = [row for row in rows if layers[row] == level]
-        for row in real:
-            for other in real:
-                if row != other and (row in first or other in last):
-                    if not (other in first or row in last):
-                        arrows.append(f"{names[row]}->{names[other]}[style=invis,weight=0];")
+        arrows.extend(
+            f"{names[left]}->{names[right]}[style=invis,weight=0];"
+            for left in real
+            for right in real
+            if left != right
+            and (left in first or right in last)
+            and not (right in first or left in last)
+        )
     text = ["digraph{", f"rankdir=BT;ranksep=0.3;nodesep={lane_gap / 72:.4f};"]
     text.append('node[shape=box,fixedsize=true,height=0.1,label=""];edge[arrowhead=none];')
     for level in levels:

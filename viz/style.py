@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
@@ -34,7 +34,6 @@ class EdgeStyle:
     line: float = 1.0
     dash: tuple[float, ...] = ()
     arrow: float = 6.0
-
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,14 @@ def _nodes(
     base: NodeStyle, changes: Mapping[NodeKind, Mapping[str, object]]
 ) -> Mapping[NodeKind, NodeStyle]:
     kinds: tuple[NodeKind, ...] = (
-        "input", "variable", "output", "target", "loss", "parameter", "constant", "boundary",
+        "input",
+        "variable",
+        "output",
+        "target",
+        "loss",
+        "parameter",
+        "constant",
+        "boundary",
         "operation",
     )
     small: dict[NodeKind, dict[str, object]] = {

@@ -22,7 +22,8 @@ KINDS: dict[str, NodeKind] = {"x": "input", "y": "target", "o": "output", "L": "
 
 
 def circuit(
-    kinds: dict[str, NodeKind], arrows: Iterable[tuple[str, str, int] | tuple[str, str, int, str]],
+    kinds: dict[str, NodeKind],
+    arrows: Iterable[tuple[str, str, int] | tuple[str, str, int, str]],
     symbols: dict[str, str] | None = None,
 ) -> CircuitScene:
     """A circuit from a table of nodes and arrows (tail, head, delay, parameter)."""
@@ -98,8 +99,7 @@ class Builder:
         """An edge if both ends are in the picture."""
         if tail in self.nodes and head in self.nodes:
             self.edges.append(
-                Edge(f"e{len(self.edges)}", tail, head, symbol(label) if label else None,
-                     kind=kind)  # type: ignore[arg-type]
+                Edge(f"e{len(self.edges)}", tail, head, symbol(label) if label else None, kind=kind)  # type: ignore[arg-type]
             )
 
     def scene(self) -> UnfoldedScene:
@@ -108,60 +108,110 @@ class Builder:
 
 
 ELMAN: dict[str, NodeKind] = {
-    "x": "input", "h": "variable", "o": "output", "L": "loss", "y": "target"
+    "x": "input",
+    "h": "variable",
+    "o": "output",
+    "L": "loss",
+    "y": "target",
 }
 
 
 def elman_circuit() -> CircuitScene:
     """Goodfellow's figure 10.3, left."""
-    return circuit(ELMAN, [
-        ("x", "h", 0, "U"), ("h", "h", 1, "W"), ("h", "o", 0, "V"), ("o", "L", 0), ("y", "L", 0),
-    ])
+    return circuit(
+        ELMAN,
+        [
+            ("x", "h", 0, "U"),
+            ("h", "h", 1, "W"),
+            ("h", "o", 0, "V"),
+            ("o", "L", 0),
+            ("y", "L", 0),
+        ],
+    )
 
 
 ELMAN_ARROWS: list[Arrow] = [
-    ("x", "h", 0), ("h", "h", 1), ("h", "o", 0), ("o", "L", 0), ("y", "L", 0)
+    ("x", "h", 0),
+    ("h", "h", 1),
+    ("h", "o", 0),
+    ("o", "L", 0),
+    ("y", "L", 0),
 ]
 ELMAN_PARAMETERS = {"U": "h", "W": "h", "b": "h", "V": "o", "c": "o"}
 
 
 def elman(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScene:
     """Goodfellow's figure 10.3, right, with its parameters as shared nodes."""
-    return Builder().track(
-        ELMAN, ELMAN_ARROWS, columns, boundaries=[("h", 0)], parameters=ELMAN_PARAMETERS,
-        sums={"loss": "L"},
-    ).scene()
+    return (
+        Builder()
+        .track(
+            ELMAN,
+            ELMAN_ARROWS,
+            columns,
+            boundaries=[("h", 0)],
+            parameters=ELMAN_PARAMETERS,
+            sums={"loss": "L"},
+        )
+        .scene()
+    )
 
 
 def elman_labels() -> UnfoldedScene:
     """The same with the parameters repeated on the edges, open at both ends."""
-    arrows = [("x", "h", 0, "U"), ("h", "h", 1, "W"), ("h", "o", 0, "V"), ("o", "L", 0),
-              ("y", "L", 0)]
+    arrows = [
+        ("x", "h", 0, "U"),
+        ("h", "h", 1, "W"),
+        ("h", "o", 0, "V"),
+        ("o", "L", 0),
+        ("y", "L", 0),
+    ]
     names = {1: "t-1", 2: "t", 3: "t+1"}
-    return Builder().track(
-        ELMAN, arrows, (None, 1, 2, 3, None), index=names.__getitem__  # type: ignore[arg-type]
-    ).scene()
+    return (
+        Builder()
+        .track(
+            ELMAN,
+            arrows,
+            (None, 1, 2, 3, None),
+            index=names.__getitem__,  # type: ignore[arg-type]
+        )
+        .scene()
+    )
 
 
 def output_recurrence() -> UnfoldedScene:
     """Goodfellow's figure 10.4: the output feeds the next hidden state."""
-    arrows = [("x", "h", 0, "U"), ("o", "h", 1, "W"), ("h", "o", 0, "V"), ("o", "L", 0),
-              ("y", "L", 0)]
+    arrows = [
+        ("x", "h", 0, "U"),
+        ("o", "h", 1, "W"),
+        ("h", "o", 0, "V"),
+        ("o", "L", 0),
+        ("y", "L", 0),
+    ]
     return Builder().track(ELMAN, arrows, (1, 2, 3)).scene()  # type: ignore[arg-type]
 
 
 def output_recurrence_circuit() -> CircuitScene:
     """Its circuit."""
-    return circuit(ELMAN, [
-        ("x", "h", 0, "U"), ("o", "h", 1, "W"), ("h", "o", 0, "V"), ("o", "L", 0), ("y", "L", 0),
-    ])
+    return circuit(
+        ELMAN,
+        [
+            ("x", "h", 0, "U"),
+            ("o", "h", 1, "W"),
+            ("h", "o", 0, "V"),
+            ("o", "L", 0),
+            ("y", "L", 0),
+        ],
+    )
 
 
 def single_output(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScene:
     """Goodfellow's figure 10.5: one output at the end."""
     builder = Builder().track(
-        {"x": "input", "h": "variable"}, [("x", "h", 0), ("h", "h", 1)], columns,
-        boundaries=[("h", 0)], parameters={"U": "h", "W": "h", "b": "h"},
+        {"x": "input", "h": "variable"},
+        [("x", "h", 0), ("h", "h", 1)],
+        columns,
+        boundaries=[("h", 0)],
+        parameters={"U": "h", "W": "h", "b": "h"},
     )
     last = columns[-1]
     for name, kind in (("o", "output"), ("L", "loss"), ("y", "target"), ("V", "parameter")):
@@ -174,11 +224,17 @@ def single_output(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScene:
 
 
 LSTM: dict[str, NodeKind] = {
-    "x": "input", "i": "variable", "f": "variable", "g": "variable", "o": "variable",
-    "c": "variable", "h": "variable",
+    "x": "input",
+    "i": "variable",
+    "f": "variable",
+    "g": "variable",
+    "o": "variable",
+    "c": "variable",
+    "h": "variable",
 }
 LSTM_ARROWS: list[Arrow] = (
-    [("x", gate, 0) for gate in "ifgo"] + [("h", gate, 1) for gate in "ifgo"]
+    [("x", gate, 0) for gate in "ifgo"]
+    + [("h", gate, 1) for gate in "ifgo"]
     + [("c", "c", 1), ("f", "c", 0), ("i", "c", 0), ("g", "c", 0), ("c", "h", 0), ("o", "h", 0)]
 )
 LSTM_PARAMETERS = {f"{m}_{gate}": gate for gate in "ifgo" for m in "WUb"}
@@ -192,10 +248,17 @@ def lstm_circuit() -> CircuitScene:
 def lstm(columns: tuple[int | None, ...] = (1, 2, 3), *, many: bool = True) -> UnfoldedScene:
     """The LSTM unfolded, with twelve parameters or with three."""
     few = {"W": "i f g o", "U": "i f g o", "b": "i f g o"}
-    return Builder().track(
-        LSTM, LSTM_ARROWS, columns, boundaries=[("h", 0), ("c", 0)],
-        parameters=LSTM_PARAMETERS if many else few,
-    ).scene()
+    return (
+        Builder()
+        .track(
+            LSTM,
+            LSTM_ARROWS,
+            columns,
+            boundaries=[("h", 0), ("c", 0)],
+            parameters=LSTM_PARAMETERS if many else few,
+        )
+        .scene()
+    )
 
 
 def lstm_operations_table() -> tuple[dict[str, NodeKind], list[Arrow], dict[str, str]]:
@@ -232,10 +295,18 @@ def lstm_operations(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScen
     parameters = {}
     for gate in "ifgo":
         parameters |= {f"W_{gate}": f"W{gate}", f"U_{gate}": f"U{gate}", f"b_{gate}": f"a{gate}"}
-    return Builder().track(
-        kinds, arrows, columns, symbols=symbols, boundaries=[("h", 0), ("c", 0)],
-        parameters=parameters,
-    ).scene()
+    return (
+        Builder()
+        .track(
+            kinds,
+            arrows,
+            columns,
+            symbols=symbols,
+            boundaries=[("h", 0), ("c", 0)],
+            parameters=parameters,
+        )
+        .scene()
+    )
 
 
 def lstm_operations_circuit() -> CircuitScene:
@@ -245,21 +316,39 @@ def lstm_operations_circuit() -> CircuitScene:
 
 
 BIDIRECTIONAL: dict[str, NodeKind] = {
-    "x": "input", "h": "variable", "g": "variable", "o": "output", "L": "loss", "y": "target"
+    "x": "input",
+    "h": "variable",
+    "g": "variable",
+    "o": "output",
+    "L": "loss",
+    "y": "target",
 }
 BIDIRECTIONAL_ARROWS: list[Arrow] = [
-    ("x", "h", 0), ("x", "g", 0), ("h", "h", 1), ("g", "g", -1), ("h", "o", 0), ("g", "o", 0),
-    ("o", "L", 0), ("y", "L", 0),
+    ("x", "h", 0),
+    ("x", "g", 0),
+    ("h", "h", 1),
+    ("g", "g", -1),
+    ("h", "o", 0),
+    ("g", "o", 0),
+    ("o", "L", 0),
+    ("y", "L", 0),
 ]
 
 
 def bidirectional(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScene:
     """Goodfellow's figure 10.11."""
     last = max(time for time in columns if time is not None)
-    return Builder().track(
-        BIDIRECTIONAL, BIDIRECTIONAL_ARROWS, columns, boundaries=[("h", 0), ("g", last + 1)],
-        parameters={"W": "h", "R": "g", "V": "o"},
-    ).scene()
+    return (
+        Builder()
+        .track(
+            BIDIRECTIONAL,
+            BIDIRECTIONAL_ARROWS,
+            columns,
+            boundaries=[("h", 0), ("g", last + 1)],
+            parameters={"W": "h", "R": "g", "V": "o"},
+        )
+        .scene()
+    )
 
 
 def bidirectional_circuit() -> CircuitScene:
@@ -270,14 +359,23 @@ def bidirectional_circuit() -> CircuitScene:
 def encoder_decoder() -> UnfoldedScene:
     """Goodfellow's figure 10.12."""
     builder = Builder().track(
-        {"x": "input", "h": "variable"}, [("x", "h", 0), ("h", "h", 1)], (1, 2, 3), key="s",
-        boundaries=[("h", 0)], parameters={"W": "h", "U": "h"}, title=roman("encoder"),
+        {"x": "input", "h": "variable"},
+        [("x", "h", 0), ("h", "h", 1)],
+        (1, 2, 3),
+        key="s",
+        boundaries=[("h", 0)],
+        parameters={"W": "h", "U": "h"},
+        title=roman("encoder"),
     )
     builder.track(
         {"g": "variable", "yhat": "output", "L": "loss", "y": "target"},
         [("g", "g", 1), ("g", "yhat", 0), ("yhat", "L", 0), ("y", "L", 0), ("y", "g", 1)],
-        (1, 2, 3, 4), key="t", boundaries=[("g", 0)],
-        parameters={"R": "g", "S": "g", "V": "yhat"}, sums={"loss": "L"}, title=roman("decoder"),
+        (1, 2, 3, 4),
+        key="t",
+        boundaries=[("g", 0)],
+        parameters={"R": "g", "S": "g", "V": "yhat"},
+        sums={"loss": "L"},
+        title=roman("decoder"),
     )
     builder.nodes["C"] = Node("C", symbol("C"), "variable")
     builder.nodes["Q"] = Node("Q", symbol("Q"), "parameter")
@@ -291,51 +389,90 @@ def encoder_decoder() -> UnfoldedScene:
 
 def skips(columns: tuple[int | None, ...] = (1, 2, 3, 4, 5, 6)) -> UnfoldedScene:
     """Skip connections: a state reads itself one and three steps back."""
-    return Builder().track(
-        {"x": "input", "h": "variable", "o": "output"},
-        [("x", "h", 0), ("h", "h", 1), ("h", "h", 3), ("h", "o", 0)], columns,
-        boundaries=[("h", 0), ("h", -1), ("h", -2)], parameters={"W": "h", "S": "h"},
-    ).scene()
+    return (
+        Builder()
+        .track(
+            {"x": "input", "h": "variable", "o": "output"},
+            [("x", "h", 0), ("h", "h", 1), ("h", "h", 3), ("h", "o", 0)],
+            columns,
+            boundaries=[("h", 0), ("h", -1), ("h", -2)],
+            parameters={"W": "h", "S": "h"},
+        )
+        .scene()
+    )
 
 
 def skips_circuit() -> CircuitScene:
     """Its circuit, with 3 beside a square."""
-    return circuit({"x": "input", "h": "variable", "o": "output"}, [
-        ("x", "h", 0, "U"), ("h", "h", 1, "W"), ("h", "h", 3, "S"), ("h", "o", 0),
-    ])
+    return circuit(
+        {"x": "input", "h": "variable", "o": "output"},
+        [
+            ("x", "h", 0, "U"),
+            ("h", "h", 1, "W"),
+            ("h", "h", 3, "S"),
+            ("h", "o", 0),
+        ],
+    )
 
 
 def taps() -> UnfoldedScene:
     """A memoryless model with delay taps."""
-    return Builder().track(
-        {"x": "input", "h": "variable", "o": "output"},
-        [("x", "h", 0), ("x", "h", 1), ("x", "h", 2), ("h", "o", 0)], (1, 2, 3, 4),
-        parameters={"W": "h"},
-    ).scene()
+    return (
+        Builder()
+        .track(
+            {"x": "input", "h": "variable", "o": "output"},
+            [("x", "h", 0), ("x", "h", 1), ("x", "h", 2), ("h", "o", 0)],
+            (1, 2, 3, 4),
+            parameters={"W": "h"},
+        )
+        .scene()
+    )
 
 
 def taps_circuit() -> CircuitScene:
     """Its circuit."""
-    return circuit({"x": "input", "h": "variable", "o": "output"}, [
-        ("x", "h", 0, "A"), ("x", "h", 1, "B"), ("x", "h", 2, "C"), ("h", "o", 0),
-    ])
+    return circuit(
+        {"x": "input", "h": "variable", "o": "output"},
+        [
+            ("x", "h", 0, "A"),
+            ("x", "h", 1, "B"),
+            ("x", "h", 2, "C"),
+            ("h", "o", 0),
+        ],
+    )
 
 
 DEEP: dict[str, NodeKind] = {
-    "x": "input", "h1": "variable", "h2": "variable", "h3": "variable", "o": "output"
+    "x": "input",
+    "h1": "variable",
+    "h2": "variable",
+    "h3": "variable",
+    "o": "output",
 }
 DEEP_ARROWS: list[Arrow] = [
-    ("x", "h1", 0), ("h1", "h2", 0), ("h2", "h3", 0), ("h3", "o", 0),
-    ("h1", "h1", 1), ("h2", "h2", 1), ("h3", "h3", 1),
+    ("x", "h1", 0),
+    ("h1", "h2", 0),
+    ("h2", "h3", 0),
+    ("h3", "o", 0),
+    ("h1", "h1", 1),
+    ("h2", "h2", 1),
+    ("h3", "h3", 1),
 ]
 
 
 def deep(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScene:
     """Three recurrent layers."""
-    return Builder().track(
-        DEEP, DEEP_ARROWS, columns, boundaries=[("h1", 0), ("h2", 0), ("h3", 0)],
-        parameters={"W_1": "h1", "U_1": "h1", "W_2": "h2", "W_3": "h3", "V": "o"},
-    ).scene()
+    return (
+        Builder()
+        .track(
+            DEEP,
+            DEEP_ARROWS,
+            columns,
+            boundaries=[("h1", 0), ("h2", 0), ("h3", 0)],
+            parameters={"W_1": "h1", "U_1": "h1", "W_2": "h2", "W_3": "h3", "V": "o"},
+        )
+        .scene()
+    )
 
 
 def deep_circuit() -> CircuitScene:
@@ -349,11 +486,23 @@ def gru_circuit() -> CircuitScene:
 
 
 GRU: dict[str, NodeKind] = {
-    "x": "input", "z": "variable", "r": "variable", "htilde": "variable", "h": "variable"
+    "x": "input",
+    "z": "variable",
+    "r": "variable",
+    "htilde": "variable",
+    "h": "variable",
 }
 GRU_ARROWS: list[Arrow] = [
-    ("x", "z", 0), ("x", "r", 0), ("x", "htilde", 0), ("h", "z", 1), ("h", "r", 1),
-    ("h", "htilde", 1), ("r", "htilde", 0), ("z", "h", 0), ("htilde", "h", 0), ("h", "h", 1),
+    ("x", "z", 0),
+    ("x", "r", 0),
+    ("x", "htilde", 0),
+    ("h", "z", 1),
+    ("h", "r", 1),
+    ("h", "htilde", 1),
+    ("r", "htilde", 0),
+    ("z", "h", 0),
+    ("htilde", "h", 0),
+    ("h", "h", 1),
 ]
 
 
@@ -364,30 +513,72 @@ def gru(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScene:
 
 def two_step() -> UnfoldedScene:
     """The two-step scalar network with half the squared error."""
-    return Builder().track(
-        {"x": "input", "z": "variable", "h": "variable", "yhat": "output", "L": "loss",
-         "y": "target"},
-        [("x", "z", 0), ("h", "z", 1), ("z", "h", 0), ("h", "yhat", 0), ("yhat", "L", 0),
-         ("y", "L", 0)],
-        (1, 2), boundaries=[("h", 0)],
-        parameters={"W": "z", "U": "z", "b": "z", "V": "yhat", "c": "yhat"}, sums={"loss": "L"},
-    ).scene()
+    return (
+        Builder()
+        .track(
+            {
+                "x": "input",
+                "z": "variable",
+                "h": "variable",
+                "yhat": "output",
+                "L": "loss",
+                "y": "target",
+            },
+            [
+                ("x", "z", 0),
+                ("h", "z", 1),
+                ("z", "h", 0),
+                ("h", "yhat", 0),
+                ("yhat", "L", 0),
+                ("y", "L", 0),
+            ],
+            (1, 2),
+            boundaries=[("h", 0)],
+            parameters={"W": "z", "U": "z", "b": "z", "V": "yhat", "c": "yhat"},
+            sums={"loss": "L"},
+        )
+        .scene()
+    )
 
 
 def teacher_forcing() -> UnfoldedScene:
     """Goodfellow's figure 10.6: the target of one step is read in the next."""
-    arrows = [("x", "h", 0, "U"), ("y", "h", 1, "W"), ("h", "o", 0, "V"), ("o", "L", 0),
-              ("y", "L", 0)]
+    arrows = [
+        ("x", "h", 0, "U"),
+        ("y", "h", 1, "W"),
+        ("h", "o", 0, "V"),
+        ("o", "L", 0),
+        ("y", "L", 0),
+    ]
     return Builder().track(ELMAN, arrows, (1, 2, 3)).scene()  # type: ignore[arg-type]
 
 
 ALL: dict[str, Callable[[], Scene]] = {
     maker.__name__: maker
     for maker in (
-        elman_circuit, elman, elman_labels, output_recurrence, output_recurrence_circuit,
-        single_output, lstm_circuit, lstm, lstm_operations, lstm_operations_circuit,
-        bidirectional, bidirectional_circuit, encoder_decoder, skips, skips_circuit, taps,
-        taps_circuit, deep, deep_circuit, gru, gru_circuit, two_step, teacher_forcing,
+        elman_circuit,
+        elman,
+        elman_labels,
+        output_recurrence,
+        output_recurrence_circuit,
+        single_output,
+        lstm_circuit,
+        lstm,
+        lstm_operations,
+        lstm_operations_circuit,
+        bidirectional,
+        bidirectional_circuit,
+        encoder_decoder,
+        skips,
+        skips_circuit,
+        taps,
+        taps_circuit,
+        deep,
+        deep_circuit,
+        gru,
+        gru_circuit,
+        two_step,
+        teacher_forcing,
     )
 }
 ALL["elman_folded"] = lambda: elman((1, 2, 3, None, 9))
