@@ -29,10 +29,10 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     """
     if isinstance(scene, CircuitScene):
         plan = plan_circuit(scene, style)
-        steps = _steps(plan, leaving=False)
+        steps = _steps(plan)
     else:
         plan = plan_unfolded(scene, style)
-        steps = _steps(plan, leaving=True)
+        steps = _steps(plan)
     grid = Grid(plan, steps)
     count = len(plan.columns)
     grid.place([style.column_gap] * count, [style.layer_gap] * (grid.top + 2))
@@ -78,7 +78,7 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     )
 
 
-def _steps(plan: Plan, *, leaving: bool) -> dict[tuple[str, Role], Step]:
+def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
     """One arrangement for every template that occurs."""
     rows: defaultdict[tuple[str, Role], dict[str, tuple[float, float]]] = defaultdict(dict)
     links: defaultdict[tuple[str, Role], dict[Link, None]] = defaultdict(dict)
@@ -90,12 +90,13 @@ def _steps(plan: Plan, *, leaving: bool) -> dict[tuple[str, Role], Step]:
         links[plan.columns[inner.column].template][inner.link] = None
     for tap in plan.taps:
         links[plan.columns[tap.cell[0]].template][tap.link] = None
-    tails: set[str] = set()
-    heads: set[str] = set()
+    first: set[str] = set()
+    last: set[str] = set()
     for item in plan.across:
-        if leaving and item.tail[1] != item.head[1]:
-            (tails if item.side > 0 else heads).add(item.tail[1])
-            (heads if item.side > 0 else tails).add(item.head[1])
+        if item.tail[1] != item.head[1]:
+            near, far = (last, first) if item.side > 0 else (first, last)
+            near.add(item.tail[1])
+            (far if item.distance else near).add(item.head[1])
     top = max(plan.layers.values(), default=0)
     return {
         template: arrange(
@@ -104,8 +105,8 @@ def _steps(plan: Plan, *, leaving: bool) -> dict[tuple[str, Role], Step]:
             list(links[template]),
             top=top,
             node_gap=plan.style.node_gap,
-            first=_one_per_layer(plan, rows[template], heads - tails),
-            last=_one_per_layer(plan, rows[template], tails - heads),
+            first=_one_per_layer(plan, rows[template], first - last),
+            last=_one_per_layer(plan, rows[template], last - first),
         )
         for template in dict.fromkeys(column.template for column in plan.columns)
     }

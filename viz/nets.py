@@ -21,13 +21,16 @@ FIRST_TRACK = 13.0
 
 @dataclass(slots=True)
 class Net:
-    """The ducted lines of one node to one side; they share a trunk."""
+    """The ducted lines of one node to one side; they share a trunk.
+
+    `entries` are the ids of those that enter their heads from the side, the others from below.
+    """
 
     tail: Cell
     side: int
     kind: EdgeKind
     branches: list[Across]
-    entries: list[Across] = field(default_factory=list)
+    entries: set[str] = field(default_factory=set)
 
     @property
     def key(self) -> NetKey:
@@ -112,7 +115,7 @@ def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
         tails[net.key] += 1
         vertical[net.tail[0] + (net.side > 0)].append(net)
         for item in net.branches:
-            if item not in net.entries:
+            if item.id not in net.entries:
                 level = plan.layers[item.head[1]]
                 span = max(item.distance, 1)
                 spans[level][net.key] = max(spans[level].get(net.key, 1), span)
@@ -158,4 +161,4 @@ def _choose_entries(plan: Plan, grid: Grid, nets: Sequence[Net], chosen: dict[st
                 and grid.is_outermost(item.head, side)
             ):
                 owner[place] = net.key
-                net.entries.append(item)
+                net.entries.add(item.id)

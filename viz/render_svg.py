@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from unicodedata import bidirectional
 from xml.sax.saxutils import escape, quoteattr
 
 from viz.font import FAMILY, Face, covers, font_face_css
@@ -188,12 +189,20 @@ def _pieces(pieces: Iterable[Piece], left: float, base: float, colour: str, heig
             if covers(piece.text)
             else f' textLength="{_n(piece.width)}" lengthAdjust="spacingAndGlyphs"'
         )
+        if _runs_leftward(piece.text):  # its end is its left end
+            fitted += ' direction="rtl" text-anchor="end"'
         parts.append(
             f'<text x="{_n(left + piece.x)}" y="{_n(height - base - piece.y)}" '
             f'font-size="{_n(piece.size)}"{named} fill="{colour}"{fitted}>'
             f"{_text(piece.text)}</text>"
         )
     return "".join(parts)
+
+
+def _runs_leftward(text: str) -> bool:
+    """Whether a text is set from right to left: whether its first letter of any script is."""
+    strong = (bidirectional(character) for character in text)
+    return next((kind != "L" for kind in strong if kind in ("L", "R", "AL")), False)
 
 
 def _opening(

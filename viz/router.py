@@ -101,11 +101,12 @@ class Router:
                     bands = self._bands(tap.cell[0], tap.link)
                     x = bands[0][0] if tap.link.upper is None else bands[-1][0]
                     wishes[place][tap.link] = x - self.grid.centre(tap.cell)[0]
+        sideways = {name for net in self.tracks.nets for name in net.entries}
         for item in self.plan.across:
             manner = self.chosen[item.id]
             half = self.plan.sizes[item.head[1]].width / 2
             template = columns[item.head[0]].template
-            if manner == "duct":
+            if manner == "duct" and item.id not in sideways:
                 toward = -item.side if item.distance else item.side
                 wishes[template, item.head[1], -1].setdefault(
                     self._duct_key(item), 0.72 * half * toward
@@ -115,11 +116,6 @@ class Router:
                 side = -1 if a[1] < b[1] else 1
                 wishes[template, item.head[1], side].setdefault(
                     self._line_key(item), self._offset(item.head, a)
-                )
-        for net in self.tracks.nets:
-            for item in net.entries:
-                wishes[columns[item.head[0]].template, item.head[1], -1].pop(
-                    self._duct_key(item), None
                 )
         ports: dict[tuple[object, ...], float] = {}
         for (template, row, side), mine in wishes.items():
@@ -316,7 +312,7 @@ class Router:
         corner_y = path[-1][1]
         stops: defaultdict[float, list[Across]] = defaultdict(list)
         for item in net.branches:
-            if item in net.entries:
+            if item.id in net.entries:
                 stops[grid.centre(item.head)[1]].append(item)
             else:
                 stops[self._track_y(net, item)].append(item)
@@ -341,7 +337,7 @@ class Router:
 
     def _draw_stop(self, net: Net, stem: list[Point], y: float, items: list[Across]) -> None:
         """One horizontal of a net, from its stem to the heads that it serves."""
-        if items[0] in net.entries:
+        if items[0].id in net.entries:
             item = items[0]
             side = -net.side if item.distance else net.side
             end, _ = self.grid.port(item.head, 90.0 * side, 1)

@@ -32,7 +32,7 @@ def sizes(
             look = style.nodes[node.kind]
             if look.shape == "round":
                 height = _height(style, node)
-                wanted = texts[node.id].width + 0.45 * texts[node.id].size
+                wanted = texts[node.id].width + 0.55 * texts[node.id].size
                 if wanted <= 1.35 * height:
                     diameter[height] = max(diameter.get(height, height), wanted)
     result: dict[str, Size] = {}
@@ -43,7 +43,7 @@ def sizes(
         em = texts[members[0].id].size
         if shape == "round":
             height = max(diameter.get(_height(style, node), height) for node in members)
-            wide = width + 0.45 * em > height
+            wide = width + 0.55 * em > height
             result[row] = Size(width + 1.3 * em if wide else height, height, shape)
         else:
             result[row] = Size(max(width + 0.9 * em, height), height, shape)

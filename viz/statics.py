@@ -59,9 +59,19 @@ class StaticZone:
             self._join(edge)
 
     def _find_results(self) -> set[str]:
-        """The static nodes computed from cells or from other results; they stand at the right."""
-        results = {name for name, taps in self._taps.items() if any(not tap.inward for tap in taps)}
-        for name in nx.topological_sort(self._graph):
+        """The static nodes computed from cells or other results, and what no cell reads.
+
+        They stand at the right.
+        """
+        results = {name for name, taps in self._taps.items() if not all(t.inward for t in taps)}
+        read = {name for name, taps in self._taps.items() if any(t.inward for t in taps)}
+        order = list(nx.topological_sort(self._graph))
+        for name in reversed(order):
+            if any(reader in read for reader in self._graph.successors(name)):
+                read.add(name)
+            elif name not in read and self._graph.in_degree(name):
+                results.add(name)
+        for name in order:
             if any(before in results for before in self._graph.predecessors(name)):
                 results.add(name)
         return results
@@ -297,7 +307,7 @@ class StaticZone:
         """A line between two static nodes."""
         start, end = self._port(edge.tail, 90.0), self._port(edge.head, -90.0)
         if edge.tail not in self._results and edge.head in self._results:
-            x = end[0] - 9
+            x = end[0] - 14
             curve = rounded([start, (x, start[1]), (x, end[1]), end], TURN)
         elif abs(start[1] - end[1]) < 0.5:
             curve = line(start, end)

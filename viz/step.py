@@ -92,7 +92,7 @@ def arrange(
     for level in levels:
         real = [row for row in rows if layers[row] == level]
         arrows.extend(
-            f"{names[left]}->{names[right]}[style=invis,weight=0];"
+            f"{names[left]}->{names[right]}[style=invis];"
             for left in real
             for right in real
             if left != right

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from viz.label import Label, roman, symbol
 from viz.scene import (
     CircuitScene,
     Edge,
+    Group,
     Node,
     NodeKind,
     Scene,
@@ -553,6 +555,84 @@ def teacher_forcing() -> UnfoldedScene:
     return Builder().track(ELMAN, arrows, (1, 2, 3)).scene()  # type: ignore[arg-type]
 
 
+def static_nodes() -> UnfoldedScene:
+    """A parameter transformed once, a static input, a mean, a penalty and a sum of losses."""
+    builder = Builder().track(
+        {"x": "input", "h": "variable", "L": "loss"},
+        [("x", "h", 0), ("h", "h", 1), ("h", "L", 0)],
+        (1, 2, 3),
+        boundaries=[("h", 0)],
+        parameters={"W": "h", "P": "h", "s": "h"},
+        sums={"total": "L", "mu": "h"},
+    )
+    for name, kind in (("A", "parameter"), ("penalty", "loss"), ("objective", "loss")):
+        builder.nodes[name] = Node(name, symbol(name), kind)  # type: ignore[arg-type]
+    for tail, head in (
+        ("A", "P"), ("W", "penalty"), ("total", "objective"), ("penalty", "objective"),
+        ("mu", "objective"),
+    ):
+        builder.edge(tail, head)
+    return builder.scene()
+
+
+def parameters_circuit() -> CircuitScene:
+    """An Elman network at the level of operations, its parameters as nodes."""
+    kinds: dict[str, NodeKind] = {
+        "x": "input", "W": "parameter", "U": "parameter", "b": "parameter", "V": "parameter",
+        "c": "parameter", "Wh": "operation", "Ux": "operation", "s": "operation",
+        "a": "operation", "h": "variable", "Vh": "operation", "o": "output",
+        "L": "loss", "y": "target",
+    }
+    symbols = {"Wh": "@", "Ux": "@", "s": "+", "a": "+", "Vh": "@"}
+    return circuit(kinds, [
+        ("W", "Wh", 0), ("h", "Wh", 1), ("U", "Ux", 0), ("x", "Ux", 0), ("Wh", "s", 0),
+        ("Ux", "s", 0), ("b", "a", 0), ("s", "a", 0), ("a", "h", 0), ("V", "Vh", 0),
+        ("h", "Vh", 0), ("Vh", "o", 0), ("c", "o", 0), ("o", "L", 0), ("y", "L", 0),
+    ], symbols)
+
+
+def grouped() -> UnfoldedScene:
+    """Frames with titles: the gates of an LSTM."""
+    scene = lstm(many=False)
+    group = Group("gates", roman("gates"), frozenset("ifgo"))
+    return replace(scene, groups=(group,))
+
+
+def grouped_circuit() -> CircuitScene:
+    """The same in a circuit."""
+    group = Group("gates", roman("gates"), frozenset("ifgo"))
+    return replace(lstm_circuit(), groups=(group,))
+
+
+def single_node() -> CircuitScene:
+    """One node, no edges."""
+    return circuit({"theta": "parameter"}, [])
+
+
+def empty() -> CircuitScene:
+    """Nothing at all."""
+    return CircuitScene((), ())
+
+
+def hostile() -> UnfoldedScene:
+    """Texts that must be displayed, not obeyed."""
+    texts = HOSTILE
+    nodes = [
+        Node(f"n{i}", roman(text), "variable", f"r{i}", 1, "t", tooltip=text,
+             data=(("name", text),)) for i, text in enumerate(texts)
+    ]
+    nodes.append(Node('p"\\N<', roman("100% $x_1$ #&~^{}"), "parameter"))
+    edges = [Edge(f'e{i}"]; x', f"n{i}", f"n{i + 1}", roman("<i>&amp;")) for i in range(3)]
+    edges.append(Edge("last", 'p"\\N<', "n2", kind="parameter"))
+    return UnfoldedScene((Track("t", (1,)),), tuple(nodes), tuple(edges))
+
+
+HOSTILE = (
+    'say "hi"', "back\\slash \\N \\G", "<b>bold</b>", "]]><script>alert(1)</script>", "&lt;&#65;",
+    "100% {x}", "nul\0 new\nline", "\U0001f600 שלום", "javascript:alert(1)", "\ud800",
+)
+
+
 ALL: dict[str, Callable[[], Scene]] = {
     maker.__name__: maker
     for maker in (
@@ -577,6 +657,13 @@ ALL: dict[str, Callable[[], Scene]] = {
         deep_circuit,
         gru,
         gru_circuit,
+        static_nodes,
+        parameters_circuit,
+        grouped,
+        grouped_circuit,
+        single_node,
+        empty,
+        hostile,
         two_step,
         teacher_forcing,
     )
