@@ -1,0 +1,600 @@
+"""Hypothesis strategies: random circuits that make sense, as text and through the Python builder.
+
+A circuit is drawn as a small syntax tree of its own, which is printed (fully parenthesised) and
+built; both ways must give equal circuits. Sizes are H = 2, K = 3 and N = 3 tokens.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from hypothesis import HealthCheck, settings, strategies as st
+
+import graphgrad as gg
+from graphgrad.dims import Dim
+from graphgrad.ops import FUNCTIONS
+from graphgrad.ops.leaves import size_of
+
+# These checks look at the clock, and the clock of a shared machine says nothing.
+SLOW_IS_FINE = [HealthCheck.too_slow, HealthCheck.data_too_large]
+settings.register_profile("ci", max_examples=100, deadline=None, suppress_health_check=SLOW_IS_FINE)
+settings.register_profile(
+    "thorough", max_examples=2000, deadline=None, suppress_health_check=SLOW_IS_FINE
+)
+settings.load_profile(os.environ.get("GRAPHGRAD_HYPOTHESIS", "ci"))
+
+SIZES = {"H": 2, "K": 3, "N": 3}
+PARAMS = {"k": (), "w": ("H",), "u": ("K",), "W": ("H", "H"), "M": ("K", "H"), "E": ("N", "H")}
+SMOOTH = ("tanh", "sigmoid", "sin", "cos", "softplus")
+Shape = tuple[str, ...]
+Tree = tuple[Any, ...]
+
+
+@dataclass
+class Variable:
+    """One variable of a drawn circuit; `rank` is the number of its component."""
+
+    name: str
+    index: str | None
+    shape: Shape
+    rank: int
+    root: Tree = ()
+    declared: bool = False
+
+
+@dataclass
+class Drawn:
+    """A drawn circuit and the number of steps to unfold it for."""
+
+    steps: dict[str, int]
+    several: bool
+    sized: bool
+    tokens: bool
+    variables: list[Variable] = field(default_factory=list)
+    boundaries: dict[tuple[str, bool, int], Tree] = field(default_factory=dict)
+
+    @property
+    def lengths(self) -> dict[str, str]:
+        """The length of each index."""
+        return {"t": "tau", "s": "m"} if self.several else {"t": "tau"}
+
+    @property
+    def inputs(self) -> dict[str, tuple[str | None, str, Shape]]:
+        """Index, kind and shape of each input."""
+        found: dict[str, tuple[str | None, str, Shape]] = {
+            "x": ("t", "input", ("H",)),
+            "z": ("t", "input", ()),
+            "q": (None, "input", ("K",)),
+        }
+        if self.several:
+            found["xs"] = ("s", "input", ("H",))
+        if self.tokens:
+            found["n"] = ("t", "token", ("N",))
+        return found
+
+    def index_of(self, name: str) -> str:
+        """The index of a variable or input that has one."""
+        for variable in self.variables:
+            if variable.name == name:
+                assert variable.index is not None
+                return variable.index
+        index = self.inputs[name][0]
+        assert index is not None
+        return index
+
+    def text(self) -> str:
+        """The circuit in the notation, fully parenthesised."""
+        lines = [f"{i}: steps({n})" for i, n in self.lengths.items()] if self.several else []
+        if self.sized:
+            lines += [f"{name}: size({size})" for name, size in SIZES.items()]
+        for name, (index, kind, shape) in self.inputs.items():
+            lines.append(f"{name}{f'[{index}]' if index else ''}: {kind}({', '.join(shape)})")
+        lines += [f"{name}: param({', '.join(shape)})" for name, shape in PARAMS.items()]
+        for v in self.variables:
+            if v.declared:
+                at = f"[{v.index}]" if v.index else ""
+                lines.append(f"{v.name}{at}: state({', '.join(v.shape)})")
+        for (name, last, offset), root in self.boundaries.items():
+            lines.append(f"{name}[{self.moment(name, last, offset)}] = {self.show(root)}")
+        for v in self.variables:
+            lines.append(f"{v.name}{f'[{v.index}]' if v.index else ''} = {self.show(v.root)}")
+        return "\n".join(lines)
+
+    def moment(self, name: str, last: bool, offset: int) -> str:
+        """A fixed step, as it is written."""
+        length = self.lengths[self.index_of(name)]
+        return f"{length}{offset:+d}" if last else str(offset)
+
+    def show(self, tree: Tree) -> str:
+        """An expression in the notation."""
+        show = self.show
+        match tree:
+            case ("name", name):
+                return str(name)
+            case ("number", value):
+                return f"({value})"
+            case ("read", name, lag):
+                return f"{name}[{self.index_of(name)}{-lag:+d}]"
+            case ("at", name, last, offset):
+                return f"{name}[{self.moment(name, last, offset)}]"
+            case ("fill", value, dims):
+                return f"{'ones' if value else 'zeros'}({', '.join(dims)})"
+            case ("basis", position, dim):
+                return f"onehot({position}, {dim})"
+            case ("binary", operator, a, b):
+                return f"({show(a)} {operator} {show(b)})"
+            case ("neg", a):
+                return f"(-{show(a)})"
+            case ("T", a):
+                return f"({show(a)}).T"
+            case ("call", name, *args):
+                return f"{name}({', '.join(map(show, args))})"
+            case ("lookup", a, b):
+                return f"{show(a)}[{show(b)}]"
+            case ("split", a, dims, position):
+                return f"split({show(a)}, {', '.join(dims)})[{position}]"
+            case ("component", a, position):
+                return f"at({show(a)}, {position})"
+            case ("where", relation, a, b, c, d):
+                return f"where({show(a)} {relation} {show(b)}, {show(c)}, {show(d)})"
+            case ("choose", condition, a, b):
+                return f"({show(a)} if {show_condition(condition)} else {show(b)})"
+            case ("reduce", kind, index, condition, body):
+                test = f" if {show_condition(condition)}" if condition else ""
+                return f"{kind}({show(body)} for {index} in steps{test})"
+        raise AssertionError(tree)
+
+    def build(self) -> gg.Circuit:
+        """The circuit through the Python builder."""
+        circuit = gg.Circuit("circuit")
+        if self.several:
+            for index, length in self.lengths.items():
+                circuit.steps(index, length)
+        if self.sized:
+            for name, size in SIZES.items():
+                circuit.size(name, size)
+        for name, (index, kind, shape) in self.inputs.items():
+            circuit.input(name, *shape, index=index, kind=kind)
+        for name, shape in PARAMS.items():
+            circuit.param(name, *shape)
+        for v in self.variables:
+            if v.declared:
+                circuit.state(v.name, *v.shape, index=v.index)
+            else:
+                circuit.var(v.name, index=v.index)
+        for (name, last, offset), root in self.boundaries.items():
+            time = gg.index(self.lengths[self.index_of(name)]) + offset if last else offset
+            circuit[name][time] = self.made(root, circuit)
+        for v in self.variables:
+            if v.index is None:
+                circuit[v.name] = self.made(v.root, circuit)
+            else:
+                circuit[v.name][gg.index(v.index)] = self.made(v.root, circuit)
+        return circuit
+
+    def made(self, tree: Tree, circuit: gg.Circuit) -> Any:
+        """An expression made of Python objects."""
+
+        def made(inner: Tree) -> Any:
+            return self.made(inner, circuit)
+
+        match tree:
+            case ("name", name):
+                if name in SIZES:
+                    return size_of(Dim.of(name))
+                return gg.index(name) if name in ("t", "s", "tau", "m") else circuit[name]
+            case ("number", value):
+                return value
+            case ("read", name, lag):
+                return circuit[name][gg.index(self.index_of(name)) - lag]
+            case ("at", name, last, offset):
+                time = gg.index(self.lengths[self.index_of(name)]) + offset if last else offset
+                return circuit[name][time]
+            case ("fill", value, dims):
+                return (gg.ones if value else gg.zeros)(*dims)
+            case ("basis", position, dim):
+                return gg.onehot(position, dim)
+            case ("binary", operator, a, b):
+                return OPERATORS[operator](made(a), made(b))
+            case ("neg", a):
+                return -made(a)
+            case ("T", a):
+                return made(a).T
+            case ("call", name, *args):
+                short = {"sum": gg.sum, "mean": gg.mean, "max": gg.max, "onehot": gg.onehot}
+                function: Callable[..., Any] = short.get(name) or FUNCTIONS[name]
+                return function(*map(made, args))
+            case ("lookup", a, b):
+                return made(a)[made(b)]
+            case ("split", a, dims, position):
+                return gg.split(made(a), *dims)[position]
+            case ("component", a, position):
+                return gg.at(made(a), position)
+            case ("where", relation, a, b, c, d):
+                left, right = made(a), made(b)
+                test = {">": left > right, "<": left < right, ">=": left >= right}[relation]
+                return gg.where(test, made(c), made(d))
+            case ("choose", condition, a, b):
+                return gg.choose(made_condition(condition), made(a), made(b))
+            case ("reduce", kind, index, condition, body):
+                where = made_condition(condition) if condition else None
+                function = gg.sum if kind == "sum" else gg.mean
+                return function(made(body), over=gg.index(index), where=where)
+        raise AssertionError(tree)
+
+    def values(self, seed: int) -> dict[str, Any]:
+        """Random rational values of all parameters and inputs, none of them zero."""
+        source = random.Random(seed)
+
+        def array(shape: tuple[int, ...]) -> Any:
+            result = np.empty(shape, object)
+            for position in np.ndindex(*shape):
+                sign = source.choice((-1, 1))
+                result[position] = Fraction(sign * source.randint(1, 3), source.choice((1, 1, 2)))
+            return result
+
+        found: dict[str, Any] = {}
+        for name, shape in PARAMS.items():
+            found[name] = array(tuple(SIZES[dim] for dim in shape))
+        for name, (index, kind, shape) in self.inputs.items():
+            lead = (self.steps[index],) if index else ()
+            if kind == "token":
+                found[name] = np.array([source.randrange(SIZES["N"]) for _ in range(lead[0])])
+            else:
+                found[name] = array(lead + tuple(SIZES[dim] for dim in shape))
+        return found
+
+
+OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "+": lambda a, b: a + b,
+    "-": lambda a, b: a - b,
+    "*": lambda a, b: a * b,
+    "/": lambda a, b: a / b,
+    "@": lambda a, b: a @ b,
+    "**": lambda a, b: a**b,
+}
+
+
+# -- conditions ------------------------------------------------------------------------------------
+
+
+def show_condition(tree: Tree) -> str:
+    match tree:
+        case ("compare", relation, a, b):
+            return f"{show_affine(a)} {relation} {show_affine(b)}"
+        case ("and" | "or" as word, a, b):
+            return f"({show_condition(a)}) {word} ({show_condition(b)})"
+        case ("not", a):
+            return f"not ({show_condition(a)})"
+    raise AssertionError(tree)
+
+
+def show_affine(tree: Any) -> str:
+    match tree:
+        case (operator, a, b):
+            return f"({show_affine(a)} {operator} {show_affine(b)})"
+    return str(tree)
+
+
+def made_condition(tree: Tree) -> Any:
+    match tree:
+        case ("compare", relation, a, b):
+            left, right = made_affine(a), made_affine(b)
+            return {
+                "==": lambda: left == right,
+                "!=": lambda: left != right,
+                "<": lambda: left < right,
+                "<=": lambda: left <= right,
+                ">": lambda: left > right,
+                ">=": lambda: left >= right,
+            }[relation]()
+        case ("and", a, b):
+            return made_condition(a) & made_condition(b)
+        case ("or", a, b):
+            return made_condition(a) | made_condition(b)
+        case ("not", a):
+            return ~made_condition(a)
+    raise AssertionError(tree)
+
+
+def made_affine(tree: Any) -> Any:
+    match tree:
+        case ("%", a, b):
+            return made_affine(a) % b
+        case (operator, a, b):
+            return OPERATORS[operator](made_affine(a), made_affine(b))
+        case str():
+            return gg.index(tree)
+    return tree
+
+
+@st.composite
+def conditions(draw: Any, names: tuple[str, ...], depth: int = 2) -> Tree:
+    """A condition on indices and lengths of these names; its left side is never a plain number."""
+    kind = draw(st.integers(0, 5 if depth else 2))
+    if kind == 3:
+        return ("not", draw(conditions(names, depth - 1)))
+    if kind > 3:
+        word = "and" if kind == 4 else "or"
+        return (word, draw(conditions(names, depth - 1)), draw(conditions(names, depth - 1)))
+    relation = draw(st.sampled_from(["==", "!=", "<", "<=", ">", ">="]))
+    name, other = draw(st.sampled_from(names)), draw(st.sampled_from(names))
+    number = draw(st.integers(0, 4))
+    left = draw(
+        st.sampled_from(
+            [
+                name,
+                ("-", name, number),
+                ("+", name, number),
+                ("*", 2, name),
+                ("%", name, 2),
+                ("%", ("+", name, number), 3),
+                ("+", ("%", name, 2), ("*", number, ("%", name, 3))),
+                ("-", name, ("%", name, 2)),
+            ]
+        )
+    )
+    right = draw(st.sampled_from([number, other, ("-", other, number), ("%", other, 2)]))
+    return ("compare", relation, left, right)
+
+
+# -- circuits --------------------------------------------------------------------------------------
+
+
+class _Author:
+    """Draws the expressions of one circuit; what may be read depends on the component."""
+
+    def __init__(self, draw: Any, drawn: Drawn, flavour: str) -> None:
+        self.draw = draw
+        self.drawn = drawn
+        self.flavour = flavour
+
+    def pick(self, *options: Any) -> Any:
+        return self.draw(st.sampled_from(options))
+
+    def chance(self, parts: int) -> bool:
+        return bool(self.draw(st.integers(1, parts)) == 1)
+
+    def condition(self, index: str | None) -> Tree:
+        lengths = tuple(self.drawn.lengths.values())
+        names = (index, index, *lengths) if index else lengths
+        found: Tree = self.draw(conditions(names))
+        return found
+
+    def leaves(self, shape: Shape, index: str | None, rank: int, own: list[Tree]) -> list[Tree]:
+        """Everything of a shape that has a value in a component of this rank, over this index."""
+        drawn = self.drawn
+        found = [leaf for leaf in own if self.shape_of(leaf) == shape]
+        found += [("name", name) for name, each in PARAMS.items() if each == shape]
+        if shape == ("K",):
+            found.append(("name", "q"))
+        if shape == ():
+            found += [("number", self.pick(1, 2, 3, 0)), ("name", "tau"), ("name", "H")]
+            if index:
+                found.append(("name", index))
+        if len(shape) == 1:
+            found += [("fill", self.pick(0, 1), shape), ("basis", self.pick(0, 1), shape[0])]
+        if index == "t" and shape == ("H",) and drawn.tokens:
+            found.append(("lookup", ("name", "E"), ("read", "n", self.pick(0, 0, 1))))
+        for name, (at, kind, own_shape) in drawn.inputs.items():
+            if kind == "input" and own_shape == shape and at is not None:
+                found.append(self.instance(name, at, index))
+        for v in drawn.variables:
+            if v.rank < rank and v.shape == shape:
+                if v.index is None:
+                    found.append(("name", v.name))
+                else:
+                    found.append(self.instance(v.name, v.index, index))
+        return [leaf for leaf in found if leaf]
+
+    def instance(self, name: str, at: str, index: str | None) -> Tree:
+        """A read of an indexed value: relative where its index is in scope, else of a fixed step."""
+        if at == index:
+            return ("read", name, self.pick(0, 0, 1, -1, 2, -2))
+        last, offset = self.pick((False, 1), (True, 0), (True, -1), (False, 2), (False, 0))
+        return ("at", name, last, offset)
+
+    def shape_of(self, leaf: Tree) -> Shape:
+        for v in self.drawn.variables:
+            if v.name == leaf[1]:
+                return v.shape
+        raise AssertionError(leaf)
+
+    def tree(self, shape: Shape, index: str | None, rank: int, own: list[Tree], depth: int) -> Tree:
+        """An expression of a shape; `own` are the reads of the component itself."""
+        leaves = self.leaves(shape, index, rank, own)
+        if depth == 0 or (leaves and self.chance(4)):
+            # what the component reads of itself should be likely
+            mine = [leaf for leaf in own if leaf in leaves]
+            return self.pick(*mine) if mine and self.chance(2) else self.pick(*leaves)
+
+        def more(inner: Shape) -> Tree:
+            return self.tree(inner, index, rank, own, depth - 1)
+
+        options = [
+            lambda: ("binary", self.pick("+", "-"), more(shape), more(shape)),
+            lambda: ("binary", "*", more(shape), self.plain(shape, index, rank)),
+            lambda: ("binary", self.pick("+", "*"), more(()), more(shape)),
+            lambda: ("binary", "/", more(shape), ("number", self.pick(2, 3))),
+            lambda: ("neg", more(shape)),
+            lambda: ("choose", self.condition(index), more(shape), more(shape)),
+            lambda: ("choose", self.condition(index), more(shape), ("number", self.pick(0, 0, 1))),
+            lambda: ("call", "stop_gradient", more(shape)),
+            lambda: self.reduced(shape, rank, depth),
+        ]
+        if len(shape) == 1:
+            other = "K" if shape == ("H",) else "H"
+            matrix = ("name", "M") if shape == ("K",) else ("T", ("name", "M"))
+            options += [
+                lambda: ("binary", "@", matrix, more((other,))),
+                lambda: ("split", ("call", "concat", more(shape), more((other,))),
+                         (*shape, other), 0),
+                lambda: ("split", ("call", "concat", more((other,)), more(shape)),
+                         (other, *shape), 1),
+            ]  # fmt: skip
+        if shape == ("H",):
+            options.append(lambda: ("binary", "@", ("name", "W"), more(("H",))))
+            if index == "t" and self.drawn.tokens:
+                token = ("read", "n", self.pick(0, 1))
+                options.append(
+                    lambda: ("binary", "@", ("T", ("name", "E")), ("call", "onehot", token))
+                )
+        if shape == ():
+            options += [
+                lambda: ("call", self.pick("sum", "mean"), more((self.pick("H", "K"),))),
+                lambda: ("binary", "@", more(("H",)), self.plain(("H",), index, rank)),
+                lambda: ("component", more(("H",)), self.pick(0, 1)),
+                lambda: ("call", "squared_error", more(("H",)), self.plain(("H",), index, rank)),
+            ]
+        if len(shape) < 2:
+            options.append(lambda: ("binary", "**", self.plain(shape, index, rank),
+                                    ("number", self.pick(1, 2, 3))))  # fmt: skip
+        if len(shape) == 2:
+            options.append(lambda: ("call", "outer", more(shape[:1]), more(shape[1:])))
+        if self.flavour != "polynomial":
+            square = lambda: ("binary", "**", more(shape), ("number", 2))  # noqa: E731
+            options.append(
+                lambda: ("binary", "/", more(shape), ("binary", "+", ("number", 1), square()))
+            )
+            options.append(
+                lambda: ("where", self.pick(">", "<", ">="), more(shape), more(()), more(shape),
+                         more(shape))
+            )  # fmt: skip
+            options.append(lambda: ("call", self.pick("relu", "abs"), more(shape)))
+            options.append(
+                lambda: ("call", self.pick("maximum", "minimum"), more(shape), more(shape))
+            )
+        if self.flavour == "smooth":
+            options += 3 * [lambda: ("call", self.pick(*SMOOTH), more(shape))]
+            if len(shape) == 1:
+                options.append(lambda: ("call", self.pick("softmax", "log_softmax"), more(shape)))
+        found: Tree = self.pick(*options)()
+        return found
+
+    def plain(self, shape: Shape, index: str | None, rank: int) -> Tree:
+        """A leaf that is not of the component itself: products with it cannot explode."""
+        found: Tree = self.pick(*self.leaves(shape, index, rank, []))
+        return found
+
+    def reduced(self, shape: Shape, rank: int, depth: int) -> Tree:
+        """A sum or mean over time of what earlier components computed."""
+        index = self.pick(*self.drawn.lengths)
+        body = self.tree(shape, index, rank, [], depth - 1)
+        kind = self.pick("sum", "sum", "mean")
+        condition = self.condition(index) if kind == "sum" and self.chance(2) else None
+        return ("reduce", kind, index, condition, body)
+
+    def root(self, v: Variable, own: list[Tree]) -> None:
+        """Give a variable its equation, so that its shape can be inferred or is declared."""
+        tree = self.tree(v.shape, v.index, v.rank, own, 2)
+        if v.shape:
+            v.declared = self.chance(2)
+            if not v.declared or v.rank >= 0:
+                known = [n for n, each in PARAMS.items() if each == v.shape]
+                tree = ("binary", "+", tree, ("name", known[0]))
+        v.root = tree
+
+    def component(self, rank: int) -> None:
+        """Add a component: a static value, a sweep of one or two variables, or a plain map."""
+        kind = self.pick("static", "forward", "backward", "map", "skewed")
+        index = None if kind == "static" else self.pick(*self.drawn.lengths)
+        count = {"static": 1, "map": 1, "skewed": 2}.get(kind) or self.pick(1, 2)
+        first = len(self.drawn.variables)
+        for k in range(count):
+            shape = self.pick(
+                (), ("H",), ("H",), ("K",), *([("H", "H")] if kind == "static" else [])
+            )
+            self.drawn.variables.append(
+                Variable(f"{self.pick('v', 'h', 'α')}{first + k}", index, shape, rank)
+            )
+        group = self.drawn.variables[first:]
+        sign = self.pick(1, -1) if kind == "skewed" else -1 if kind == "backward" else 1
+        for position, v in enumerate(group):
+            own: list[Tree] = []
+            if kind in ("forward", "backward"):
+                for k, other in enumerate(group):
+                    lags = [sign, 2 * sign] + ([0, 0] if k < position else [])
+                    own.append(("read", other.name, self.pick(*lags)))
+            elif kind == "skewed":
+                # an advance inside a cycle of positive delay, or the mirror image
+                lag = -sign if position == 0 else 2 * sign
+                own.append(("read", group[1 - position].name, lag))
+            self.root(v, own)
+
+    def boundaries(self) -> None:
+        """Add boundary equations where reads reach."""
+        reads: dict[str, set[int]] = {}
+        pending: list[Any] = [v.root for v in self.drawn.variables]
+        while pending:
+            tree = pending.pop()
+            if isinstance(tree, tuple):
+                if len(tree) == 3 and tree[0] == "read":
+                    reads.setdefault(tree[1], set()).add(tree[2])
+                pending.extend(tree)
+        ranks = {v.name: v.rank for v in self.drawn.variables}
+        shapes: dict[str, Shape] = {n: s for n, (_, _, s) in self.drawn.inputs.items()}
+        shapes |= {v.name: v.shape for v in self.drawn.variables}
+        for name in sorted(reads):
+            reached = {(False, k) for lag in reads[name] for k in range(1 - lag, 1)}
+            reached |= {(True, k) for lag in reads[name] for k in range(1, 1 - lag)}
+            for last, offset in sorted(reached):
+                if name == "n":
+                    root: Tree = ("number", self.pick(0, 1, 2))
+                elif self.chance(2):
+                    continue
+                elif self.chance(3):
+                    root = ("number", self.pick(0, 1, 2))
+                else:
+                    rank = ranks.get(name, -1)
+                    root = self.tree(shapes[name], None, rank, [], 1) if rank >= 0 else (
+                        self.pick(*[("name", n) for n, s in PARAMS.items() if s == shapes[name]])
+                    )  # fmt: skip
+                self.drawn.boundaries[name, last, offset] = root
+
+    def loss(self) -> None:
+        """Add a scalar that everything so far contributes to."""
+        rank = len(self.drawn.variables)
+        terms: list[Tree] = [("name", "k")]
+        for v in self.drawn.variables:
+            if v.index is None:
+                value: Tree = ("name", v.name)
+            else:
+                value = ("read", v.name, self.pick(0, 0, 1, -1))
+            body: Tree = ("call", "sum", value) if v.shape else value
+            if v.index is not None:
+                kind = self.pick("sum", "sum", "mean")
+                condition = self.condition(v.index) if kind == "sum" and self.chance(3) else None
+                body = ("reduce", kind, v.index, condition, body)
+            terms.append(body)
+        root = terms[0]
+        for term in terms[1:]:
+            root = ("binary", "+", root, ("binary", "*", ("number", self.pick(1, 2, 3)), term))
+        self.drawn.variables.append(Variable("loss", None, (), rank, root))
+
+
+@st.composite
+def circuits(
+    draw: Any, flavour: str = "polynomial", components: int = 3, max_steps: int = 4
+) -> Drawn:
+    """A circuit with a scalar `loss`.
+
+    `flavour` is "polynomial", "rational" (with division and kinks: exact over Fractions) or
+    "smooth" (with transcendental functions too).
+    """
+    several = draw(st.integers(1, 4)) == 1
+    steps = {"t": draw(st.integers(1, max_steps))}
+    if several:
+        steps["s"] = draw(st.integers(1, max_steps))
+    drawn = Drawn(steps, several, draw(st.booleans()), draw(st.integers(1, 3)) == 1)
+    author = _Author(draw, drawn, flavour)
+    for rank in range(draw(st.integers(1, components))):
+        author.component(rank)
+    author.loss()
+    author.boundaries()
+    return drawn
