@@ -14,7 +14,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from graphgrad.conditions import ALWAYS, Affine, Condition, Time, names_in
-from graphgrad.dims import Dim, Shape, Token
+from graphgrad.dims import LARGEST, Dim, Shape, Token
 from graphgrad.doors import door
 from graphgrad.errors import (
     BoundaryError,
@@ -213,9 +213,15 @@ class Circuit:
 
     def size(self, name: str, default: int | None = None, *, place: Place | None = None) -> str:
         """Declare a named dimension, with a default length or without."""
-        self._claim(name, place)
-        if default is not None and default < 1:
-            raise NotationError(f"the size {name} cannot be {default}", place=place)
+        late = default is not None and name in self._sizes and self._sizes[name] is None
+        if not late:  # a size may get its default after a shape has used it
+            self._claim(name, place)
+        whole = isinstance(default, int) and not isinstance(default, bool)
+        if default is not None and not (whole and 1 <= default <= LARGEST):
+            raise NotationError(
+                f"the size {name} must be a whole number from 1 to {LARGEST}", place=place
+            )
+        self._touch()
         self._sizes[name] = default
         return name
 
@@ -634,6 +640,9 @@ class Signal:
             f"{self.name} needs a time in brackets here", remedy=f"write {self.name}[t]"
         )
 
+    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Expr:
+        return self.__graphgrad_expr__().__array_ufunc__(ufunc, method, *inputs, **kwargs)
+
     def __iter__(self) -> NoReturn:
         raise NotationError(
             f"{self.name} cannot be iterated over", remedy="write sum(e, over=t) for all steps"
@@ -834,23 +843,37 @@ def split(value: Any, *sizes: Dim | int | str) -> tuple[Expr, ...]:
 
 def at(value: Any, position: int) -> Expr:
     """Return one component of a vector, counted from 0."""
+    if isinstance(position, bool) or not isinstance(position, int) or position < 0:
+        raise NotationError(
+            f"{position!r} is not the number of a component", remedy="write at(v, 0)"
+        )
     return OPS["component"](value, attr=position)
 
 
 def zeros(*dims: Dim | int | str) -> Expr:
     """Return a constant array of zeros."""
-    return OPS["fill"](attr=Fill(0, tuple(Dim.of(dim) for dim in dims)))
+    return _filled("zeros", dims)
 
 
 def ones(*dims: Dim | int | str) -> Expr:
     """Return a constant array of ones."""
-    return OPS["fill"](attr=Fill(1, tuple(Dim.of(dim) for dim in dims)))
+    return _filled("ones", dims)
+
+
+def _filled(word: str, dims: Sequence[Dim | int | str]) -> Expr:
+    if not 1 <= len(dims) <= 2:
+        raise NotationError(f"{word} takes one or two sizes", remedy=f'write {word}("H")')
+    return OPS["fill"](attr=Fill(int(word == "ones"), tuple(Dim.of(dim) for dim in dims)))
 
 
 def onehot(value: Any, size: Dim | int | str | None = None) -> Expr:
     """Return the unit vector of a token, or the constant unit vector `onehot(0, K)`."""
     if size is None:
         return OPS["onehot"](value)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise NotationError(
+            f"onehot({value!r}, {size}) is not a unit vector", remedy='write onehot(0, "K")'
+        )
     return OPS["basis"](attr=Basis(value, Dim.of(size)))
 
 

@@ -12,8 +12,11 @@ from typing import Any, NoReturn, cast
 
 import numpy as np
 
+from graphgrad.doors import door
 from graphgrad.errors import NotationError
 
+LARGEST = 10**9  # of a number in a time: products with steps then fit into 64 bits
+_as_number = door("graphgrad.ir:number")
 COMPARE: dict[str, Any] = {
     "==": np.equal,
     "!=": np.not_equal,
@@ -68,7 +71,12 @@ class Affine:
         for atom, coefficient in other.terms:
             terms[atom] = terms.get(atom, 0) + factor * coefficient
         kept = tuple(sorted(((a, k) for a, k in terms.items() if k), key=lambda p: str(p[0])))
-        return Affine(kept, self.constant + factor * other.constant)
+        constant = self.constant + factor * other.constant
+        if abs(constant) > LARGEST or sum(abs(k) for _, k in kept) > LARGEST:
+            raise NotationError(
+                "this number is too large for a time", remedy="use numbers up to 1000000000"
+            )
+        return Affine(kept, constant)
 
     def times(self, factor: int) -> Affine:
         """Return the expression multiplied by a number."""
@@ -76,6 +84,10 @@ class Affine:
 
     def modulo(self, modulus: int) -> Affine:
         """Return the remainder of division by a positive number."""
+        if modulus > LARGEST:
+            raise NotationError(
+                "this modulus is too large for a time", remedy="use numbers up to 1000000000"
+            )
         return Affine(((Modulo(self, modulus), 1),))
 
     @property
@@ -380,26 +392,57 @@ class Time:
     def __hash__(self) -> int:
         return hash(self.affine)
 
+    def __graphgrad_expr__(self) -> Any:
+        return _as_number(self.affine)
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **kwargs: Any) -> Any:
+        return _as_number(self.affine).__array_ufunc__(ufunc, method, *inputs, **kwargs)
+
     def __add__(self, other: Any) -> Any:
         value = self._other(other)
-        return NotImplemented if value is None else Time(self.affine.plus(value))
+        if value is None:
+            return _as_number(self.affine) + other
+        return Time(self.affine.plus(value))
 
-    __radd__ = __add__
+    def __radd__(self, other: Any) -> Any:
+        value = self._other(other)
+        if value is None:
+            return other + _as_number(self.affine)
+        return Time(value.plus(self.affine))
 
     def __sub__(self, other: Any) -> Any:
         value = self._other(other)
-        return NotImplemented if value is None else Time(self.affine.plus(value, -1))
+        if value is None:
+            return _as_number(self.affine) - other
+        return Time(self.affine.plus(value, -1))
 
     def __rsub__(self, other: Any) -> Any:
         value = self._other(other)
-        return NotImplemented if value is None else Time(value.plus(self.affine, -1))
+        if value is None:
+            return other - _as_number(self.affine)
+        return Time(value.plus(self.affine, -1))
 
     def __mul__(self, other: Any) -> Any:
         if isinstance(other, int) and not isinstance(other, bool):
             return Time(self.affine.times(other))
-        return NotImplemented
+        return _as_number(self.affine) * other
 
-    __rmul__ = __mul__
+    def __rmul__(self, other: Any) -> Any:
+        if isinstance(other, int) and not isinstance(other, bool):
+            return Time(self.affine.times(other))
+        return other * _as_number(self.affine)
+
+    def __truediv__(self, other: Any) -> Any:
+        return _as_number(self.affine) / other
+
+    def __rtruediv__(self, other: Any) -> Any:
+        return other / _as_number(self.affine)
+
+    def __pow__(self, other: Any) -> Any:
+        return _as_number(self.affine) ** other
+
+    def __rpow__(self, other: Any) -> Any:
+        return other ** _as_number(self.affine)
 
     def __neg__(self) -> Time:
         return Time(self.affine.times(-1))

@@ -11,6 +11,7 @@ import numpy as np
 from graphgrad.circuit import Circuit, Input
 from graphgrad.dims import Dim, Shape, Token, concrete
 from graphgrad.errors import DataError, unknown_name
+from graphgrad.ir import OPS
 from graphgrad.system import System
 from graphgrad.unfold import checked_lengths, checked_sizes
 
@@ -149,6 +150,24 @@ def check_inputs(system: System, sizes: Mapping[str, int], arrays: Mapping[str, 
             _check_tokens(name, np.asarray(array), declared.type.size.bind(sizes))
         elif declared.kind == "distribution":
             _check_distribution(name, np.asarray(array))
+
+
+def check_positions(system: System, sizes: Mapping[str, int]) -> None:
+    """Raise for a component or a constant token that lies outside, now that sizes have numbers."""
+    for node, place in zip(system.graph.nodes, system.graph.places, strict=True):
+        position, length = 0, None
+        if node.op is OPS["component"]:
+            position, (length,) = node.attr, system.graph.nodes[node.args[0]].type
+        elif node.op is OPS["basis"]:
+            position, length = node.attr
+        elif node.op is OPS["const"] and isinstance(node.type, Token):
+            position, length = node.attr, node.type.size
+        if length is not None and (bound := length.bind(sizes)).known and position >= int(bound):
+            raise DataError(
+                f"there is no component {position}: {length} = {bound}",
+                place=place,
+                remedy=f"components and tokens are counted from 0 to {bound + -1}",
+            )
 
 
 def _check_tokens(name: str, array: Any, size: Dim) -> None:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from graphgrad.errors import ShapeError
 
+LARGEST = 2**31 - 1
+
 
 @dataclass(frozen=True)
 class Dim:
@@ -31,8 +33,8 @@ class Dim:
             return value
         if isinstance(value, int) and not isinstance(value, bool):
             if value < 0:
-                raise ShapeError(f"a dimension cannot be {value}", remedy="use a size ≥ 0")
-            return Dim((), value)
+                raise ShapeError("a dimension cannot be negative", remedy="use a size ≥ 0")
+            return Dim._make({}, value)
         if isinstance(value, str):
             return parse_dim(value)
         raise ShapeError(
@@ -41,6 +43,8 @@ class Dim:
 
     @staticmethod
     def _make(terms: Mapping[str, int], constant: int) -> Dim:
+        if max(map(abs, (constant, *terms.values()))) > LARGEST:
+            raise ShapeError("this size is too large", remedy=f"use numbers up to {LARGEST}")
         return Dim(tuple(sorted((n, k) for n, k in terms.items() if k)), constant)
 
     def __add__(self, other: Dim | int) -> Dim:

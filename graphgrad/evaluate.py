@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.algebras import Algebra, FloatAlgebra, FractionAlgebra, algebra_of
-from graphgrad.data import bind, check_inputs, check_names
+from graphgrad.data import bind, check_inputs, check_names, check_positions
 from graphgrad.dims import Dim, Token, concrete
 from graphgrad.doors import door
 from graphgrad.errors import DataError, DomainError, GraphgradError, unknown_name
@@ -51,6 +51,7 @@ def evaluate(
             raise DataError(f"the value of {name} holds {array.dtype}, not numbers")
         arrays[name] = array
     bound = bind(system, dag.tau, dag.sizes, arrays)
+    check_positions(system, bound.sizes)
     if not algebra.exact or not symbolic:
         check_inputs(system, bound.sizes, arrays)
     if symbolic:
@@ -221,6 +222,8 @@ def _kernel(
         base = algebra.filled(shape, 1)
         return lambda step, u: np.multiply(base, u)
     detail = bound_attribute(template, dag, sizes)
+    if op is OPS["onehot"]:
+        return _unit_kernel(algebra, detail)
     if algebra.exact and op.exact is not None:
         exact = op.exact
         run = lambda *operands: exact(algebra, *operands)  # noqa: E731
@@ -234,6 +237,20 @@ def _kernel(
     if algebra.exact:
         return _guarded(forward, name)
     return lambda step, *operands: forward(*operands)
+
+
+def _unit_kernel(algebra: Algebra, length: int) -> Callable[..., Any]:
+    """Return the kernel of onehot, whose numbers are those of the algebra."""
+    zero, one = algebra.filled((length,), 0), algebra.number(1)
+
+    def kernel(step: int, token: Any) -> Any:
+        if np.ndim(token):  # a token given as a row of weights is that row
+            return token
+        row = zero.copy()
+        row[token] = one
+        return row
+
+    return kernel
 
 
 def _guarded(run: Callable[..., Any], name: str) -> Callable[..., Any]:

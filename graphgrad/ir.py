@@ -7,6 +7,7 @@ same thing flat: nodes in a tuple, arguments before users, so that every pass is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple, NoReturn
@@ -308,6 +309,12 @@ def type_text(kind: Type) -> str:
 
 def constant(value: Number) -> Expr:
     """Return a plain number as an expression."""
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:
+        finite = False
+    if not finite:
+        raise NotationError("this number is too large, or none", remedy="use finite numbers")
     return Expr(OPS["const"], attr=value, type=())
 
 

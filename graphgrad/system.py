@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import chain
 
 from graphgrad.causality import Component, schedule
 from graphgrad.circuit import Declared, Index, Input, Param, Variable, spaces_of
@@ -148,13 +149,13 @@ def _check_names(declared: Declared) -> None:
 def _check_boundaries(declared: Declared) -> None:
     """Raise for a boundary equation that no read can reach."""
     reads: dict[str, set[int]] = {}
-    absolute: set[str] = set()
+    absolute: dict[str, set[At]] = {}
     for _, root, _ in _all_roots(declared):
         for expr in topological([root]):
             if expr.op.name == "read":
                 reads.setdefault(expr.attr.name, set()).add(expr.attr.lag)
             elif expr.op.name == "at_step":
-                absolute.add(expr.attr.name)
+                absolute.setdefault(expr.attr.name, set()).add(expr.attr)
     for key, boundary in declared.boundaries.items():
         if key.name not in declared.equations and key.name not in declared.inputs:
             raise BoundaryError(
@@ -164,7 +165,7 @@ def _check_boundaries(declared: Declared) -> None:
         used = any(-lag >= key.offset for lag in lags) if key.last else False
         if not key.last:
             used = any(1 - lag <= key.offset for lag in lags)
-        if not used and key.name not in absolute:
+        if not used and not any(_reaches(read, key) for read in absolute.get(key.name, ())):
             index = declared.indices[declared.index_of(key.name) or ""]
             shown = f"{index.length}{key.offset:+d}" if key.last else str(key.offset)
             raise BoundaryError(
@@ -172,6 +173,15 @@ def _check_boundaries(declared: Declared) -> None:
                 place=boundary.place,
                 remedy="remove this boundary equation, or correct the step it stands for",
             )
+
+
+def _reaches(read: At, boundary: At) -> bool:
+    """Whether an absolute read is that boundary value for some length ≥ 1."""
+    if read.last == boundary.last:
+        return read.offset == boundary.offset
+    # h[tau-1] is h[0] where tau = 1; h[3] is h[tau+1] where tau = 2
+    ahead = boundary.offset - read.offset if read.last else read.offset - boundary.offset
+    return ahead >= 1
 
 
 # -- shapes ----------------------------------------------------------------------------------------
@@ -389,9 +399,9 @@ def _check_tokens(declared: Declared, graph: Graph) -> None:
         if node.op is not OPS["read"] or not isinstance(node.type, Token) or position in guarded:
             continue
         name, lag = node.attr
-        needed = [At(name, False, k) for k in range(1 - lag, 1)]
-        needed += [At(name, True, k) for k in range(1, 1 - lag)]
-        for key in needed:
+        before = (At(name, False, k) for k in range(1 - lag, 1))
+        after = (At(name, True, k) for k in range(1, 1 - lag))
+        for key in chain(before, after):
             if key not in declared.boundaries:
                 index = declared.indices[declared.index_of(name) or ""]
                 shown = f"{index.length}+{key.offset}" if key.last else str(key.offset)

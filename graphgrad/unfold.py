@@ -349,7 +349,7 @@ class _Unfolder:
         self.system = system
         self.lengths = lengths
         self.sizes = sizes
-        self.steps = {i: np.arange(1, n + 1, dtype=np.int32) for i, n in lengths.items()}
+        self.steps = {i: np.arange(1, n + 1, dtype=np.int64) for i, n in lengths.items()}
         self.values: dict[str, Any] = {
             index.length: lengths[name] for name, index in system.indices.items()
         }

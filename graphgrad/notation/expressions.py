@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import ALWAYS, Affine, Compare, Condition, both, either, negate
-from graphgrad.dims import Dim, dim_of_ast
+from graphgrad.dims import LARGEST, Dim, dim_of_ast
 from graphgrad.errors import GraphgradError, NotationError, Place, unknown_name
 from graphgrad.ir import (
     OPS,
@@ -25,7 +25,7 @@ from graphgrad.ir import (
     read,
     reduce,
 )
-from graphgrad.notation.reader import Statement
+from graphgrad.notation.reader import MAX_DEPTH, Statement
 from graphgrad.ops import FUNCTIONS
 from graphgrad.ops.elementwise import where
 
@@ -306,6 +306,8 @@ class Converter:
                 if not (isinstance(position, ast.Constant) and type(position.value) is int):
                     raise self.error(position, "the component must be a whole number")
                 chosen = position.value
+                if chosen > LARGEST:
+                    raise self.error(position, "this number is too large for a component")
                 return Plan([(args[0], scope)], lambda v: OPS["component"](v, attr=chosen))
             case "zeros" | "ones":
                 shape = tuple(self.dim(arg) for arg in args)
@@ -345,6 +347,8 @@ class Converter:
                 return Plan([(token, scope)], OPS["onehot"])
             case [ast.Constant(value=int(position)), size] if not isinstance(position, bool):
                 dim = self.dim(size)
+                if position > LARGEST:
+                    raise self.error(node, "this number is too large for a component")
                 if dim.known and position >= int(dim):
                     raise self.error(node, f"onehot({position}, {dim}) has no component {position}")
                 return Plan([], lambda: OPS["basis"](attr=Basis(position, dim)))
@@ -377,17 +381,31 @@ class Converter:
     # -- conditions -----------------------------------------------------------------------------
 
     def condition(self, tree: ast.expr, scope: Scope) -> Condition:
-        """Return the condition of a syntax tree; nesting is bounded by the reader."""
+        """Return the condition of a syntax tree."""
+        self._bounded(tree)
+        return self._condition(tree, scope)
+
+    def _bounded(self, tree: ast.expr) -> None:
+        """Raise for a tree too deep for recursion; bounded reading is short and clear."""
+        pending: list[tuple[ast.AST, int]] = [(tree, 0)]
+        while pending:
+            node, depth = pending.pop()
+            if depth > MAX_DEPTH:
+                raise self.error(tree, f"this is nested more than {MAX_DEPTH} levels deep")
+            pending.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
+
+    def _condition(self, tree: ast.expr, scope: Scope) -> Condition:
         match tree:
             case ast.BoolOp(op=word, values=parts):
-                conditions = [self.condition(part, scope) for part in parts]
+                conditions = [self._condition(part, scope) for part in parts]
                 if isinstance(word, ast.And):
                     return both(*conditions)
                 return either(*conditions)
             case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return negate(self.condition(operand, scope))
+                return negate(self._condition(operand, scope))
             case ast.Compare(left=left, ops=ops, comparators=comparators):
-                sides = [self.affine(side, scope) for side in (left, *comparators)]
+                known = self._known(scope)
+                sides = [self._affine(side, known) for side in (left, *comparators)]
                 if any(type(op) not in _COMPARISONS for op in ops):
                     raise self.error(tree, "conditions compare with ==, !=, <, <=, > and >=")
                 tests = [
@@ -405,13 +423,19 @@ class Converter:
         self, tree: ast.expr, scope: Iterable[str], *, allow_all: bool = False
     ) -> Affine:
         """Return the integer expression of a syntax tree in the indices in scope and lengths."""
-        lengths = {index.length for index in self.circuit.indices.values()}
-        known = {*scope, *lengths, *(self.circuit.indices if allow_all else ())}
+        self._bounded(tree)
+        try:
+            return self._affine(tree, self._known(self.circuit.indices if allow_all else scope))
+        except GraphgradError as error:
+            raise error.at(self.place(tree)) from None
+
+    def _known(self, scope: Iterable[str]) -> set[str]:
+        return {*scope, *(index.length for index in self.circuit.indices.values())}
+
+    def _affine(self, tree: ast.expr, known: set[str]) -> Affine:
         match tree:
             case ast.Constant(value=int(value)) if not isinstance(value, bool):
-                if value > 10**9:
-                    raise self.error(tree, "this number is too large for a time")
-                return Affine.number(value)
+                return Affine.number(0).plus(value)
             case ast.Name(id=name) if name in known:
                 return Affine.name(name)
             case ast.Name(id=name):
@@ -421,20 +445,20 @@ class Converter:
                     f"known here are: {', '.join(sorted(known))}",
                 )
             case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self.affine(operand, scope, allow_all=allow_all).times(-1)
+                return self._affine(operand, known).times(-1)
             case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):
-                first = self.affine(left, scope, allow_all=allow_all)
-                second = self.affine(right, scope, allow_all=allow_all)
+                first = self._affine(left, known)
+                second = self._affine(right, known)
                 return first.plus(second, 1 if isinstance(op, ast.Add) else -1)
             case ast.BinOp(left=left, op=ast.Mult(), right=right):
-                first = self.affine(left, scope, allow_all=allow_all)
-                second = self.affine(right, scope, allow_all=allow_all)
+                first = self._affine(left, known)
+                second = self._affine(right, known)
                 if first.terms and second.terms:
                     raise self.error(tree, "times are multiplied by numbers only")
                 return second.times(first.constant) if second.terms else first.times(second.constant)
             case ast.BinOp(left=left, op=ast.Mod(), right=right):
-                inner = self.affine(left, scope, allow_all=allow_all)
-                modulus = self.affine(right, scope, allow_all=allow_all)
+                inner = self._affine(left, known)
+                modulus = self._affine(right, known)
                 if modulus.terms or modulus.constant < 1:
                     raise self.error(right, "the modulus must be a whole number ≥ 1")
                 if not inner.terms:

@@ -62,7 +62,8 @@ def extend(circuit: Circuit, text: str) -> Circuit:
 def _fill(circuit: Circuit, statements: list[Statement]) -> None:
     declarations = [s for s in statements if isinstance(s.tree, ast.AnnAssign)]
     equations = [s for s in statements if not isinstance(s.tree, ast.AnnAssign)]
-    for statement in sorted(declarations, key=lambda s: _declared_kind(s) != "steps"):
+    first = {"steps": 0, "size": 1}  # what the other declarations refer to
+    for statement in sorted(declarations, key=lambda s: first.get(_declared_kind(s), 2)):
         _declare(circuit, statement)
     indexed = {n: i.index for n, i in circuit._inputs.items() if i.index is not None}
     indexed |= {n: index for n, index in circuit._signals.items() if index is not None}
