@@ -1,5 +1,7 @@
 """graphgrad: recurrences as circuits — unfolded, differentiated, proved, drawn and compiled."""
 
+from typing import Any
+
 from graphgrad import cells
 from graphgrad.circuit import (
     Circuit,
@@ -35,3 +37,70 @@ from graphgrad.errors import (
 from graphgrad.ops import FUNCTIONS, OPS
 
 __version__ = "0.1.0"
+
+_parse = door("graphgrad.notation.parse:parse")
+_load = door("graphgrad.notation.parse:load")
+_prove = door("graphgrad.proof.prove:prove")
+
+
+def parse(text: str, name: str | None = None) -> Circuit:
+    """Return the circuit that a text in the notation declares; see `graphgrad.notation.parse`."""
+    circuit: Circuit = _parse(text, name)
+    return circuit
+
+
+def load(path: Any) -> Circuit:
+    """Return the circuit in a `.rec` file."""
+    circuit: Circuit = _load(path)
+    return circuit
+
+
+def prove(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
+    """Return a Proof that the backward equations are right; see `graphgrad.proof.prove.prove`."""
+    return _prove(circuit, loss, **options)
+
+
+def __getattr__(name: str) -> Any:
+    """Return an op such as `tanh` as a function on expressions."""
+    if name in FUNCTIONS:
+        return FUNCTIONS[name]
+    raise AttributeError(f"module 'graphgrad' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *FUNCTIONS})
+
+
+__all__ = [
+    "OPS",
+    "BoundaryError",
+    "CausalityError",
+    "Circuit",
+    "DataError",
+    "DomainError",
+    "FileError",
+    "GradientError",
+    "GraphgradError",
+    "NameClashError",
+    "NotationError",
+    "ShapeError",
+    "UnknownNameError",
+    "at",
+    "cells",
+    "choose",
+    "index",
+    "load",
+    "max",
+    "mean",
+    "onehot",
+    "ones",
+    "parse",
+    "prove",
+    "split",
+    "steps",
+    "sum",
+    "t",
+    "tau",
+    "where",
+    "zeros",
+]

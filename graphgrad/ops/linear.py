@@ -125,6 +125,14 @@ def _unit_row(length: int, token: Any) -> Any:
     return row
 
 
+def _exact_unit_row(algebra: Any, length: int, token: Any) -> Any:
+    if np.ndim(token):
+        return token
+    row = algebra.filled((length,), 0)
+    row[token] = algebra.number(1)
+    return row
+
+
 lookup = declare(
     Op("lookup", 2, shapes.lookup, forward=_lookup, vjp=_lookup_rule, blocked=(1,))
 )
@@ -134,6 +142,7 @@ onehot = declare(
         1,
         shapes.onehot,
         forward=_unit_row,
+        exact=_exact_unit_row,
         vjp=lambda g, y, token: (None,),
         takes_attr=True,
         blocked=(0,),

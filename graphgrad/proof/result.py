@@ -1,0 +1,122 @@
+"""What a proof says: claims with their verdicts, for which circuit, length and sizes, and how."""
+
+from __future__ import annotations
+
+import html
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Verdict = Literal["proved", "refuted", "undecided"]
+MARKS: dict[str, str] = {"proved": "✓", "refuted": "✗", "undecided": "?"}
+
+
+@dataclass(frozen=True)
+class Claim:
+    """One claim: that `name` equals `truth`, entry by entry.
+
+    `origin` says what computed it. A refuted claim names an entry, values at which the two sides
+    provably differ (`witness`), and bounds that enclose their difference there and exclude 0.
+    """
+
+    name: str
+    truth: str
+    origin: str
+    verdict: Verdict
+    entries: int
+    reason: str = ""
+    entry: tuple[int, ...] | None = None
+    witness: Mapping[str, str] = field(default_factory=dict)
+    difference: tuple[str, str] | None = None
+
+    @property
+    def refuted_text(self) -> str:
+        """What a refutation found, in one line; empty for other verdicts."""
+        if self.verdict != "refuted":
+            return ""
+        where = f" entry {list(self.entry)}" if self.entry else ""
+        bounds = f"{self.difference[0]} to {self.difference[1]}" if self.difference else "not 0"
+        values = ", ".join(f"{name} = {value}" for name, value in self.witness.items())
+        return f"{self.name}{where}: claim − truth lies in {bounds} at {values}"
+
+
+@dataclass(frozen=True)
+class Proof:
+    """The result of `prove`: `ok` if every claim is proved.
+
+    `tau` and `sizes` are what it holds for, `assumptions` what it leaves out, `method` how it was
+    found.
+    """
+
+    circuit: str
+    loss: str
+    tau: Mapping[str, int]
+    sizes: Mapping[str, int]
+    method: str
+    claims: tuple[Claim, ...]
+    assumptions: tuple[str, ...]
+    seconds: float
+
+    @property
+    def ok(self) -> bool:
+        """Whether every claim is proved."""
+        return bool(self.claims) and all(claim.verdict == "proved" for claim in self.claims)
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst verdict among the claims."""
+        for verdict in ("refuted", "undecided"):
+            if any(claim.verdict == verdict for claim in self.claims):
+                return verdict  # type: ignore[return-value]
+        return "proved"
+
+    @property
+    def scope(self) -> str:
+        """For which lengths and sizes the verdict holds."""
+        tau = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
+        sizes = ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
+        return f"{tau}; {sizes or 'scalars'}; all real values of parameters, inputs and states"
+
+    def __str__(self) -> str:
+        width = max((len(claim.name) for claim in self.claims), default=0)
+        truth = max((len(claim.truth) for claim in self.claims), default=0)
+        lines = [f"{self.circuit}: gradient of {self.loss} {self.verdict}"]
+        for claim in self.claims:
+            entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
+            lines.append(
+                f"  {MARKS[claim.verdict]} {claim.name:{width}} = {claim.truth:{truth}}  "
+                f"{claim.verdict}  {entries}, {claim.origin}"
+            )
+            if claim.verdict == "refuted":
+                lines.append(f"      {claim.refuted_text}")
+            elif claim.reason:
+                lines.append(f"      {claim.reason}")
+        lines.append(f"  for {self.scope}")
+        lines.append(f"  by {self.method}")
+        lines += [f"  given that {assumption}" for assumption in self.assumptions]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        rows = "".join(
+            f"<tr><td>{MARKS[c.verdict]}</td><td>{html.escape(c.name)} = {html.escape(c.truth)}</td>"
+            f"<td>{c.verdict}</td><td>{c.entries}</td><td>{html.escape(c.origin)}</td>"
+            f"<td>{html.escape(c.refuted_text or c.reason)}</td></tr>"
+            for c in self.claims
+        )
+        given = "".join(f"<li>{html.escape(text)}</li>" for text in self.assumptions)
+        return (
+            f'<table class="graphgrad-proof"><caption>{html.escape(self.circuit)}: gradient of '
+            f"{html.escape(self.loss)} {self.verdict}</caption><thead><tr><th></th><th>claim</th>"
+            "<th>verdict</th><th>entries</th><th>computed by</th><th>remark</th></tr></thead>"
+            f"<tbody>{rows}</tbody></table><p>For {html.escape(self.scope)}, by "
+            f"{html.escape(self.method)}.</p>" + (f"<ul>{given}</ul>" if given else "")
+        )
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return everything as plain data."""
+        return {**asdict(self), "ok": self.ok, "verdict": self.verdict}
+
+    def to_json(self) -> str:
+        """Return everything as JSON."""
+        return json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
