@@ -187,6 +187,10 @@ def _signed_cycle(inner: list[Dependency], sign: int) -> list[Dependency]:
     for d in inner:
         assert d.lag is not None
         weight = -sign * d.lag
+        if d.used == d.user:
+            if weight < 0:
+                return [d]
+            continue
         if not graph.has_edge(d.used, d.user) or graph.edges[d.used, d.user]["weight"] > weight:
             graph.add_edge(d.used, d.user, weight=weight, dependency=d)
     for unit in graph.nodes:

@@ -383,7 +383,10 @@ class Converter:
     def condition(self, tree: ast.expr, scope: Scope) -> Condition:
         """Return the condition of a syntax tree."""
         self._bounded(tree)
-        return self._condition(tree, scope)
+        try:
+            return self._condition(tree, scope)
+        except GraphgradError as error:
+            raise error.at(self.place(tree)) from None
 
     def _bounded(self, tree: ast.expr) -> None:
         """Raise for a tree too deep for recursion; bounded reading is short and clear."""
