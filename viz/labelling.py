@@ -24,7 +24,7 @@ from viz.routing import Box, Point, flatten, segment_meets_box
 from viz.scene import CircuitScene, Edge, Group, Scene, UnfoldedScene
 
 SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.25, 0.75, 0.15, 0.85)
-CLEARANCES = (3.0, 1.5, 6.0)
+CLEARANCES = (3.0, 1.5, 6.0, 10.0, 15.0)
 
 
 class _Room:
@@ -66,6 +66,7 @@ def place_labels(
 ) -> tuple[list[PlacedLabel], list[Frame]]:
     """Find the places of all texts outside the nodes, and the frames of groups."""
     labels: list[PlacedLabel] = []
+    _place_squares(router, nodes)
     labelled = [edge for edge in router.edges if edge.edge is not None and edge.edge.label]
     numbered = [mark for mark in router.marks if _delay(scene, mark) != 1]
     if labelled or numbered:
@@ -86,6 +87,23 @@ def place_labels(
     if isinstance(scene, UnfoldedScene):
         labels.extend(_titles(scene, plan, grid, nodes, router))
     return labels, frames
+
+
+def _place_squares(router: Router, nodes: Sequence[PlacedNode]) -> None:
+    """Put the squares of delays where no other line is near."""
+    if not router.delayed:
+        return
+    room = _Room(router, nodes)
+    half = router.plan.style.delay_size / 2 + 1.5
+    for edge, names, curve in router.delayed:
+        points = flatten(curve)
+        total = sum(math.dist(a, b) for a, b in pairwise(points))
+        places = [_at_length(points, share * total)[0] for share in SHARES]
+        # Its own line always runs through the square, so the fewest is seldom none.
+        boxes = [(x - half, y - half, x + half, y + half) for x, y in places]
+        best = min(range(len(places)), key=lambda i: room.trouble(boxes[i]))
+        room.add(boxes[best])
+        router.mark(edge, names, places[best])
 
 
 def _delay(scene: Scene, mark: DelayMark) -> int:

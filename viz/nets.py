@@ -80,14 +80,12 @@ def manners(
 
 
 def _may_slant(grid: Grid, item: Across, known: dict[tuple[object, ...], bool]) -> bool:
-    columns = grid.plan.columns
     key = (
         item.tail[1],
         item.head[1],
         item.distance,
         item.side,
-        columns[item.tail[0]].template,
-        columns[item.head[0]].template,
+        item.tail[0] - item.head[0] if item.distance > 3 else _between(grid, item),
     )
     if key not in known:
         (x0, y0), (x1, y1) = grid.centre(item.tail), grid.centre(item.head)
@@ -95,6 +93,12 @@ def _may_slant(grid: Grid, item: Across, known: dict[tuple[object, ...], bool]) 
         near = item.distance <= 3
         known[key] = steep and near and grid.is_clear(item.tail, item.head, 3.0)
     return known[key]
+
+
+def _between(grid: Grid, item: Across) -> tuple[object, ...]:
+    """The templates of the columns from the tail to the head."""
+    first, last = sorted((item.tail[0], item.head[0]))
+    return tuple(column.template for column in grid.plan.columns[first : last + 1])
 
 
 def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:

@@ -9,7 +9,7 @@ from viz.grid import Across, Cell, Grid, Inner, Plan, Role, Tap, base_row
 from viz.layout_circuit import LOOP, LOOP_STEP
 from viz.nets import FIRST_TRACK, Manner, Net, Tracks
 from viz.picture import DelayMark, Dot, PlacedEdge
-from viz.routing import Curve, Point, bend, flatten, joined, line, rounded, spread, with_arrow
+from viz.routing import Curve, Point, bend, joined, line, rounded, spread, with_arrow
 from viz.scene import Edge, EdgeKind
 from viz.step import Link
 
@@ -29,6 +29,7 @@ class Router:
         self.edges: list[PlacedEdge] = []
         self.marks: list[DelayMark] = []
         self.dots: list[Dot] = []
+        self.delayed: list[tuple[Edge, tuple[str, ...], Curve]] = []
         self._names = {cell: name for name, cell in plan.cells.items()}
         self._slots = {
             (net.tail, net.side, net.kind): (channel, slot, len(nets))
@@ -169,7 +170,7 @@ class Router:
         if inner.down:
             bands = [(x, high, low) for x, low, high in reversed(bands)]
         side = -1 if inner.down else 1
-        curve = self.climb(tail, side, bands, end, out)
+        curve = self.climb(tail, side, bands, end, out, self.approach(head, -side))
         if int(inner.link.key) and not bands:
             curve = self._bowed(tail, curve, int(inner.link.key))
         self.emit(
@@ -181,7 +182,7 @@ class Router:
             head=inner.edge.head,
         )
         if inner.edge.delay:
-            self._mark_middle(inner.edge, curve)
+            self.delayed.append((inner.edge, (inner.edge.id,), curve))
 
     def _bowed(self, tail: Cell, curve: Curve, number: int) -> Curve:
         """A line beside others between the same two nodes, bent out of their way."""
@@ -203,10 +204,12 @@ class Router:
         bands: list[tuple[float, float, float]],
         end: Point,
         out: Point,
+        approach: float | None,
     ) -> Curve:
         """From the upper (side 1) or lower border of a node through lanes to a port.
 
-        `out` points out of the port; the curve arrives against it.
+        `out` points out of the port; the curve arrives against it, or upright from the height
+        `approach` on.
         """
         centre = self.grid.centre(tail)
         aim = (bands[0][0], bands[0][1]) if bands else end
@@ -215,7 +218,19 @@ class Router:
             return line(self.grid.towards(tail, end), end)
         angle = max(-50.0, min(50.0, angle))
         start, way = self.grid.port(tail, angle, side)
-        return self.through(start, (0.4 * way[0], way[1]), bands, end, out, side)
+        leave = self.approach(tail, side)
+        if leave is None:
+            return self.through(start, (0.4 * way[0], way[1]), bands, end, out, side, approach)
+        first = (start[0], leave)
+        rest = self.through(first, (0.0, float(side)), bands, end, out, side, approach)
+        return joined(line(start, first), rest)
+
+    def approach(self, cell: Cell, side: int) -> float | None:
+        """The border of the layer on one side, if the node is much smaller than its layer."""
+        low, high = self.grid.band(self.plan.layers[cell[1]])
+        if self.plan.sizes[cell[1]].height + 4 > high - low:
+            return None
+        return high if side > 0 else low
 
     def through(
         self,
@@ -225,28 +240,24 @@ class Router:
         end: Point,
         out: Point,
         side: int,
+        approach: float | None,
     ) -> Curve:
-        """A smooth line through lanes, upright in each lane."""
+        """A smooth line through lanes, upright in each lane and from the height `approach` on."""
         pieces: list[Curve] = []
         upright = (0.0, float(side))
         for x, enter, leave in bands:
             pieces.append(_smooth(start, way, (x, enter), upright))
             pieces.append(line((x, enter), (x, leave)))
             start, way = (x, leave), upright
+        if approach is not None:
+            last = (end[0], approach)
+            return joined(*pieces, _smooth(start, way, last, upright), line(last, end))
         arrive = (-0.45 * out[0], -out[1] if abs(out[1]) > 0.3 else float(side))
         pieces.append(_smooth(start, way, end, arrive))
         return joined(*pieces)
 
-    def _mark_middle(self, edge: Edge, curve: Curve) -> None:
-        points = flatten(curve)
-        middle = (
-            points[len(points) // 2]
-            if len(points) > 2
-            else ((curve[0][0] + curve[-1][0]) / 2, (curve[0][1] + curve[-1][1]) / 2)
-        )
-        self._mark(edge, (edge.id,), middle)
-
-    def _mark(self, edge: Edge, edges: tuple[str, ...], at: Point) -> None:
+    def mark(self, edge: Edge, edges: tuple[str, ...], at: Point) -> None:
+        """Put the square of a delay or an advance at a place."""
         size = self.plan.style.delay_size
         self.marks.append(DelayMark(edges, edge.kind, *at, size, edge.delay < 0))
 
@@ -271,7 +282,7 @@ class Router:
         )
         edge = inner.edge
         self.emit(curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head)
-        self._mark(edge, (edge.id,), (far, y))
+        self.mark(edge, (edge.id,), (far, y))
 
     # Lines to other columns.
 
@@ -300,7 +311,13 @@ class Router:
         end, _ = self.grid.port(item.head, -36.0 * item.side, 1)
         height = arc_height(item.distance) / 0.75
         lean = 0.25 * abs(end[0] - start[0]) * item.side
-        curve = (start, (start[0] + lean, start[1] + height), (end[0] - lean, end[1] + height), end)
+        # At a "…" and at small nodes the arc is steep, to stay off their neighbours.
+        lift = max(start[1], end[1]) + height
+        leaving, arriving = (
+            0.2 * lean if self.approach(cell, 1) is not None else lean
+            for cell in (item.tail, item.head)
+        )
+        curve = (start, (start[0] + leaving, lift), (end[0] - arriving, lift), end)
         self._draw_across(item, curve)
 
     def _draw_net(self, net: Net) -> None:
@@ -333,7 +350,7 @@ class Router:
         if mark is not None:
             edges = [item.edge for item in net.branches if item.edge is not None]
             trunks = tuple(item.id for item in self.edges[first:] if item.edge is None)
-            self._mark(edges[0], (*(edge.id for edge in edges), *trunks), mark)
+            self.delayed.append((edges[0], (*(edge.id for edge in edges), *trunks), mark))
 
     def _draw_stop(self, net: Net, stem: list[Point], y: float, items: list[Across]) -> None:
         """One horizontal of a net, from its stem to the heads that it serves."""
@@ -376,15 +393,16 @@ class Router:
         y = self._slot_y(above, self._slot(net, above))
         return [start, (start[0], y), (across, y)]
 
-    def _net_mark(self, net: Net, across: float, corner: float, stops: list[float]) -> Point | None:
+    def _net_mark(self, net: Net, across: float, corner: float, stops: list[float]) -> Curve | None:
+        """The part of a trunk that all branches share, where the square of a delay belongs."""
         edges = [item.edge for item in net.branches if item.edge is not None]
         if not edges or not edges[0].delay:
             return None
         if all(y < corner for y in stops) or all(y > corner for y in stops):
             nearest = min(stops, key=lambda y: abs(y - corner))
-            return (across, (corner + nearest) / 2)
+            return line((across, corner), (across, nearest))
         start, _ = self.grid.port(net.tail, net.side * 90.0, 1)
-        return ((start[0] + across) / 2, corner)
+        return line((start[0], corner), (across, corner))
 
     def _track_x(self, net: Net) -> float:
         channel, slot, count = self._slots[net.tail, net.side, net.kind]

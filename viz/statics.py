@@ -33,6 +33,7 @@ class StaticZone:
         self._follow_readers()
         self._rank = self._ranks()
         self._at: dict[str, Point] = {}
+        self._right: dict[str, float] = {}
         self._rails: dict[tuple[str, str], float] = {}
 
     def run(self) -> None:
@@ -128,6 +129,7 @@ class StaticZone:
                     start = edge_x[1] if result else self._left_of(home, edge_x[0])
                     x = start + pad + inner + half if result else start - pad - inner - half
                     self._at[node.id] = (x, y)
+                    self._right[node.id] = x + half
                 rails = self._fan_rows(group)
                 for number, row in enumerate(rails[1:], start=1):
                     self._rails[group[0].id, row] = y + way * (height / 2 + number * BUS_PITCH)
@@ -246,13 +248,16 @@ class StaticZone:
             for number, (x, tap, bands) in enumerate(mine):
                 last = number == len(mine) - 1
                 end, out = router.tap_port(tap)
+                approach = router.approach(tap.cell, -side)
                 if last:
                     begin = turn_at if len(mine) > 1 else start
                     foot = rounded([begin, (x, y), (x, entry)], turn)
                 else:
                     foot = line((x, y), (x, entry))
                     router.dots.append(Dot(tap.edge.kind, x, y, 1.3))
-                rest = router.through((x, entry), (0.0, float(side)), bands, end, out, side)
+                rest = router.through(
+                    (x, entry), (0.0, float(side)), bands, end, out, side, approach
+                )
                 router.emit(
                     joined(foot, rest),
                     name=tap.edge.id,
@@ -274,7 +279,8 @@ class StaticZone:
         centre = self._at[node.id]
         end = self._port(node.id, -90.0)
         for number, (x, tap, bands) in enumerate(places):
-            stem = router.climb(tap.cell, 1, bands[:-1], (x, self.grid.ceiling), (0.0, -1.0))
+            top = (x, self.grid.ceiling)
+            stem = router.climb(tap.cell, 1, bands[:-1], top, (0.0, -1.0), None)
             first = number == 0
             edge = tap.edge
             if first:
@@ -312,8 +318,10 @@ class StaticZone:
         elif abs(start[1] - end[1]) < 0.5:
             curve = line(start, end)
         else:
-            reach = 0.5 * abs(end[0] - start[0])
-            curve = bend(start, (1.0, 0.0), end, (1.0, 0.0), reach)
+            free = (self._right[edge.tail], start[1])  # past the nodes above and below the tail
+            reach = 0.5 * abs(end[0] - free[0])
+            turn = bend(free, (1.0, 0.0), end, (1.0, 0.0), reach)
+            curve = joined(line(start, free), turn) if free[0] > start[0] + 0.1 else turn
         self.router.emit(
             curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head
         )

@@ -568,7 +568,10 @@ def static_nodes() -> UnfoldedScene:
     for name, kind in (("A", "parameter"), ("penalty", "loss"), ("objective", "loss")):
         builder.nodes[name] = Node(name, symbol(name), kind)  # type: ignore[arg-type]
     for tail, head in (
-        ("A", "P"), ("W", "penalty"), ("total", "objective"), ("penalty", "objective"),
+        ("A", "P"),
+        ("W", "penalty"),
+        ("total", "objective"),
+        ("penalty", "objective"),
         ("mu", "objective"),
     ):
         builder.edge(tail, head)
@@ -578,17 +581,44 @@ def static_nodes() -> UnfoldedScene:
 def parameters_circuit() -> CircuitScene:
     """An Elman network at the level of operations, its parameters as nodes."""
     kinds: dict[str, NodeKind] = {
-        "x": "input", "W": "parameter", "U": "parameter", "b": "parameter", "V": "parameter",
-        "c": "parameter", "Wh": "operation", "Ux": "operation", "s": "operation",
-        "a": "operation", "h": "variable", "Vh": "operation", "o": "output",
-        "L": "loss", "y": "target",
+        "x": "input",
+        "W": "parameter",
+        "U": "parameter",
+        "b": "parameter",
+        "V": "parameter",
+        "c": "parameter",
+        "Wh": "operation",
+        "Ux": "operation",
+        "s": "operation",
+        "a": "operation",
+        "h": "variable",
+        "Vh": "operation",
+        "o": "output",
+        "L": "loss",
+        "y": "target",
     }
     symbols = {"Wh": "@", "Ux": "@", "s": "+", "a": "+", "Vh": "@"}
-    return circuit(kinds, [
-        ("W", "Wh", 0), ("h", "Wh", 1), ("U", "Ux", 0), ("x", "Ux", 0), ("Wh", "s", 0),
-        ("Ux", "s", 0), ("b", "a", 0), ("s", "a", 0), ("a", "h", 0), ("V", "Vh", 0),
-        ("h", "Vh", 0), ("Vh", "o", 0), ("c", "o", 0), ("o", "L", 0), ("y", "L", 0),
-    ], symbols)
+    return circuit(
+        kinds,
+        [
+            ("W", "Wh", 0),
+            ("h", "Wh", 1),
+            ("U", "Ux", 0),
+            ("x", "Ux", 0),
+            ("Wh", "s", 0),
+            ("Ux", "s", 0),
+            ("b", "a", 0),
+            ("s", "a", 0),
+            ("a", "h", 0),
+            ("V", "Vh", 0),
+            ("h", "Vh", 0),
+            ("Vh", "o", 0),
+            ("c", "o", 0),
+            ("o", "L", 0),
+            ("y", "L", 0),
+        ],
+        symbols,
+    )
 
 
 def grouped() -> UnfoldedScene:
@@ -618,8 +648,10 @@ def hostile() -> UnfoldedScene:
     """Texts that must be displayed, not obeyed."""
     texts = HOSTILE
     nodes = [
-        Node(f"n{i}", roman(text), "variable", f"r{i}", 1, "t", tooltip=text,
-             data=(("name", text),)) for i, text in enumerate(texts)
+        Node(
+            f"n{i}", roman(text), "variable", f"r{i}", 1, "t", tooltip=text, data=(("name", text),)
+        )
+        for i, text in enumerate(texts)
     ]
     nodes.append(Node('p"\\N<', roman("100% $x_1$ #&~^{}"), "parameter"))
     edges = [Edge(f'e{i}"]; x', f"n{i}", f"n{i + 1}", roman("<i>&amp;")) for i in range(3)]
@@ -628,8 +660,16 @@ def hostile() -> UnfoldedScene:
 
 
 HOSTILE = (
-    'say "hi"', "back\\slash \\N \\G", "<b>bold</b>", "]]><script>alert(1)</script>", "&lt;&#65;",
-    "100% {x}", "nul\0 new\nline", "\U0001f600 שלום", "javascript:alert(1)", "\ud800",
+    'say "hi"',
+    "back\\slash \\N \\G",
+    "<b>bold</b>",
+    "]]><script>alert(1)</script>",
+    "&lt;&#65;",
+    "100% {x}",
+    "nul\0 new\nline",
+    "\U0001f600 שלום",
+    "javascript:alert(1)",
+    "\ud800",
 )
 
 
