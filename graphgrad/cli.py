@@ -1,0 +1,421 @@
+"""The command line: `graphgrad COMMAND FILE`.
+
+Exit status 0 means yes, 1 refuted or invalid, 2 wrong usage.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from graphgrad import __version__, cells
+from graphgrad.circuit import Circuit
+from graphgrad.dims import shape_text
+from graphgrad.doors import door
+from graphgrad.errors import FileError, GraphgradError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_load = door("graphgrad.notation.parse:load")
+_parse = door("graphgrad.notation.parse:parse")
+_prove = door("graphgrad.proof.prove:prove")
+_circuit = door("viz:circuit")
+_unfolded = door("viz:unfolded")
+_report = door("viz:report")
+FORMATS = ("svg", "png", "pdf")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    options = _parser().parse_args(arguments)
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except GraphgradError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"ok": False, "error": _error_data(error)}, ensure_ascii=False))
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _error_data(error: GraphgradError) -> dict[str, Any]:
+    place = error.place
+    return {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "remedy": error.remedy,
+        "line": place.line if place else None,
+        "column": place.column + 1 if place else None,
+    }
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def _check(options: argparse.Namespace) -> int:
+    circuit = _read(options.file)
+    system = circuit.check()
+    sweeps = [
+        {
+            "variables": [unit for unit in component.units if isinstance(unit, str)],
+            "sweep": {1: "forward", -1: "backward", 0: "once"}[component.direction],
+            "recurrent": component.recurrent,
+        }
+        for component in system.components
+        if any(isinstance(unit, str) for unit in component.units)
+    ]
+    if options.json:
+        shapes = {v.name: [str(dim) for dim in v.shape] for v in system.variables.values()}
+        print(json.dumps({"ok": True, "name": circuit.name, "shapes": shapes, "order": sweeps}))
+        return 0
+    print(f"{circuit.name} is a circuit: {_count(len(system.variables), 'equation')}")
+    for variable in system.variables.values():
+        shown = variable.name if variable.index is None else f"{variable.name}[{variable.index}]"
+        print(f"  {shown}: {shape_text(variable.shape)}")
+    print("computed in this order:")
+    for sweep in sweeps:
+        kind = f"{sweep['sweep']}, recurrent" if sweep["recurrent"] else sweep["sweep"]
+        print(f"  {', '.join(sweep['variables'])}  ({kind})")
+    return 0
+
+
+def _show(options: argparse.Namespace) -> int:
+    circuit = _read(options.file)
+    print(circuit.latex() if options.latex else str(circuit), end="\n" if options.latex else "")
+    if options.out:
+        _save(_circuit(circuit, level=options.level, style=options.style), options.out)
+    return 0
+
+
+def _unfold(options: argparse.Namespace) -> int:
+    circuit = _read(options.file)
+    dag = circuit.unfold(_lengths(circuit, options.tau), **options.sizes)
+    if options.out:
+        drawing = _unfolded(
+            circuit,
+            _lengths(circuit, options.tau),
+            level=options.level,
+            style=options.style,
+        )
+        _save(drawing, options.out)
+    if options.json:
+        nodes = [
+            {"id": v.id, "op": v.op, "name": v.name, "time": v.time, "args": [a.id for a in v.args]}
+            for v in dag.nodes
+        ]
+        print(json.dumps({"ok": True, "nodes": nodes, "params": list(dag.params)}))
+        return 0
+    print(f"{circuit.name} for {dag.tau}: {_count(len(dag), 'node')}, {len(dag.args):,} edges")
+    if len(dag) <= options.limit:
+        for view in dag.nodes:
+            given = " ".join(f"#{arg.id}" for arg in view.args)
+            attr = view.attr if view.op in ("const", "param", "input") else ""
+            print(f"  #{view.id:<4} {view.op:<12} {given or attr:<16} {view.name or ''}".rstrip())
+    return 0
+
+
+def _grad(options: argparse.Namespace) -> int:
+    circuit = _read(options.file)
+    adjoint = circuit.adjoint(options.loss, wrt=options.wrt)
+    backward = [
+        equation for name, equation in adjoint.equations.items() if name not in circuit.equations
+    ]
+    if options.latex:
+        print(adjoint.latex(only=[equation.name for equation in backward]))
+    elif options.json:
+        print(json.dumps({"ok": True, "equations": [str(equation) for equation in backward]}))
+    elif options.whole:
+        print(str(adjoint), end="")
+    else:
+        for line in _equation_lines(circuit, adjoint):
+            print(line)
+    return 0
+
+
+def _equation_lines(circuit: Circuit, adjoint: Circuit) -> list[str]:
+    """Return the lines of the adjoint's text that the circuit's own text does not have."""
+    own = set(str(circuit).splitlines())
+    return [line for line in str(adjoint).splitlines() if line and line not in own]
+
+
+def _prove_command(options: argparse.Namespace) -> int:
+    circuit = _read(options.file)
+    claims = _text(options.claims) if options.claims else None
+    with _waiting(f"proving the gradient of {options.loss}", quiet=options.json):
+        proof = _prove(
+            circuit,
+            options.loss,
+            claims=claims,
+            wrt=options.wrt,
+            tau=_lengths(circuit, options.tau),
+            sizes=options.sizes,
+            time_limit=options.time_limit,
+        )
+    print(proof.to_json() if options.json else proof)
+    return 0 if proof.ok else 1
+
+
+def _report_command(options: argparse.Namespace) -> int:
+    circuit = _read(options.file)
+    tau = _lengths(circuit, options.tau)
+    out = Path(options.out)
+    _folder(out)
+    proof = None
+    has_gradient = options.loss in circuit.equations and circuit.params
+    if has_gradient:
+        print(f"Backpropagation through time of {circuit.name}:\n")
+        for line in _equation_lines(circuit, circuit.adjoint(options.loss)):
+            print(f"  {line}")
+        print()
+        with _waiting("proving the gradient"):
+            proof = _prove(circuit, options.loss, tau=tau, sizes=options.sizes)
+        print(proof)
+    else:
+        print(f"{circuit.name} has no {options.loss} with parameters: nothing to differentiate")
+    print()
+    written = []
+    with _waiting("drawing"):
+        for kind, drawing in (
+            ("circuit", _circuit(circuit, style=options.style)),
+            ("unfolded", _unfolded(circuit, tau, style=options.style)),
+        ):
+            for suffix in FORMATS:
+                path = out / f"{circuit.name}-{kind}.{suffix}"
+                drawing.save(path)
+                written.append(path)
+        page = out / f"{circuit.name}.html"
+        _report(circuit, tau=tau, sizes=options.sizes, loss=options.loss, proof=proof).save(page)
+        written.insert(0, page)
+    for path in written:
+        print(f"wrote {path}")
+    return 0 if proof is None or proof.ok else 1
+
+
+def _cells_command(options: argparse.Namespace) -> int:
+    if options.name:
+        print(cells.path(options.name).read_text(encoding="utf-8"), end="")
+        return 0
+    titles = {name: cells.load(name).title for name in cells.names()}
+    if options.json:
+        print(json.dumps(titles, ensure_ascii=False, indent=2))
+        return 0
+    width = max(map(len, titles))
+    for name, title in titles.items():
+        print(f"{name:{width}}  {title}")
+    return 0
+
+
+# -- helpers ---------------------------------------------------------------------------------------
+
+
+def _read(name: str) -> Circuit:
+    """Return the circuit in a file, from standard input (`-`), or of the gallery."""
+    circuit: Circuit
+    if name == "-":
+        circuit = _parse(sys.stdin.read(), "stdin")
+    elif not Path(name).exists() and name in cells.names():
+        circuit = cells.load(name)
+    else:
+        circuit = _load(name)
+    return circuit
+
+
+def _text(path: str) -> str:
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise FileError(f"{path} cannot be read: {error}", remedy="check the path") from None
+
+
+def _folder(path: Path) -> None:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{path} cannot be made: {reason}", remedy="name another folder") from None
+
+
+def _save(drawing: Any, path: str) -> None:
+    drawing.save(path)
+    print(f"wrote {path}")
+
+
+def _lengths(circuit: Circuit, tau: Mapping[str, int]) -> Any:
+    """Return the lengths asked for: one number for a single index."""
+    if set(tau) == {""}:
+        return tau[""]
+    return dict.fromkeys(circuit.indices, tau.get("", 3)) | {k: n for k, n in tau.items() if k}
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+@contextmanager
+def _waiting(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show what is going on while it goes on, on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} …"):
+        yield
+
+
+# -- arguments -------------------------------------------------------------------------------------
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="graphgrad",
+        description="Recurrences as circuits: unfolded, differentiated, proved and drawn.",
+        epilog="example: graphgrad report elman --out out",
+    )
+    parser.add_argument("--version", action="version", version=f"graphgrad {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".",
+            epilog=f"example: graphgrad {name} {example}",
+        )  # fmt: skip
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(
+        "report", _report_command, "write a report: equations, pictures, gradients and a proof",
+        "elman.rec --out out",
+    )  # fmt: skip
+    _file(sub)
+    sub.add_argument("--out", default="out", metavar="DIR", help="folder to write to (default out)")
+    _lengths_options(sub)
+    _loss(sub)
+    _style(sub)
+    sub = command("check", _check, "check a circuit: names, shapes and order", "elman.rec")
+    _file(sub)
+    _json(sub)
+    sub = command("show", _show, "print a circuit, and draw it", "elman.rec --out elman.svg")
+    _file(sub)
+    sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
+    _picture(sub)
+    sub = command(
+        "unfold", _unfold, "unfold a circuit, and draw it", "elman.rec --tau 3 --out elman.svg"
+    )
+    _file(sub)
+    _lengths_options(sub)
+    sub.add_argument(
+        "--limit", type=int, default=200, metavar="N", help="list nodes up to N (default 200)"
+    )
+    _picture(sub)
+    _json(sub)
+    sub = command("grad", _grad, "print the backward equations", "elman.rec --wrt W")
+    _file(sub)
+    _loss(sub)
+    _wrt(sub)
+    sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
+    sub.add_argument("--whole", action="store_true", help="print the whole adjoint circuit")
+    _json(sub)
+    sub = command(
+        "prove", _prove_command, "prove the backward equations, or a person's own",
+        "elman.rec --claims mine.rec",
+    )  # fmt: skip
+    _file(sub)
+    _lengths_options(sub)
+    _loss(sub)
+    _wrt(sub)
+    sub.add_argument("--claims", metavar="CLAIMS", help="file with equations such as d_W = …")
+    sub.add_argument(
+        "--time-limit", type=float, default=60.0, metavar="SECONDS", help="default 60"
+    )
+    _json(sub)
+    sub = command("cells", _cells_command, "list the gallery, or print one of it", "lstm")
+    sub.add_argument("name", nargs="?", help="a circuit to print")
+    _json(sub)
+    return parser
+
+
+def _file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a .rec file, a gallery name, or - for stdin")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _loss(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--loss", default="loss", help="what to differentiate (default loss)")
+
+
+def _wrt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wrt", action="append", metavar="NAME", help="by what, repeatable (default all parameters)"
+    )
+
+
+def _lengths_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tau", type=_numbers, default={"": 3}, metavar="N",
+        help="number of steps, or s=3,t=4 for several indices (default 3)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sizes", type=_named_numbers, default={}, metavar="H=4,D=3", help="sizes of dimensions"
+    )
+
+
+def _style(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--style", choices=("book", "colour", "dark"), default="colour", help="default colour"
+    )
+
+
+def _picture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="PICTURE", help="draw to .svg, .png, .pdf, .dot or .tex")
+    parser.add_argument(
+        "--level", choices=("variables", "operations"), default="variables",
+        help="one node a variable, or one an operation",
+    )  # fmt: skip
+    _style(parser)
+
+
+def _numbers(text: str) -> dict[str, int]:
+    if "=" in text:
+        return _named_numbers(text)
+    try:
+        return {"": int(text)}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _named_numbers(text: str) -> dict[str, int]:
+    found = {}
+    for part in text.split(","):
+        name, mark, value = part.partition("=")
+        try:
+            found[name.strip()] = int(value)
+        except ValueError:
+            mark = ""
+        if not mark or not name.strip():
+            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER")
+    return found
+
+
+if __name__ == "__main__":
+    sys.exit(main())
