@@ -127,12 +127,14 @@ def _component(declared: Declared, graph: Any, units: list[Unit]) -> Component:
         return Component((unit,), 0 if static else 1, (0,), False)
     for dependency in inner:
         if dependency.lag is None:
-            raise _loop_error(
-                declared,
-                _cycle_through(inner, dependency),
+            cycle = _cycle_through(inner, dependency)
+            why = (
                 "a value that needs a whole sequence (or a fixed step of it) is needed to compute "
-                "that same sequence",
+                "that same sequence"
             )
+            if all(d.expr.op.name == "static" for d in cycle):
+                why = "values that need each other"
+            raise _loop_error(declared, cycle, why)
     forward = _potentials(units, inner, 1)
     backward = _potentials(units, inner, -1) if forward is None else None
     if forward is None and backward is None:
@@ -202,9 +204,7 @@ def _signed_cycle(inner: list[Dependency], sign: int) -> list[Dependency]:
     raise AssertionError("a component without offsets has a cycle of either sign")
 
 
-def _mixed_error(
-    declared: Declared, units: list[Unit], inner: list[Dependency]
-) -> CausalityError:
+def _mixed_error(declared: Declared, units: list[Unit], inner: list[Dependency]) -> CausalityError:
     positive, negative = _signed_cycle(inner, 1), _signed_cycle(inner, -1)
     return CausalityError(
         "past and future depend on each other, so neither sweep can compute them:\n"

@@ -31,11 +31,13 @@ from graphgrad.ir import (
     Fill,
     Part,
     Type,
-    choose as choose_expr,
     lift,
     read,
     reduce,
     topological,
+)
+from graphgrad.ir import (
+    choose as choose_expr,
 )
 from graphgrad.ops import FUNCTIONS
 from graphgrad.ops.elementwise import where
@@ -219,7 +221,9 @@ class Circuit:
         whole = isinstance(default, int) and not isinstance(default, bool)
         if default is not None and not (whole and 1 <= default <= LARGEST):
             raise NotationError(
-                f"the size {name} must be a whole number from 1 to {LARGEST}", place=place
+                f"the size {name} must be a whole number from 1 to {LARGEST}",
+                place=place,
+                remedy=f"write {name}: size(4)",
             )
         self._touch()
         self._sizes[name] = default
@@ -254,7 +258,9 @@ class Circuit:
                 remedy="write input(D), token(N) or distribution(K)",
             )
         self._claim(name, place)
-        self._inputs[name] = Input(name, kind, Token(shape[0]) if kind == "token" else shape, where_)
+        self._inputs[name] = Input(
+            name, kind, Token(shape[0]) if kind == "token" else shape, where_
+        )
         if where_ is None:
             return Expr(OPS["input"], attr=name, place=place)
         return Signal(self, name)
@@ -275,7 +281,9 @@ class Circuit:
         """Declare the shape of a variable and return it."""
         shape = self._shape(dims, place)
         if name in self._states:
-            raise NameClashError(f"{name} has a shape already", place=place)
+            raise NameClashError(
+                f"{name} has a shape already", place=place, remedy="keep one of the two"
+            )
         signal = self.var(name, index=index, place=place)
         self._states[name] = shape
         self._touch()
@@ -294,7 +302,9 @@ class Circuit:
         if name in self._signals:
             if self._signals[name] != where_:
                 raise NameClashError(
-                    f"{name} is used both with and without an index", place=place
+                    f"{name} is used both with and without an index",
+                    place=place,
+                    remedy="use two names",
                 )
             return Signal(self, name)
         self._claim(name, place)
@@ -344,7 +354,9 @@ class Circuit:
             )
         what = self._kind_of(name, implied=implied)
         if what is not None and not (what == "length" and name in allowed):
-            raise NameClashError(f"{name} is already {what}", place=place, remedy="use another name")
+            raise NameClashError(
+                f"{name} is already {what}", place=place, remedy="use another name"
+            )
         self._touch()
 
     def _kind_of(self, name: str, *, implied: bool = True) -> str | None:
@@ -424,7 +436,11 @@ class Circuit:
             )
         key = At(name, last, offset)
         if key in self._boundaries:
-            raise NameClashError(f"{name} has a boundary equation there already", place=place)
+            raise NameClashError(
+                f"{name} has a boundary equation there already",
+                place=place,
+                remedy="keep one of the two",
+            )
         self._boundaries[key] = Boundary(name, last, offset, root, place)
         self._touch()
 
@@ -570,7 +586,10 @@ class Circuit:
             tuple(declared.inputs.values()),
             tuple(sorted(declared.states.items())),
             tuple((e.name, e.index, tree_key(e.root)) for e in declared.equations.values()),
-            tuple((key, tree_key(declared.boundaries[key].root)) for key in sorted(declared.boundaries)),
+            tuple(
+                (key, tree_key(declared.boundaries[key].root))
+                for key in sorted(declared.boundaries)
+            ),
         )
 
 
@@ -808,7 +827,7 @@ def _over(kind: str, value: Any, over: Time | None, where_: Condition | None) ->
     return reduce(kind, str(over.affine), ALWAYS if where_ is None else where_, value)
 
 
-def sum(value: Any, over: Time | None = None, where: Condition | None = None) -> Expr:  # noqa: A001
+def sum(value: Any, over: Time | None = None, where: Condition | None = None) -> Expr:
     """Return the sum of the components, or over the steps of an index where a condition holds."""
     return _over("sum", value, over, where)
 
@@ -818,7 +837,7 @@ def mean(value: Any, over: Time | None = None, where: Condition | None = None) -
     return _over("mean", value, over, where)
 
 
-def max(value: Any) -> Expr:  # noqa: A001
+def max(value: Any) -> Expr:
     """Return the largest component of a vector or matrix."""
     return OPS["max"](value)
 

@@ -261,5 +261,3 @@ def _example(
         weights = random.exponential(size=shape) + 0.05
         return weights / weights.sum(axis=-1, keepdims=True)
     return np.asarray(random.standard_normal(shape))
-
-

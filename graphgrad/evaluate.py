@@ -67,9 +67,7 @@ def _algebra(values: Mapping[str, Any], over: Any) -> Algebra:
         found = algebra_of(list(values.values()))
     elif over in (Fraction, "fraction", "Fraction"):
         found = FractionAlgebra()
-    elif isinstance(over, str) and over == "sympy":
-        found = over
-    elif hasattr(over, "number"):
+    elif (isinstance(over, str) and over == "sympy") or hasattr(over, "number"):
         found = over
     else:
         try:

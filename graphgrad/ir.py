@@ -103,6 +103,7 @@ class Op:
                 f"{self.name} takes {self.arity} argument{'s' * (self.arity != 1)}, "
                 f"not {len(args)}",
                 place=place,
+                remedy=f"write {self.name}({', '.join('uvwxyz'[: self.arity])})",
             )
         operands = tuple(lift(arg) for arg in args)
         types = [operand.type for operand in operands]
@@ -156,7 +157,7 @@ class Expr:
         op: Op,
         args: tuple[Expr, ...] = (),
         attr: Any = None,
-        type: Type | None = None,  # noqa: A002
+        type: Type | None = None,
         place: Place | None = None,
     ) -> None:
         self.op = op
@@ -220,7 +221,7 @@ class Expr:
         return OPS["abs"](self)
 
     @property
-    def T(self) -> Expr:  # noqa: N802
+    def T(self) -> Expr:
         """The transpose."""
         return OPS["transpose"](self)
 

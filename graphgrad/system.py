@@ -158,9 +158,7 @@ def _check_boundaries(declared: Declared) -> None:
                 absolute.setdefault(expr.attr.name, set()).add(expr.attr)
     for key, boundary in declared.boundaries.items():
         if key.name not in declared.equations and key.name not in declared.inputs:
-            raise BoundaryError(
-                f"{key.name} has a boundary but no equation", place=boundary.place
-            )
+            raise BoundaryError(f"{key.name} has a boundary but no equation", place=boundary.place)
         lags = reads.get(key.name, set())
         used = any(-lag >= key.offset for lag in lags) if key.last else False
         if not key.last:
@@ -202,8 +200,10 @@ def infer_types(declared: Declared) -> dict[str, Shape]:
                 continue
             guess = _guess(order, declared, types, assume=assume and not moved)
             old = types.get(name)
-            if guess is not None and not isinstance(guess, Token) and (
-                old is None or (not old and guess)
+            if (
+                guess is not None
+                and not isinstance(guess, Token)
+                and (old is None or (not old and guess))
             ):
                 types[name] = guess
                 moved = True

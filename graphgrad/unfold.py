@@ -655,7 +655,9 @@ class _Unfolder:
                 chosen = self.condition(nodes[node].attr, node)
                 first, second = nodes[node].args
                 pending += [(first, where & chosen), (second, where & ~chosen)]
-            elif node in region and not self.resolved(node) and self.system.spaces[node] is not None:
+            elif (
+                node in region and not self.resolved(node) and self.system.spaces[node] is not None
+            ):
                 own |= where
         return own
 
@@ -757,4 +759,3 @@ class _Unfolder:
             series,
             params,
         )
-

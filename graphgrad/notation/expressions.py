@@ -21,7 +21,6 @@ from graphgrad.ir import (
     Part,
     choose,
     constant,
-
     read,
     reduce,
 )
@@ -116,9 +115,11 @@ class Converter:
                 "matmul": lambda: 0.0,
             }[value.op.name]()
         except (OverflowError, ZeroDivisionError, ValueError):
-            raise self.error(node, "this constant has no value or is too large") from None
+            raise self.error(
+                node, "this constant has no value or is too large", "work the number out"
+            ) from None
         if not math.isfinite(result):
-            raise self.error(node, "this constant is too large")
+            raise self.error(node, "this constant is too large", "work the number out")
         self._numbers[id(value)] = result
 
     # -- one plan per kind of syntax tree -------------------------------------------------------
@@ -156,7 +157,9 @@ class Converter:
 
     def _number(self, node: ast.expr, value: object) -> Expr:
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise self.error(node, f"{value!r} is not a number of the notation")
+            raise self.error(
+                node, f"{value!r} is not a number of the notation", "write 1, 0.5 or 1e-3"
+            )
         try:
             finite = math.isfinite(float(value))
         except OverflowError:
@@ -249,10 +252,12 @@ class Converter:
     def _split_part(self, node: ast.Subscript, call: ast.Call, scope: Scope) -> Plan:
         position = node.slice
         if not (isinstance(position, ast.Constant) and type(position.value) is int):
-            raise self.error(position, "the number of the piece must be a whole number")
+            raise self.error(
+                position, "the number of the piece must be a whole number", "split(z[t], 2)[0]"
+            )
         operand, sizes, count = self.split_arguments(call)
         if position.value >= count:
-            raise self.error(position, f"split gives {count} pieces, numbered from 0")
+            raise self.error(position, f"split gives {count} pieces", "pieces are counted from 0")
         attr = Part(sizes, position.value)
         return Plan([(operand, scope)], lambda a: OPS["part"](a, attr=attr))
 
@@ -263,7 +268,7 @@ class Converter:
         first = rest[0]
         if len(rest) == 1 and isinstance(first, ast.Constant) and type(first.value) is int:
             if not 1 <= first.value <= 10_000:
-                raise self.error(first, "the number of pieces must be at least 1")
+                raise self.error(first, "this is no number of pieces", "write split(z[t], 2)")
             return operand, first.value, first.value
         return operand, tuple(self.dim(size) for size in rest), len(rest)
 
@@ -278,15 +283,21 @@ class Converter:
 
     def _plain_arguments(self, call: ast.Call, minimum: int = 0) -> None:
         if call.keywords or any(isinstance(arg, ast.Starred) for arg in call.args):
-            raise self.error(call, "arguments are given by position, without names or stars")
+            raise self.error(
+                call, "arguments are given by position, without names or stars", "maximum(u, v)"
+            )
         if len(call.args) < minimum:
             name = _function_name(call)
-            raise self.error(call, f"{name} needs at least {minimum} arguments")
+            raise self.error(
+                call, f"{name} needs at least {minimum} arguments", "write split(z[t], 2)"
+            )
 
     def _call(self, node: ast.Call, scope: Scope) -> Plan:
         name = _function_name(node)
         if name is None:
-            raise self.error(node.func, "only named functions can be called")
+            raise self.error(
+                node.func, "only named functions can be called", "write tanh(u), sum(v), …"
+            )
         if len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp):
             return self._reduction(node, name, node.args[0], scope)
         self._plain_arguments(node)
@@ -295,7 +306,10 @@ class Converter:
             return Plan([(arg, scope) for arg in args], FUNCTIONS[name])
         count = {"sum": 1, "mean": 1, "max": 1, "where": 3, "at": 2}.get(name)
         if count is not None and len(args) != count:
-            raise self.error(node, f"{name} takes {count} argument{'s' * (count != 1)}")
+            shown = {"where": "where(u > 0, a, b)", "at": "at(v, 0)"}.get(name, f"{name}(v)")
+            raise self.error(
+                node, f"{name} takes {count} argument{'s' * (count != 1)}", f"write {shown}"
+            )
         match name:
             case "sum" | "mean" | "max":
                 return Plan([(args[0], scope)], OPS[name])
@@ -304,10 +318,12 @@ class Converter:
             case "at":
                 position = args[1]
                 if not (isinstance(position, ast.Constant) and type(position.value) is int):
-                    raise self.error(position, "the component must be a whole number")
+                    raise self.error(position, "the component must be a whole number", "at(v, 0)")
                 chosen = position.value
                 if chosen > LARGEST:
-                    raise self.error(position, "this number is too large for a component")
+                    raise self.error(
+                        position, "this number is too large for a component", "at(v, 0)"
+                    )
                 return Plan([(args[0], scope)], lambda v: OPS["component"](v, attr=chosen))
             case "zeros" | "ones":
                 shape = tuple(self.dim(arg) for arg in args)
@@ -348,9 +364,15 @@ class Converter:
             case [ast.Constant(value=int(position)), size] if not isinstance(position, bool):
                 dim = self.dim(size)
                 if position > LARGEST:
-                    raise self.error(node, "this number is too large for a component")
+                    raise self.error(
+                        node, "this number is too large for a component", "onehot(0, K)"
+                    )
                 if dim.known and position >= int(dim):
-                    raise self.error(node, f"onehot({position}, {dim}) has no component {position}")
+                    raise self.error(
+                        node,
+                        f"onehot({position}, {dim}) has no component {position}",
+                        "components are counted from 0",
+                    )
                 return Plan([], lambda: OPS["basis"](attr=Basis(position, dim)))
         raise self.error(node, "onehot takes a token, or a number and a size", "onehot(0, K)")
 
@@ -360,13 +382,13 @@ class Converter:
         if name not in ("sum", "mean"):
             raise self.error(node, f"{name} cannot go over time", "sum and mean can")
         if len(generator.generators) != 1:
-            raise self.error(generator, "a reduction is over one index")
+            raise self.error(
+                generator, "a reduction is over one index", f"{name}(L[t] for t in steps)"
+            )
         clause = generator.generators[0]
         over, target = clause.iter, clause.target
         if not isinstance(over, ast.Name) or over.id != "steps" or clause.is_async:
-            raise self.error(
-                over, "a reduction is over steps only", f"{name}(L[t] for t in steps)"
-            )
+            raise self.error(over, "a reduction is over steps only", f"{name}(L[t] for t in steps)")
         if not isinstance(target, ast.Name) or target.id not in self.circuit.indices:
             known = ", ".join(self.circuit.indices)
             raise self.error(target, "this is not a time index", f"the indices are: {known}")
@@ -394,7 +416,9 @@ class Converter:
         while pending:
             node, depth = pending.pop()
             if depth > MAX_DEPTH:
-                raise self.error(tree, f"this is nested more than {MAX_DEPTH} levels deep")
+                raise self.error(
+                    tree, f"this is nested more than {MAX_DEPTH} levels deep", "write it shorter"
+                )
             pending.extend((child, depth + 1) for child in ast.iter_child_nodes(node))
 
     def _condition(self, tree: ast.expr, scope: Scope) -> Condition:
@@ -410,7 +434,9 @@ class Converter:
                 known = self._known(scope)
                 sides = [self._affine(side, known) for side in (left, *comparators)]
                 if any(type(op) not in _COMPARISONS for op in ops):
-                    raise self.error(tree, "conditions compare with ==, !=, <, <=, > and >=")
+                    raise self.error(
+                        tree, "conditions compare with ==, !=, <, <=, > and >=", "write t == tau"
+                    )
                 tests = [
                     Compare(_COMPARISONS[type(op)], first, second)
                     for op, first, second in zip(ops, sides, sides[1:], strict=False)
@@ -422,9 +448,7 @@ class Converter:
             "write t == tau, t > 3, t % 2 == 0 and t < tau",
         )
 
-    def affine(
-        self, tree: ast.expr, scope: Iterable[str], *, allow_all: bool = False
-    ) -> Affine:
+    def affine(self, tree: ast.expr, scope: Iterable[str], *, allow_all: bool = False) -> Affine:
         """Return the integer expression of a syntax tree in the indices in scope and lengths."""
         self._bounded(tree)
         try:
@@ -457,20 +481,22 @@ class Converter:
                 first = self._affine(left, known)
                 second = self._affine(right, known)
                 if first.terms and second.terms:
-                    raise self.error(tree, "times are multiplied by numbers only")
-                return second.times(first.constant) if second.terms else first.times(second.constant)
+                    raise self.error(tree, "times are multiplied by numbers only", "write 2*t")
+                return (
+                    second.times(first.constant) if second.terms else first.times(second.constant)
+                )
             case ast.BinOp(left=left, op=ast.Mod(), right=right):
                 inner = self._affine(left, known)
                 modulus = self._affine(right, known)
                 if modulus.terms or modulus.constant < 1:
-                    raise self.error(right, "the modulus must be a whole number ≥ 1")
+                    raise self.error(right, "the modulus must be a whole number ≥ 1", "write t % 2")
                 if not inner.terms:
                     return Affine.number(inner.constant % modulus.constant)
                 return inner.modulo(modulus.constant)
         raise self.error(
             tree,
             "this is not a whole-number expression in the time index",
-            "use t, tau, whole numbers, +, -, * and %",
+            "use t, tau, whole numbers, +, -, * and %; choose by a value with where(u > 0, a, b)",
         )
 
 
@@ -506,8 +532,8 @@ def _described(node: ast.expr) -> str:
 def _remedy_for(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return "the only attribute is .T, the transpose"
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+        return "a power is written u ** 2"
     if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
         return "write sum(e for t in steps) or mean(e for t in steps)"
     return "formulas are + - * / ** @, .T, functions, choices by t, and sums over steps"
-
-

@@ -102,7 +102,9 @@ def _declare(circuit: Circuit, statement: Statement) -> None:
     place = converter.place(tree.target)
     arguments = tree.annotation.args
     if tree.annotation.keywords:
-        raise converter.error(tree.annotation, "sizes are given by position")
+        raise converter.error(
+            tree.annotation, "sizes are given by position", "write W: param(H, D)"
+        )
     if kind == "size":
         match arguments:
             case [ast.Constant(value=int(value))] if not isinstance(value, bool):
@@ -114,7 +116,9 @@ def _declare(circuit: Circuit, statement: Statement) -> None:
             case [ast.Name(id=length)]:
                 circuit.steps(name, length, place=place)
                 return
-        raise converter.error(tree.annotation, "steps takes the name of the length", "t: steps(tau)")
+        raise converter.error(
+            tree.annotation, "steps takes the name of the length", "t: steps(tau)"
+        )
     try:
         dims = [converter.dim(argument) for argument in arguments]
         if kind == "param":
@@ -192,6 +196,20 @@ def _define(circuit: Circuit, statement: Statement, indexed: dict[str, str]) -> 
             circuit.define(name, None, converter.expression(tree.value, ()), place=place)
         case ast.Subscript(value=ast.Name(id=name)):
             if name not in indexed:
+                named = [n.id for n in ast.walk(target.slice) if isinstance(n, ast.Name)]
+                lengths = {index.length for index in circuit.indices.values()}
+                for each in named:
+                    if each in circuit.indices:
+                        raise converter.error(
+                            target,
+                            f"an equation defines {name}[{each}], not another step",
+                            "shift the whole equation in time",
+                        )
+                    if each not in lengths:
+                        known = ", ".join(circuit.indices)
+                        raise converter.error(
+                            target, f"{each} is not an index", f"indices are: {known}"
+                        )
                 raise converter.error(
                     target,
                     f"{name} has no equation with an index, so no boundary either",
@@ -228,7 +246,9 @@ def _define_split(
         )
     operand, sizes, count = converter.split_arguments(value)
     if count != len(targets):
-        raise converter.error(value, f"split gives {count} pieces for {len(targets)} left sides")
+        raise converter.error(
+            value, f"split gives {count} pieces for {len(targets)} left sides", "name every piece"
+        )
     scope: set[str] = set()
     names: list[tuple[str, str | None, ast.expr]] = []
     for target in targets:

@@ -55,9 +55,7 @@ def read_statements(text: str, source: str | None = None) -> tuple[str, list[Sta
             remedy="gg.load(path) reads a file",
         )
     if len(text) > MAX_TEXT:
-        raise NotationError(
-            f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read"
-        )
+        raise NotationError(f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read")
     title = ""
     statements: list[Statement] = []
     pending: list[str] = []
@@ -101,9 +99,10 @@ def _printable(line: str) -> str:
 
 
 def _character_message(char: str) -> tuple[str]:
-    name = unicodedata.name(char, f"U+{ord(char):04X}")
+    name = unicodedata.name(char, "")
     shown = repr(char) if char.isprintable() else f"U+{ord(char):04X}"
-    return (f"the character {shown} ({name.lower()}) is not part of the notation",)
+    named = f" ({name.lower()})" if name else ""
+    return (f"the character {shown}{named} is not part of the notation",)
 
 
 def _character_remedy(char: str) -> str:
@@ -115,6 +114,8 @@ def _character_remedy(char: str) -> str:
         "а": "a", "с": "c", "е": "e", "о": "o", "р": "p", "х": "x", "у": "y", "і": "i",
         "һ": "h", "ѕ": "s", "ј": "j", "ԝ": "w",
     }  # fmt: skip
+    if plain == " ":
+        return "write a plain space"
     guess = known.get(char) or latin.get(char) or (plain if plain != char else "")
     if guess and all(" " <= c <= "~" or c in GREEK for c in guess):
         return f"write {guess}"

@@ -62,7 +62,10 @@ def outer(attr: Any, left: Type, right: Type) -> Shape:
     """Return the rule for the outer product of two vectors."""
     a, b = arrays("outer", left, right)
     if len(a) != 1 or len(b) != 1:
-        raise ShapeError(f"outer takes two vectors, not {shape_text(a)} and {shape_text(b)}")
+        raise ShapeError(
+            f"outer takes two vectors, not {shape_text(a)} and {shape_text(b)}",
+            remedy="matrices are multiplied with @",
+        )
     return a + b
 
 
@@ -83,7 +86,10 @@ def vector_to_scalar(name: str) -> Any:
     def rule(attr: Any, operand: Type) -> Shape:
         (a,) = arrays(name, operand)
         if len(a) != 1:
-            raise ShapeError(f"{name} takes a vector, not {shape_text(a)}")
+            raise ShapeError(
+                f"{name} takes a vector, not {shape_text(a)}",
+                remedy="a matrix is reduced with sum, mean or max",
+            )
         return SCALAR
 
     return rule
@@ -105,7 +111,10 @@ def vector_or_rows(name: str) -> Any:
     def rule(attr: Any, operand: Type) -> Shape:
         (a,) = arrays(name, operand)
         if not a:
-            raise ShapeError(f"{name} takes a vector or a matrix, not a scalar")
+            raise ShapeError(
+                f"{name} takes a vector or a matrix, not a scalar",
+                remedy="join scalars with concat(a, b)",
+            )
         return a
 
     return rule
@@ -122,7 +131,10 @@ def loss(name: str, *, vectors: bool) -> Any:
                 remedy="output and target must have the same shape",
             )
         if vectors and len(a) != 1:
-            raise ShapeError(f"{name} takes vectors, not {shape_text(a)}")
+            raise ShapeError(
+                f"{name} takes vectors, not {shape_text(a)}",
+                remedy="for scalars write sigmoid_binary_cross_entropy or squared_error",
+            )
         return SCALAR
 
     return rule
@@ -133,7 +145,10 @@ def concat(attr: Any, *operands: Type) -> Shape:
     total = Dim.of(0)
     for shape in arrays("concat", *operands):
         if len(shape) > 1:
-            raise ShapeError(f"concat joins vectors, not {shape_text(shape)}")
+            raise ShapeError(
+                f"concat joins vectors, not {shape_text(shape)}",
+                remedy="declare one larger matrix instead",
+            )
         total = total + (shape[0] if shape else 1)
     if not operands:
         raise ShapeError("concat of nothing", remedy="give at least one vector")
@@ -155,7 +170,8 @@ def part_sizes(attr: Part, whole: Dim) -> Shape:
         total = total + size
     if total != whole:
         raise ShapeError(
-            f"split sizes {', '.join(map(str, attr.sizes))} add up to {total}, not to {whole}"
+            f"split sizes {', '.join(map(str, attr.sizes))} add up to {total}, not to {whole}",
+            remedy=f"declare the length as {total}, or give other sizes",
         )
     return attr.sizes
 
@@ -164,10 +180,15 @@ def part(attr: Part, operand: Type) -> Shape:
     """Return the rule for one piece of a split vector."""
     (a,) = arrays("split", operand)
     if len(a) != 1:
-        raise ShapeError(f"split takes a vector, not {shape_text(a)}")
+        raise ShapeError(
+            f"split takes a vector, not {shape_text(a)}", remedy="split the product with a vector"
+        )
     sizes = part_sizes(attr, a[0])
     if not 0 <= attr.position < len(sizes):
-        raise ShapeError(f"split has {len(sizes)} parts; there is no part {attr.position}")
+        raise ShapeError(
+            f"split has {len(sizes)} parts; there is no part {attr.position}",
+            remedy="parts are counted from 0",
+        )
     return (sizes[attr.position],)
 
 
@@ -175,9 +196,14 @@ def component(attr: int, operand: Type) -> Shape:
     """Return the rule for one component of a vector."""
     (a,) = arrays("at", operand)
     if len(a) != 1:
-        raise ShapeError(f"at takes a vector, not {shape_text(a)}")
+        raise ShapeError(
+            f"at takes a vector, not {shape_text(a)}", remedy="a row is onehot(0, H) @ M.T"
+        )
     if attr < 0 or (a[0].known and attr >= int(a[0])):
-        raise ShapeError(f"at({attr}) is outside a vector of length {a[0]}")
+        raise ShapeError(
+            f"at({attr}) is outside a vector of length {a[0]}",
+            remedy="components are counted from 0",
+        )
     return SCALAR
 
 
@@ -220,7 +246,8 @@ def branches(attr: Any, chosen: Type, otherwise: Type) -> Type:
     if isinstance(chosen, Token) or isinstance(otherwise, Token):
         if chosen != otherwise:
             raise ShapeError(
-                f"the branches do not fit: {type_text(chosen)} and {type_text(otherwise)}"
+                f"the branches do not fit: {type_text(chosen)} and {type_text(otherwise)}",
+                remedy="choose between two look-ups instead",
             )
         return chosen
     return common_shape("a choice between", chosen, otherwise)
@@ -229,4 +256,3 @@ def branches(attr: Any, chosen: Type, otherwise: Type) -> Type:
 def same(attr: Any, operand: Type) -> Type:
     """Return the rule for an op whose result has the shape of its operand."""
     return operand
-
