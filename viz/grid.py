@@ -154,6 +154,13 @@ class Grid:
             return self.ceiling, self.ceiling
         return self.low[level], self.high[level]
 
+    def lanes(self, column: int, link: Link) -> list[tuple[float, float, float]]:
+        """The x of a link in each layer that it passes, with the layer's y range, lowest first."""
+        plan = self.plan
+        first = plan.layers[link.lower] + 1 if link.lower is not None else -1
+        places = self.steps[plan.columns[column].template].lanes[link]
+        return [(self.x[column] + x, *self.band(first + i)) for i, x in enumerate(places)]
+
     def centre(self, cell: Cell) -> Point:
         """The middle of a node."""
         column, row = cell

@@ -36,9 +36,9 @@ class _Room:
         self._box_index, self._segment_index = BoxIndex(), BoxIndex()
         for node in nodes:
             self.add(node.box)
-        for mark in router.marks:
+        for mark in router.ink.marks:
             self.add(mark.box)
-        for edge in router.edges:
+        for edge in router.ink.edges:
             points = flatten(edge.curve)
             for start, end in pairwise([*points, edge.tip] if edge.tip else points):
                 self._segment_index.add(len(self._segments), bounds(start, end))
@@ -67,12 +67,12 @@ def place_labels(
     """Find the places of all texts outside the nodes, and the frames of groups."""
     labels: list[PlacedLabel] = []
     _place_squares(router, nodes)
-    labelled = [edge for edge in router.edges if edge.edge is not None and edge.edge.label]
-    numbered = [mark for mark in router.marks if _delay(scene, mark) != 1]
+    labelled = [edge for edge in router.ink.edges if edge.edge is not None and edge.edge.label]
+    numbered = [mark for mark in router.ink.marks if _delay(scene, mark) != 1]
     if labelled or numbered:
         room = _Room(router, nodes)
         labels.extend(_beside_mark(plan, room, mark, _delay(scene, mark)) for mark in numbered)
-        marks = {name: mark for mark in router.marks for name in mark.edges}
+        marks = {name: mark for mark in router.ink.marks for name in mark.edges}
         for group in _alike(plan, labelled):
             labels.extend(_along(plan, room, group, marks))
     frames = [
@@ -91,11 +91,11 @@ def place_labels(
 
 def _place_squares(router: Router, nodes: Sequence[PlacedNode]) -> None:
     """Put the squares of delays where no other line is near."""
-    if not router.delayed:
+    if not router.ink.delayed:
         return
     room = _Room(router, nodes)
     half = router.plan.style.delay_size / 2 + 1.5
-    for edge, names, curve in router.delayed:
+    for edge, names, curve in router.ink.delayed:
         points = flatten(curve)
         total = sum(math.dist(a, b) for a, b in pairwise(points))
         places = [_at_length(points, share * total)[0] for share in SHARES]
@@ -103,7 +103,7 @@ def _place_squares(router: Router, nodes: Sequence[PlacedNode]) -> None:
         boxes = [(x - half, y - half, x + half, y + half) for x, y in places]
         best = min(range(len(places)), key=lambda i: room.trouble(boxes[i]))
         room.add(boxes[best])
-        router.mark(edge, names, places[best])
+        router.ink.mark(edge, names, places[best])
 
 
 def _delay(scene: Scene, mark: DelayMark) -> int:
@@ -235,7 +235,7 @@ def _titles(
 ) -> Iterator[PlacedLabel]:
     """The title of each track, centred above everything."""
     top = max(
-        [node.box[3] for node in nodes] + [p[1] for edge in router.edges for p in edge.curve],
+        [node.box[3] for node in nodes] + [p[1] for edge in router.ink.edges for p in edge.curve],
         default=0.0,
     )
     for track in scene.tracks:

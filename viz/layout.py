@@ -66,9 +66,9 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     return _framed(
         Layout(
             (*placed, *statics.nodes),
-            tuple(router.edges),
-            tuple(router.marks),
-            tuple(router.dots),
+            tuple(router.ink.edges),
+            tuple(router.ink.marks),
+            tuple(router.ink.dots),
             tuple(labels),
             tuple(frames),
             0.0,

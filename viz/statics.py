@@ -6,9 +6,10 @@ from collections import defaultdict
 
 import networkx as nx
 
+from viz.ducts import TURN
 from viz.grid import Plan, Size, Tap
 from viz.picture import Dot, PlacedNode
-from viz.router import TURN, Router
+from viz.router import Router
 from viz.routing import Box, Point, bend, joined, line, port, rounded
 from viz.scene import Edge, Node
 from viz.sizing import sizes
@@ -139,9 +140,9 @@ class StaticZone:
 
     def _reach(self) -> tuple[float, float]:
         """The horizontal range of everything in the columns."""
-        low = min([self.grid.x[0], *(p[0] for e in self.router.edges for p in e.curve)])
+        low = min([self.grid.x[0], *(p[0] for e in self.router.ink.edges for p in e.curve)])
         last = len(self.grid.x) - 1
-        high = max([self.grid.right(last), *(p[0] for e in self.router.edges for p in e.curve)])
+        high = max([self.grid.right(last), *(p[0] for e in self.router.ink.edges for p in e.curve)])
         return low, high
 
     def _left_of(self, column: int, low: float) -> float:
@@ -215,7 +216,7 @@ class StaticZone:
         entry = self.grid.ceiling if above else self.grid.floor
         places: list[tuple[float, Tap, list[tuple[float, float, float]]]] = []
         for tap in taps:
-            bands = router.bands_of(tap)
+            bands = self.grid.lanes(tap.cell[0], tap.link)
             if above:
                 bands = [(x, high, low) for x, low, high in reversed(bands)]
             places.append((bands[0][0], tap, bands))
@@ -236,7 +237,7 @@ class StaticZone:
             turn = min(TURN, abs(far - start[0]) / 2, abs(entry - y) / 2)
             turn_at = (far - direction * turn, y)
             if len(mine) > 1:
-                router.emit(
+                router.ink.emit(
                     line(start, turn_at),
                     name=f"trunk-{node.id}-{direction}",
                     edge=None,
@@ -247,18 +248,18 @@ class StaticZone:
                 )
             for number, (x, tap, bands) in enumerate(mine):
                 last = number == len(mine) - 1
-                end, out = router.tap_port(tap)
+                end, out = router.ports.of_tap(tap)
                 approach = router.approach(tap.cell, -side)
                 if last:
                     begin = turn_at if len(mine) > 1 else start
                     foot = rounded([begin, (x, y), (x, entry)], turn)
                 else:
                     foot = line((x, y), (x, entry))
-                    router.dots.append(Dot(tap.edge.kind, x, y, 1.3))
+                    router.ink.dots.append(Dot(tap.edge.kind, x, y, 1.3))
                 rest = router.through(
                     (x, entry), (0.0, float(side)), bands, end, out, side, approach
                 )
-                router.emit(
+                router.ink.emit(
                     joined(foot, rest),
                     name=tap.edge.id,
                     edge=tap.edge,
@@ -273,7 +274,7 @@ class StaticZone:
         y = self._rails[node.id, row]
         places = []
         for tap in taps:
-            bands = router.bands_of(tap)
+            bands = self.grid.lanes(tap.cell[0], tap.link)
             places.append((bands[-1][0], tap, bands))
         places.sort(key=lambda place: (place[0], place[1].edge.id))
         centre = self._at[node.id]
@@ -286,7 +287,7 @@ class StaticZone:
             if first:
                 tail_end = [end] if abs(y - end[1]) < 0.5 else [(centre[0], y), self._top(node.id)]
                 bus = rounded([(x, self.grid.ceiling), (x, y), *tail_end], TURN)
-                router.emit(
+                router.ink.emit(
                     joined(stem, bus),
                     name=edge.id,
                     edge=edge,
@@ -295,7 +296,7 @@ class StaticZone:
                     head=edge.head,
                 )
             else:
-                router.emit(
+                router.ink.emit(
                     joined(stem, line((x, self.grid.ceiling), (x, y))),
                     name=edge.id,
                     edge=edge,
@@ -304,7 +305,7 @@ class StaticZone:
                     head=edge.head,
                     arrow=False,
                 )
-                router.dots.append(Dot(edge.kind, x, y, 1.6))
+                router.ink.dots.append(Dot(edge.kind, x, y, 1.6))
 
     def _top(self, name: str) -> Point:
         return port(self._box(name), self._sizes[name].shape, 0.0, 1)[0]
@@ -322,6 +323,6 @@ class StaticZone:
             reach = 0.5 * abs(end[0] - free[0])
             turn = bend(free, (1.0, 0.0), end, (1.0, 0.0), reach)
             curve = joined(line(start, free), turn) if free[0] > start[0] + 0.1 else turn
-        self.router.emit(
+        self.router.ink.emit(
             curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head
         )
