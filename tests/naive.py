@@ -283,9 +283,9 @@ class Naive:
                 return self._joined(expr, 0 if chosen else 1, at)
             case "reduce":
                 terms = []
-                for step in range(1, self.steps[attr.index] + 1):
-                    if holds(attr.condition, {attr.index: step} | self.lengths):
-                        terms.append(self._expr(expr.args[0], {attr.index: step}))
+                for step in range(1, self.steps[attr.over] + 1):
+                    if holds(attr.condition, {attr.over: step} | self.lengths):
+                        terms.append(self._expr(expr.args[0], {attr.over: step}))
                 if attr.kind == "mean":
                     if not terms:
                         raise EmptyMean

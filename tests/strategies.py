@@ -14,10 +14,12 @@ from fractions import Fraction
 from typing import Any
 
 import numpy as np
-from hypothesis import HealthCheck, settings, strategies as st
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
 
 import graphgrad as gg
 from graphgrad.dims import Dim
+from graphgrad.ir import lift
 from graphgrad.ops import FUNCTIONS
 from graphgrad.ops.leaves import size_of
 
@@ -188,9 +190,10 @@ class Drawn:
             case ("name", name):
                 if name in SIZES:
                     return size_of(Dim.of(name))
-                return gg.index(name) if name in ("t", "s", "tau", "m") else circuit[name]
+                # as an expression at once: Python would work out t - t by itself
+                return lift(gg.index(name)) if name in ("t", "s", "tau", "m") else circuit[name]
             case ("number", value):
-                return value
+                return lift(value)
             case ("read", name, lag):
                 return circuit[name][gg.index(self.index_of(name)) - lag]
             case ("at", name, last, offset):

@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, strategies as st
+from hypothesis import given
+from hypothesis import strategies as st
 
 from graphgrad.errors import DomainError
 from graphgrad.notation.parse import parse
-from tests.naive import Dual, DualAlgebra, EmptyMean, Naive, lifted, plain
+from tests.naive import Dual, EmptyMean, Naive, lifted
 from tests.strategies import SIZES, Drawn, circuits
 
 
