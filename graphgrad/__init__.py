@@ -3,23 +3,7 @@
 from typing import Any
 
 from graphgrad import cells
-from graphgrad.circuit import (
-    Circuit,
-    at,
-    choose,
-    index,
-    max,  # noqa: A004
-    mean,
-    onehot,
-    ones,
-    split,
-    steps,
-    sum,  # noqa: A004
-    t,
-    tau,
-    where,
-    zeros,
-)
+from graphgrad.circuit import Circuit
 from graphgrad.doors import door
 from graphgrad.errors import (
     BoundaryError,
@@ -33,6 +17,22 @@ from graphgrad.errors import (
     NotationError,
     ShapeError,
     UnknownNameError,
+)
+from graphgrad.formulas import (
+    at,
+    choose,
+    index,
+    max,
+    mean,
+    onehot,
+    ones,
+    split,
+    steps,
+    sum,
+    t,
+    tau,
+    where,
+    zeros,
 )
 from graphgrad.ops import FUNCTIONS, OPS
 

@@ -19,7 +19,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.conditions import ALWAYS, Affine, Compare, Condition, both, negate, within
 from graphgrad.dims import Shape, Token
 from graphgrad.errors import GradientError, unknown_name
-from graphgrad.ir import OPS, At, Expr, choose, constant, number, read, reduce, topological
+from graphgrad.ir import OPS, At, Expr, choose, constant, read, reduce, topological
 from graphgrad.ops.leaves import ones, zeros
 from graphgrad.simplify import Memo, is_zero, simplified, total
 from graphgrad.substitute import at_step, later, tree, vanishes_outside
@@ -119,7 +119,9 @@ class _Adjoint:
     # -- what depends on what -------------------------------------------------------------------
 
     def root(self, unit: Unit) -> int:
-        return self.system.roots[unit] if isinstance(unit, str) else self.system.boundary_roots[unit]
+        return (
+            self.system.roots[unit] if isinstance(unit, str) else self.system.boundary_roots[unit]
+        )
 
     def units(self) -> list[Unit]:
         return [unit for component in self.system.components for unit in component.units]
@@ -295,7 +297,7 @@ class _Adjoint:
             return [(args[k], both(condition, sides[k]), g) for k in live]
         if op.name == "reduce":
             if attr.kind == "mean":
-                g = g / self._count(attr.index, attr.condition)
+                g = g / self._count(attr.over, attr.condition)
             return [(args[0], both(condition, attr.condition), g)]
         if op.name == "cross_entropy" and live == [0] and self.nodes[args[0]].op.name == "softmax":
             inner = self.nodes[args[0]].args[0]
@@ -588,4 +590,3 @@ def _targets(system: System, wrt: Iterable[str] | str | None) -> list[str]:
                 remedy="differentiate by the matrix that it looks rows up in",
             )
     return list(dict.fromkeys(chosen))
-

@@ -270,9 +270,7 @@ class _Sweep:
                 if result is not None:
                     pending.setdefault(operand, []).append(values[result])
 
-    def plan(
-        self, node: int, operands: list[int], active: bytearray
-    ) -> tuple[Plan, list[int]]:
+    def plan(self, node: int, operands: list[int], active: bytearray) -> tuple[Plan, list[int]]:
         """Return the plan for a node's kind and active arguments, and the leaves it needs."""
         kind = self.kinds_list[node]
         mask = tuple(active[arg] for arg in operands)

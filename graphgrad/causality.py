@@ -9,11 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import networkx as nx
 
-from graphgrad.circuit import Circuit, Declared
+from graphgrad.circuit import Circuit
+from graphgrad.declared import Declared
 from graphgrad.errors import CausalityError, Place
 from graphgrad.ir import At, Expr, topological
 
@@ -101,7 +103,7 @@ def _inside_reductions(order: list[Expr]) -> set[int]:
 
 def schedule(declared: Declared) -> tuple[Component, ...]:
     """Return the components in an order in which they can be computed, or raise CausalityError."""
-    graph = nx.MultiDiGraph()
+    graph: nx.MultiDiGraph[Unit] = nx.MultiDiGraph()
     graph.add_nodes_from([*declared.equations, *declared.boundaries])
     for dependency in dependencies(declared):
         graph.add_edge(dependency.used, dependency.user, dependency=dependency)
@@ -141,7 +143,7 @@ def _component(declared: Declared, graph: Any, units: list[Unit]) -> Component:
         raise _mixed_error(declared, units, inner)
     direction, offsets = (1, forward) if forward is not None else (-1, backward)
     assert offsets is not None
-    tight = nx.DiGraph()
+    tight: nx.DiGraph[Unit] = nx.DiGraph()
     tight.add_nodes_from(units)
     for d in inner:
         if offsets[d.used] - d.lag == offsets[d.user]:
@@ -176,16 +178,16 @@ def _potentials(
 
 def _cycle_through(inner: list[Dependency], start: Dependency) -> list[Dependency]:
     """Return a cycle of dependencies that contains the given one."""
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[Unit] = nx.DiGraph()
     for d in inner:
         graph.add_edge(d.used, d.user, dependency=d)
     path = nx.shortest_path(graph, start.user, start.used)
-    return [start, *(graph.edges[pair]["dependency"] for pair in zip(path, path[1:], strict=False))]
+    return [start, *(graph.edges[pair]["dependency"] for pair in pairwise(path))]
 
 
 def _signed_cycle(inner: list[Dependency], sign: int) -> list[Dependency]:
     """Return a cycle whose total delay has the given sign."""
-    graph = nx.DiGraph()
+    graph: nx.DiGraph[Unit] = nx.DiGraph()
     for d in inner:
         assert d.lag is not None
         weight = -sign * d.lag
@@ -200,7 +202,7 @@ def _signed_cycle(inner: list[Dependency], sign: int) -> list[Dependency]:
             cycle = nx.find_negative_cycle(graph, unit)
         except nx.NetworkXError:
             continue
-        return [graph.edges[a, b]["dependency"] for a, b in zip(cycle, cycle[1:], strict=False)]
+        return [graph.edges[a, b]["dependency"] for a, b in pairwise(cycle)]
     raise AssertionError("a component without offsets has a cycle of either sign")
 
 
@@ -247,14 +249,11 @@ def _arrows(declared: Declared, cycle: list[Dependency]) -> str:
 
 
 def _quoted(declared: Declared, cycle: list[Dependency]) -> str:
-    lines = []
-    for unit in dict.fromkeys(d.user for d in cycle):
-        if isinstance(unit, str):
-            lines.append(f"    {declared.equations[unit]}")
-    return "\n".join(lines)
+    units = dict.fromkeys(d.user for d in cycle)
+    return "\n".join(f"    {declared.equations[u]}" for u in units if isinstance(u, str))
 
 
-def variable_graph(circuit: Circuit) -> nx.MultiDiGraph:
+def variable_graph(circuit: Circuit) -> nx.MultiDiGraph[Unit]:
     """Return the dependencies among variables, inputs and parameters.
 
     Node attribute `kind` is variable, input, param or boundary; edge attribute `delay` is the lag,
@@ -262,7 +261,7 @@ def variable_graph(circuit: Circuit) -> nx.MultiDiGraph:
     """
     circuit.check()
     declared = circuit.declared()
-    graph = nx.MultiDiGraph(name=declared.name)
+    graph: nx.MultiDiGraph[Unit] = nx.MultiDiGraph(name=declared.name)
     for name in declared.inputs:
         graph.add_node(name, kind="input", index=declared.index_of(name))
     for name in declared.params:

@@ -1,19 +1,28 @@
-"""Circuit: declarations and equations of a recurrence, and the Python way to write them.
+"""Circuit: a recurrence written statement by statement, in Python or by the parser.
 
-A circuit is filled by statements in Python or by the parser, and read through immutable snapshots:
-`declared()` gives the equations with every shared expression named, which all passes start from.
+A circuit is filled by statements and read through immutable snapshots: `declared()` gives the
+equations with every shared expression named, which all passes start from.
 """
 
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from graphgrad.conditions import ALWAYS, Affine, Condition, Time, names_in
+from graphgrad.conditions import Affine, Time
+from graphgrad.declared import (
+    Boundary,
+    Declared,
+    Equation,
+    Index,
+    Input,
+    Param,
+    Variable,
+    tree_key,
+    with_names,
+)
 from graphgrad.dims import LARGEST, Dim, Shape, Token
 from graphgrad.doors import door
 from graphgrad.errors import (
@@ -23,24 +32,8 @@ from graphgrad.errors import (
     Place,
     unknown_name,
 )
-from graphgrad.ir import (
-    OPS,
-    At,
-    Basis,
-    Expr,
-    Fill,
-    Part,
-    Type,
-    lift,
-    read,
-    reduce,
-    topological,
-)
-from graphgrad.ir import (
-    choose as choose_expr,
-)
+from graphgrad.ir import OPS, At, Expr, lift, read
 from graphgrad.ops import FUNCTIONS
-from graphgrad.ops.elementwise import where
 
 if TYPE_CHECKING:
     import networkx
@@ -55,107 +48,9 @@ RESERVED = frozenset(
 )
 _NAME = re.compile(r"[A-Za-z_α-ωΓΔΘΛΞΠΣΦΨΩ][A-Za-z0-9_α-ωΓΔΘΛΞΠΣΦΨΩ]*")
 
-
-@dataclass(frozen=True)
-class Index:
-    """A time index and the name of its length: `t: steps(tau)`."""
-
-    name: str
-    length: str
-
-
-@dataclass(frozen=True)
-class Param:
-    """A parameter: one shared node whatever the number of steps."""
-
-    name: str
-    shape: Shape
-
-
-@dataclass(frozen=True)
-class Input:
-    """An input: `kind` is input, token or distribution; `index` is None for a static one."""
-
-    name: str
-    kind: str
-    type: Type
-    index: str | None
-
-    @property
-    def shape(self) -> Shape:
-        """The shape of one step; `()` for a token."""
-        return () if isinstance(self.type, Token) else self.type
-
-
-@dataclass(frozen=True)
-class Equation:
-    """One equation: `name[index] = root`, or `name = root` where index is None."""
-
-    name: str
-    index: str | None
-    root: Expr = field(compare=False)
-    place: Place | None = field(default=None, compare=False)
-
-    def __str__(self) -> str:
-        text: str = _equation_text(self)
-        return text
-
-
-@dataclass(frozen=True)
-class Boundary:
-    """A boundary equation: the value at step `offset` ≤ 0, or at `length + offset` if `last`."""
-
-    name: str
-    last: bool
-    offset: int
-    root: Expr = field(compare=False)
-    place: Place | None = field(default=None, compare=False)
-
-    @property
-    def key(self) -> At:
-        """The instance it defines."""
-        return At(self.name, self.last, self.offset)
-
-
-@dataclass(frozen=True)
-class Variable:
-    """A variable as passes see it: name, index (None if static) and shape."""
-
-    name: str
-    index: str | None
-    shape: Shape
-
-
-@dataclass(frozen=True)
-class Declared:
-    """An immutable snapshot of a circuit; in its equations only leaves are shared."""
-
-    name: str
-    title: str
-    indices: Mapping[str, Index]
-    sizes: Mapping[str, int | None]
-    params: Mapping[str, Param]
-    inputs: Mapping[str, Input]
-    states: Mapping[str, Shape]
-    equations: Mapping[str, Equation]
-    boundaries: Mapping[At, Boundary]
-
-    def index_of(self, name: str) -> str | None:
-        """Return the index of a variable or input, None where it is static."""
-        if name in self.equations:
-            return self.equations[name].index
-        return self.inputs[name].index if name in self.inputs else None
-
-    def names(self) -> set[str]:
-        """Return every name in use."""
-        names = {*self.sizes, *self.params, *self.inputs, *self.equations}
-        return names.union(*((index.name, index.length) for index in self.indices.values()))
-
-
 _parse = door("graphgrad.notation.parse:parse")
 _parse_into = door("graphgrad.notation.parse:extend")
 _text = door("graphgrad.notation.text:circuit_text")
-_equation_text = door("graphgrad.notation.text:equation_text")
 _latex = door("graphgrad.notation.latex:circuit_latex")
 _mimebundle = door("graphgrad.notation.mime:mimebundle")
 _system = door("graphgrad.system:system_of")
@@ -207,7 +102,7 @@ class Circuit:
     # -- declarations ---------------------------------------------------------------------------
 
     def steps(self, name: str, length: str, *, place: Place | None = None) -> Time:
-        """Declare a time index, as `s: steps(m)` does, and return it."""
+        """Declare a time index, as the notation does with `s: …`, and return it."""
         self._claim(name, place, implied=False)
         self._claim(length, place, allowed=("tau",), implied=False)
         self._indices[name] = Index(name, length)
@@ -341,7 +236,7 @@ class Circuit:
         *,
         implied: bool = True,
     ) -> None:
-        if not isinstance(name, str) or not _NAME.fullmatch(name):
+        if not _NAME.fullmatch(str(name)):
             raise NotationError(
                 f"{name!r} is not a name",
                 place=place,
@@ -456,7 +351,18 @@ class Circuit:
     def declared(self) -> Declared:
         """Return the immutable snapshot in which every shared expression has a name."""
         if self._declared is None:
-            self._declared = _settled(self)
+            written = Declared(
+                self.name,
+                self.title,
+                MappingProxyType(dict(self.indices)),
+                MappingProxyType(dict(self._sizes)),
+                MappingProxyType(dict(self._params)),
+                MappingProxyType(dict(self._inputs)),
+                MappingProxyType(dict(self._states)),
+                MappingProxyType(dict(self._equations)),
+                MappingProxyType(dict(self._boundaries)),
+            )
+            self._declared = with_names(written, RESERVED | self._signals.keys())
         return self._declared
 
     @property
@@ -490,9 +396,9 @@ class Circuit:
         return self.check().variables
 
     @property
-    def graph(self) -> networkx.MultiDiGraph:
+    def graph(self) -> networkx.MultiDiGraph[Any]:
         """The dependencies among variables, inputs and parameters, edge attribute `delay`."""
-        graph: networkx.MultiDiGraph = _graph(self)
+        graph: networkx.MultiDiGraph[Any] = _graph(self)
         return graph
 
     def check(self) -> System:
@@ -593,17 +499,6 @@ class Circuit:
         )
 
 
-def tree_key(root: Expr) -> tuple[Any, ...]:
-    """Return a value that is equal for equal expressions, however much of them is shared."""
-    numbers: dict[tuple[Any, ...], int] = {}
-    number: dict[int, int] = {}
-    for expr in topological([root]):
-        args = tuple(number[id(arg)] for arg in expr.args)
-        key = (expr.op.name, expr.attr, type(expr.attr), args)
-        number[id(expr)] = numbers.setdefault(key, len(numbers))
-    return tuple(numbers)
-
-
 class Signal:
     """A variable or an indexed input, as it is written in Python: `h[t-1]`, `h[t] = …`.
 
@@ -669,255 +564,3 @@ class Signal:
 
     def __repr__(self) -> str:
         return f"<{self.name} of {self.circuit.name}>"
-
-
-def _settled(circuit: Circuit) -> Declared:
-    """Return the snapshot of a circuit, after naming every expression with two users."""
-    equations, boundaries = circuit._equations, circuit._boundaries
-    roots = [*(e.root for e in equations.values()), *(b.root for b in boundaries.values())]
-    order = topological(roots)
-    users = Counter(id(arg) for expr in order for arg in expr.args if arg.args)
-    for root in roots:
-        users[id(root)] += bool(root.args)
-    shared = [expr for expr in order if users[id(expr)] > 1]
-    names: dict[int, tuple[str, str | None]] = {}
-    if shared:
-        spaces = spaces_of(order, circuit._index_of, circuit.indices)
-        owned = {id(e.root): e for e in reversed(equations.values())}
-        taken = {*RESERVED, *circuit._sizes, *circuit._params, *circuit._inputs, *circuit._signals}
-        for expr in shared:
-            owner = owned.get(id(expr))
-            if owner is not None and owner.index == spaces[id(expr)]:
-                names[id(expr)] = owner.name, owner.index
-            else:
-                name = fresh_name("v", taken)
-                taken.add(name)
-                names[id(expr)] = name, spaces[id(expr)]
-    rewritten: dict[int, Expr] = {}
-
-    def reference(expr: Expr) -> Expr:
-        if id(expr) in names:
-            name, index = names[id(expr)]
-            return Expr(OPS["static"], attr=name) if index is None else read(name, 0)
-        return rewritten[id(expr)]
-
-    for expr in order:
-        rewritten[id(expr)] = (
-            expr
-            if not names
-            else Expr(expr.op, tuple(map(reference, expr.args)), expr.attr, None, expr.place)
-        )
-    named: dict[str, Equation] = {}
-    own_names = {id(e.root): e.name for e in reversed(equations.values())}
-    written: set[int] = set()
-    for equation in equations.values():
-        for expr in topological([equation.root]):
-            if id(expr) in names and id(expr) not in written and id(expr) not in own_names:
-                written.add(id(expr))
-                name, index = names[id(expr)]
-                named[name] = Equation(name, index, rewritten[id(expr)], expr.place)
-        first = own_names[id(equation.root)] == equation.name
-        own = id(equation.root) in names and names[id(equation.root)][0] == equation.name
-        root = rewritten[id(equation.root)] if first and own else reference(equation.root)
-        named[equation.name] = replace(equation, root=root)
-    for boundary in boundaries.values():
-        for expr in topological([boundary.root]):
-            if id(expr) in names and id(expr) not in written and id(expr) not in own_names:
-                written.add(id(expr))
-                name, index = names[id(expr)]
-                named[name] = Equation(name, index, rewritten[id(expr)], expr.place)
-    return Declared(
-        circuit.name,
-        circuit.title,
-        MappingProxyType(dict(circuit.indices)),
-        MappingProxyType(dict(circuit._sizes)),
-        MappingProxyType(dict(circuit._params)),
-        MappingProxyType(dict(circuit._inputs)),
-        MappingProxyType(dict(circuit._states)),
-        MappingProxyType(named),
-        MappingProxyType({k: replace(b, root=reference(b.root)) for k, b in boundaries.items()}),
-    )
-
-
-def fresh_name(stem: str, taken: set[str] | frozenset[str]) -> str:
-    """Return `stem1`, `stem2`, … whichever is the first not taken."""
-    number = 1
-    while f"{stem}{number}" in taken:
-        number += 1
-    return f"{stem}{number}"
-
-
-def spaces_of(
-    order: Sequence[Expr],
-    index_of: Callable[[str], str | None],
-    indices: Mapping[str, Index],
-) -> dict[int, str | None]:
-    """Return the space of each expression by id: the index it varies with, None if static.
-
-    `order` has arguments before users. An expression that varies with two indices is an error.
-    """
-    spaces: dict[int, str | None] = {}
-    for expr in order:
-        if expr.op.name == "read":
-            space = index_of(expr.attr.name)
-        elif expr.op.name == "counter":
-            space = expr.attr if expr.attr in indices else None
-        elif expr.op.name == "reduce":
-            space = None
-            inner = spaces[id(expr.args[0])]
-            if inner is not None and inner != expr.attr.index:
-                raise NotationError(
-                    f"a sum over {expr.attr.index} has a body that varies with {inner}",
-                    place=expr.place,
-                    remedy="a reduction is over its own index only",
-                )
-        else:
-            found = {s for s in (spaces[id(arg)] for arg in expr.args) if s is not None}
-            if expr.op.name == "choose":
-                found |= condition_indices(expr.attr, indices)
-            if len(found) > 1:
-                raise NotationError(
-                    f"one expression varies with both {' and '.join(sorted(found))}",
-                    place=expr.place,
-                    remedy="pass values between index sets through static variables",
-                )
-            space = next(iter(found), None)
-        spaces[id(expr)] = space
-    return spaces
-
-
-def condition_indices(condition: Condition, indices: Mapping[str, Index]) -> set[str]:
-    """Return the time indices that a condition depends on."""
-    return names_in(condition) & set(indices)
-
-
-# -- functions for writing formulas in Python ------------------------------------------------------
-
-
-class _Steps:
-    """What `for t in steps` ranges over in the notation; Python code uses `over=t`."""
-
-    def __iter__(self) -> NoReturn:
-        raise NotationError(
-            "steps cannot be iterated over in Python: there is no number of steps yet",
-            remedy="write gg.sum(e, over=t) or gg.mean(e, over=t, where=t > 3)",
-        )
-
-    def __repr__(self) -> str:
-        return "steps"
-
-
-t = Time(Affine.name("t"))
-tau = Time(Affine.name("tau"))
-steps = _Steps()
-
-
-def index(name: str) -> Time:
-    """Return a time index or length of another name, declared with `c.steps(name, length)`."""
-    return Time(Affine.name(name))
-
-
-def _over(kind: str, value: Any, over: Time | None, where_: Condition | None) -> Expr:
-    if over is None:
-        if where_ is not None:
-            raise NotationError("where= needs over=", remedy="write sum(e, over=t, where=t > 3)")
-        return OPS[kind](value)
-    if not over.affine.is_name:
-        raise NotationError(f"over={over!r} is not an index", remedy="write over=t")
-    return reduce(kind, str(over.affine), ALWAYS if where_ is None else where_, value)
-
-
-def sum(value: Any, over: Time | None = None, where: Condition | None = None) -> Expr:
-    """Return the sum of the components, or over the steps of an index where a condition holds."""
-    return _over("sum", value, over, where)
-
-
-def mean(value: Any, over: Time | None = None, where: Condition | None = None) -> Expr:
-    """Return the mean of the components, or over the steps of an index where a condition holds."""
-    return _over("mean", value, over, where)
-
-
-def max(value: Any) -> Expr:
-    """Return the largest component of a vector or matrix."""
-    return OPS["max"](value)
-
-
-def choose(condition: Condition, chosen: Any, otherwise: Any) -> Expr:
-    """Return `chosen if condition else otherwise`, decided by the time index alone."""
-    return choose_expr(condition, chosen, otherwise)
-
-
-def split(value: Any, *sizes: Dim | int | str) -> tuple[Expr, ...]:
-    """Return the pieces of a vector: `split(z, 4)` equal ones, or of the sizes given."""
-    cut: int | Shape
-    if len(sizes) == 1 and isinstance(sizes[0], int):
-        cut, count = sizes[0], sizes[0]
-    else:
-        cut, count = tuple(Dim.of(size) for size in sizes), len(sizes)
-    if count < 1:
-        raise NotationError("split needs the number or the sizes of the pieces")
-    whole = lift(value)
-    return tuple(OPS["part"](whole, attr=Part(cut, position)) for position in range(count))
-
-
-def at(value: Any, position: int) -> Expr:
-    """Return one component of a vector, counted from 0."""
-    if isinstance(position, bool) or not isinstance(position, int) or position < 0:
-        raise NotationError(
-            f"{position!r} is not the number of a component", remedy="write at(v, 0)"
-        )
-    return OPS["component"](value, attr=position)
-
-
-def zeros(*dims: Dim | int | str) -> Expr:
-    """Return a constant array of zeros."""
-    return _filled("zeros", dims)
-
-
-def ones(*dims: Dim | int | str) -> Expr:
-    """Return a constant array of ones."""
-    return _filled("ones", dims)
-
-
-def _filled(word: str, dims: Sequence[Dim | int | str]) -> Expr:
-    if not 1 <= len(dims) <= 2:
-        raise NotationError(f"{word} takes one or two sizes", remedy=f'write {word}("H")')
-    return OPS["fill"](attr=Fill(int(word == "ones"), tuple(Dim.of(dim) for dim in dims)))
-
-
-def onehot(value: Any, size: Dim | int | str | None = None) -> Expr:
-    """Return the unit vector of a token, or the constant unit vector `onehot(0, K)`."""
-    if size is None:
-        return OPS["onehot"](value)
-    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise NotationError(
-            f"onehot({value!r}, {size}) is not a unit vector", remedy='write onehot(0, "K")'
-        )
-    return OPS["basis"](attr=Basis(value, Dim.of(size)))
-
-
-__all__ = [
-    "Boundary",
-    "Circuit",
-    "Declared",
-    "Equation",
-    "Index",
-    "Input",
-    "Param",
-    "Signal",
-    "Variable",
-    "at",
-    "choose",
-    "index",
-    "max",
-    "mean",
-    "onehot",
-    "ones",
-    "split",
-    "steps",
-    "sum",
-    "t",
-    "tau",
-    "where",
-    "zeros",
-]

@@ -70,7 +70,7 @@ def _error_data(error: GraphgradError) -> dict[str, Any]:
 def _check(options: argparse.Namespace) -> int:
     circuit = _read(options.file)
     system = circuit.check()
-    sweeps = [
+    sweeps: list[dict[str, Any]] = [
         {
             "variables": [unit for unit in component.units if isinstance(unit, str)],
             "sweep": {1: "forward", -1: "backward", 0: "once"}[component.direction],
@@ -342,9 +342,7 @@ def _parser() -> argparse.ArgumentParser:
     _loss(sub)
     _wrt(sub)
     sub.add_argument("--claims", metavar="CLAIMS", help="file with equations such as d_W = …")
-    sub.add_argument(
-        "--time-limit", type=float, default=60.0, metavar="SECONDS", help="default 60"
-    )
+    sub.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="default 60")
     _json(sub)
     sub = command("cells", _cells_command, "list the gallery, or print one of it", "lstm")
     sub.add_argument("name", nargs="?", help="a circuit to print")
@@ -366,7 +364,10 @@ def _loss(parser: argparse.ArgumentParser) -> None:
 
 def _wrt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--wrt", action="append", metavar="NAME", help="by what, repeatable (default all parameters)"
+        "--wrt",
+        action="append",
+        metavar="NAME",
+        help="by what, repeatable (default all parameters)",
     )
 
 

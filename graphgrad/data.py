@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.circuit import Circuit, Input
+from graphgrad.circuit import Circuit
+from graphgrad.declared import Input
 from graphgrad.dims import Dim, Shape, Token, concrete
 from graphgrad.errors import DataError, unknown_name
 from graphgrad.ir import OPS
@@ -157,7 +158,8 @@ def check_positions(system: System, sizes: Mapping[str, int]) -> None:
     for node, place in zip(system.graph.nodes, system.graph.places, strict=True):
         position, length = 0, None
         if node.op is OPS["component"]:
-            position, (length,) = node.attr, system.graph.nodes[node.args[0]].type
+            position = node.attr
+            (length,) = system.graph.nodes[node.args[0]].type  # type: ignore[misc]
         elif node.op is OPS["basis"]:
             position, length = node.attr
         elif node.op is OPS["const"] and isinstance(node.type, Token):

@@ -21,5 +21,6 @@ class door:  # noqa: N801
         self.target = target
 
     def __call__(self, *args: Any, **options: Any) -> Any:
+        """Call the function behind the door."""
         module, name = self.target.split(":")
         return getattr(importlib.import_module(module), name)(*args, **options)

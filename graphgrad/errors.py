@@ -101,7 +101,7 @@ class BoundaryError(GraphgradError):
 
 
 class DataError(GraphgradError):
-    """Values that do not fit the circuit: shape, length, token range, distribution, missing name."""
+    """Values that do not fit the circuit: shape, length, token range, missing or unknown name."""
 
 
 class DomainError(GraphgradError):
@@ -130,7 +130,9 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return close[0] if close else None
 
 
-def unknown_name(name: str, known: Iterable[str], *, place: Place | None = None) -> UnknownNameError:
+def unknown_name(
+    name: str, known: Iterable[str], *, place: Place | None = None
+) -> UnknownNameError:
     """Return the error for a name that nothing declares, with the nearest declared one."""
     names = sorted(set(known))
     guess = nearest(name, names)

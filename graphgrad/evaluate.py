@@ -204,7 +204,7 @@ def _kernel(
     algebra: Algebra,
 ) -> Callable[..., Any]:
     """Return the function `(step, *operands) -> value` of a template."""
-    op, attr, kind = template
+    op, attr, _ = template
     name = op.name
     if name in ("param", "input"):
         value = arrays[attr]

@@ -65,7 +65,7 @@ class Reduction(NamedTuple):
     """Attribute of `reduce`: sum or mean of the body over the steps where the condition holds."""
 
     kind: str
-    index: str
+    over: str
     condition: Condition
 
 
@@ -75,10 +75,11 @@ class Op:
 
     `shape(attr, *types)` gives the type of the result or raises ShapeError; `forward(*arrays)` (or
     `forward(attr, *arrays)` with `takes_attr`) computes it with NumPy, for complex numbers as the
-    analytic continuation of the real function; `exact(algebra, *arrays)` does so over exact scalars,
-    where `forward` does not serve; `vjp(g, out, *args)` gives the cotangents of the arguments, None
-    where there is none; no derivative passes through the argument positions in `blocked`. `infix` and `latex` are for printing. `domain` and `kinks` say where there
-    is no value or no derivative.
+    analytic continuation of the real function; `exact(algebra, *arrays)` does so over exact
+    scalars, where `forward` does not serve; `vjp(g, out, *args)` gives the cotangents of the
+    arguments, None where there is none; no derivative passes through the argument positions in
+    `blocked`. `infix` and `latex` are for printing. `domain` and `kinks` say where there is no
+    value or no derivative.
     """
 
     name: str
@@ -98,6 +99,7 @@ class Op:
     doc: str = ""
 
     def __call__(self, *args: Any, attr: Any = None, place: Place | None = None) -> Expr:
+        """Return the op applied to expressions and numbers, its type worked out if theirs are."""
         if self.arity is not None and len(args) != self.arity:
             raise NotationError(
                 f"{self.name} takes {self.arity} argument{'s' * (self.arity != 1)}, "

@@ -15,7 +15,6 @@ from graphgrad.ir import OPS, Expr, constant, rebuilt, topological
 from graphgrad.ops.leaves import ones, zeros
 from graphgrad.ops.linear import concat
 
-
 Memo = dict[int, tuple[Expr, Expr]]
 
 

@@ -144,6 +144,3 @@ def _undefined(expr: Expr, varies: dict[int, bool]) -> bool:
         exponent = args[1]
         return exponent.op is not OPS["const"] or exponent.attr < 0
     return name == "pow" and varies[id(args[1])]
-
-
-

@@ -1,4 +1,4 @@
-"""System: a checked circuit as one typed, flat graph, with its schedule; what every pass starts from.
+"""System: a checked circuit as one typed, flat graph, with its order of computation.
 
 Shapes are the least fix-point of unknown < scalar < array through the recurrence. After it one
 strict pass gives every node its type, makes implied steps explicit (a scalar that stands for an
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from itertools import chain
 
 from graphgrad.causality import Component, schedule
-from graphgrad.circuit import Declared, Index, Input, Param, Variable, spaces_of
 from graphgrad.conditions import ALWAYS
+from graphgrad.declared import Declared, Index, Input, Param, Variable, spaces_of
 from graphgrad.dims import Dim, Shape, Token
 from graphgrad.doors import door
 from graphgrad.errors import (

@@ -169,9 +169,9 @@ class Dag:
         result: dict[str, Any] = _contributions(self, values, loss, **options)
         return result
 
-    def to_networkx(self) -> networkx.MultiDiGraph:
+    def to_networkx(self) -> networkx.MultiDiGraph[Any]:
         """Return the graph with one networkx node a node, edges numbered by argument position."""
-        graph: networkx.MultiDiGraph = _to_networkx(self)
+        graph: networkx.MultiDiGraph[Any] = _to_networkx(self)
         return graph
 
     @property
@@ -194,7 +194,7 @@ class View:
     @property
     def template(self) -> Template:
         """What the node has in common with its instances at other steps."""
-        return self.dag.templates[self.dag.kinds[self.id]]
+        return self.dag.templates[int(self.dag.kinds[self.id])]
 
     @property
     def op(self) -> str:
@@ -391,7 +391,7 @@ class _Unfolder:
     def one(self, template: Template, args: list[int] | None = None) -> int:
         """Add one static instance and return its number."""
         columns = [np.array([arg], np.int32) for arg in args or []]
-        return int(self.many(template, np.array([STATIC]), columns)[0])
+        return int(self.many(template, np.array([STATIC], np.int32), columns)[0])
 
     def many(self, template: Template, times: Ints, args: list[Ints]) -> Ints:
         """Add one instance a time, numbered in a row, and return the numbers."""
@@ -425,7 +425,7 @@ class _Unfolder:
                 self.require(args[0], needed & chosen)
                 self.require(args[1], needed & ~chosen)
             elif op is OPS["reduce"]:
-                index = attr.index
+                index = attr.over
                 inside = holds(attr.condition, self.values | {index: self.steps[index]})
                 self.require(args[0], np.broadcast_to(inside, self.lengths[index]) & needed[0])
             else:
@@ -486,7 +486,8 @@ class _Unfolder:
             self.place[node] = np.array([self.reduction(node)], np.int32)
             return
         needed = self.need[node]
-        times = np.array([STATIC]) if space is None else self.steps[space][needed]
+        once = np.array([STATIC], np.int32)
+        times: Ints = once if space is None else self.steps[space][needed].astype(np.int32)
         columns = [self.argument(arg, node)[needed] for arg in args]
         place = np.full(self.width(node), -1, np.int32)
         place[needed] = self.many(Template(op, attr, kind), times, columns)
@@ -500,13 +501,13 @@ class _Unfolder:
         """Add the sum or mean over the steps where the condition holds."""
         (body,), attr, kind = self.system.graph.nodes[node][1:]
         assert isinstance(kind, tuple)
-        inside = holds(attr.condition, self.values | {attr.index: self.steps[attr.index]})
-        chosen = np.broadcast_to(inside, self.lengths[attr.index])
+        inside = holds(attr.condition, self.values | {attr.over: self.steps[attr.over]})
+        chosen = np.broadcast_to(inside, self.lengths[attr.over])
         if not chosen.any():
             if attr.kind == "mean":
                 raise DomainError(
                     f"a mean over no step: the condition {attr.condition} never holds for "
-                    f"{self.system.indices[attr.index].length} = {self.lengths[attr.index]}",
+                    f"{self.system.indices[attr.over].length} = {self.lengths[attr.over]}",
                     remedy="use a longer sequence or another condition",
                 ).at(self.system.graph.places[node])
             return self.zero(kind)
@@ -727,10 +728,10 @@ class _Unfolder:
             arity[numbers + 1] = len(columns)
         for _, number, terms in self.ragged:
             arity[number + 1] = len(terms)
-        starts = np.cumsum(arity, dtype=np.int64)
-        if starts[-1] > MAX_NODES:
+        ends = np.cumsum(arity, dtype=np.int64)
+        if ends[-1] > MAX_NODES:
             raise DataError("the unfolded graph would have too many edges", remedy="fewer steps")
-        starts = starts.astype(np.int32)
+        starts: Ints = ends.astype(np.int32)
         args = np.empty(starts[-1], np.int32)
         for _, numbers, _, columns in self.pieces:
             for position, column in enumerate(columns):

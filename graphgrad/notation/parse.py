@@ -261,6 +261,6 @@ def _define_split(
             case _:
                 raise converter.error(target, "write a[t], b[t] = split(z[t], 2)")
     whole = converter.expression(operand, scope)
-    for position, (name, index, target) in enumerate(names):
+    for position, (name, space, target) in enumerate(names):
         part = OPS["part"](whole, attr=Part(sizes, position), place=converter.place(value))
-        circuit.define(name, index, part, place=converter.place(target))
+        circuit.define(name, space, part, place=converter.place(target))

@@ -31,7 +31,7 @@ class Statement:
         """Return the place of a syntax tree in the source; the whole statement without one."""
         if node is None or not hasattr(node, "lineno"):
             node = self.tree
-        row = node.lineno - 1  # type: ignore[attr-defined]
+        row = node.lineno - 1
         line = self.lines[row]
         last = node.end_lineno - 1 == row  # type: ignore[attr-defined]
         shift = self.indent if row == 0 else 0

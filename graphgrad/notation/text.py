@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from graphgrad.circuit import Boundary, Declared, Equation, Index, tree_key
+from graphgrad.declared import Boundary, Declared, Equation, Index, tree_key
 from graphgrad.conditions import ALWAYS, Condition, Junction
 from graphgrad.dims import Token
 from graphgrad.ir import OPS, At, Expr, Part
@@ -62,7 +62,7 @@ class TextStyle:
             case "reduce":
                 test = "" if attr.condition == ALWAYS else f" if {condition_text(attr.condition)}"
                 body = args[0].text
-                return Printed(f"{attr.kind}({body} for {attr.index} in steps{test})", POSTFIX)
+                return Printed(f"{attr.kind}({body} for {attr.over} in steps{test})", POSTFIX)
             case "where":
                 left, right = fit(self, args[0], SUM), fit(self, args[1], SUM)
                 return Printed(f"where({left} {attr} {right}, {args[2].text}, {args[3].text})")
@@ -228,5 +228,3 @@ def _group_text(group: list[Equation], style: TextStyle) -> str:
         return f"{_left(first)} = {show(first.root, style).text}"
     whole = show(first.root.args[0], style).text
     return f"{', '.join(map(_left, group))} = {style.split(whole, first.root.attr)}"
-
-

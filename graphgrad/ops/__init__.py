@@ -9,13 +9,14 @@ from graphgrad.ops import elementwise, leaves, linear, reductions
 FUNCTIONS: dict[str, Op] = {
     name: OPS[name]
     for name in (
-        "tanh sigmoid relu exp log sqrt sin cos abs softplus maximum minimum stop_gradient "
-        "softmax log_softmax logsumexp cross_entropy softmax_cross_entropy "
-        "sigmoid_binary_cross_entropy squared_error hinge outer concat"
-    ).split()
+        *("tanh", "sigmoid", "relu", "exp", "log", "sqrt", "sin", "cos", "abs", "softplus"),
+        *("maximum", "minimum", "stop_gradient", "softmax", "log_softmax", "logsumexp"),
+        *("cross_entropy", "softmax_cross_entropy", "sigmoid_binary_cross_entropy"),
+        *("squared_error", "hinge", "outer", "concat"),
+    )
 }
 LOSSES = frozenset(
-    "cross_entropy softmax_cross_entropy sigmoid_binary_cross_entropy squared_error hinge".split()
+    name for name in FUNCTIONS if "cross_entropy" in name or name in ("squared_error", "hinge")
 )
 
 __all__ = ["FUNCTIONS", "LOSSES", "OPS", "elementwise", "leaves", "linear", "reductions"]

@@ -120,8 +120,8 @@ sigmoid = _unary("sigmoid", _sigmoid, lambda g, y, u: y * (1 - y) * g, latex=r"\
 exp = _unary("exp", np.exp, lambda g, y, u: y * g, ufunc=np.exp, latex=r"\exp")
 log = _unary("log", np.log, lambda g, y, u: g / u, ufunc=np.log, latex=r"\log", domain="u > 0")
 sqrt = _unary("sqrt", np.sqrt, lambda g, y, u: g / (2 * y), ufunc=np.sqrt, domain="u > 0")
-sin = _unary("sin", np.sin, lambda g, y, u: cos(u) * g, ufunc=np.sin, latex=r"\sin")
-cos = _unary("cos", np.cos, lambda g, y, u: -(sin(u) * g), ufunc=np.cos, latex=r"\cos")
+sin: Op = _unary("sin", np.sin, lambda g, y, u: cos(u) * g, ufunc=np.sin, latex=r"\sin")
+cos: Op = _unary("cos", np.cos, lambda g, y, u: -(sin(u) * g), ufunc=np.cos, latex=r"\cos")
 softplus = _unary("softplus", softplus_value, lambda g, y, u: sigmoid(u) * g)
 
 

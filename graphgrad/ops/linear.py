@@ -133,9 +133,7 @@ def _exact_unit_row(algebra: Any, length: int, token: Any) -> Any:
     return row
 
 
-lookup = declare(
-    Op("lookup", 2, shapes.lookup, forward=_lookup, vjp=_lookup_rule, blocked=(1,))
-)
+lookup = declare(Op("lookup", 2, shapes.lookup, forward=_lookup, vjp=_lookup_rule, blocked=(1,)))
 onehot = declare(
     Op(
         "onehot",

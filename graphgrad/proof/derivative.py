@@ -7,8 +7,6 @@ chain rule adds up; the result is the derivative of the whole expression.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-
 import sympy
 
 
@@ -26,9 +24,7 @@ class Derivatives:
         for part in self.order:
             if part in slopes or not part.args:
                 continue
-            terms = [
-                partial * slopes[arg] for arg, partial in self.partials(part) if arg in slopes
-            ]
+            terms = [partial * slopes[arg] for arg, partial in self.partials(part) if arg in slopes]
             if terms:
                 slopes[part] = sympy.Add(*terms)
         return slopes.get(self.expr, sympy.S.Zero)
@@ -58,9 +54,5 @@ def _distinct(expr: sympy.Basic) -> list[sympy.Basic]:
         elif part not in seen:
             seen.add(part)
             pending.append((part, True))
-            pending.extend((arg, False) for arg in _arguments(part))
+            pending.extend((arg, False) for arg in reversed(part.args))
     return order
-
-
-def _arguments(part: sympy.Basic) -> Iterable[sympy.Basic]:
-    return reversed(part.args)

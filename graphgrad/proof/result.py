@@ -68,7 +68,7 @@ class Proof:
         """The worst verdict among the claims."""
         for verdict in ("refuted", "undecided"):
             if any(claim.verdict == verdict for claim in self.claims):
-                return verdict  # type: ignore[return-value]
+                return verdict
         return "proved"
 
     @property
@@ -99,7 +99,8 @@ class Proof:
 
     def _repr_html_(self) -> str:
         rows = "".join(
-            f"<tr><td>{MARKS[c.verdict]}</td><td>{html.escape(c.name)} = {html.escape(c.truth)}</td>"
+            f"<tr><td>{MARKS[c.verdict]}</td>"
+            f"<td>{html.escape(c.name)} = {html.escape(c.truth)}</td>"
             f"<td>{c.verdict}</td><td>{c.entries}</td><td>{html.escape(c.origin)}</td>"
             f"<td>{html.escape(c.refuted_text or c.reason)}</td></tr>"
             for c in self.claims
