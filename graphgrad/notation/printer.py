@@ -1,7 +1,7 @@
 """The one printer: expressions in any style, with just the parentheses they need.
 
 A style says how each op looks and how tightly it binds; the loop here asks it for every node, from
-the leaves up, so that depth costs no recursion. What a style makes is text, or boxes of mathematics.
+the leaves up, so that depth costs no recursion. Styles make text, or boxes of mathematics.
 """
 
 from __future__ import annotations

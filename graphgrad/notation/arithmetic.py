@@ -1,0 +1,140 @@
+"""How sums, products, quotients and powers are typeset, with just the parentheses they need.
+
+Products show what they are: `*` of two arrays is ⊙, by a scalar it is written side by side, and so
+is `@`; the product of two vectors is u⊤v. A minus sign is carried outwards.
+"""
+
+from __future__ import annotations
+
+from graphgrad.declared import tree_key
+from graphgrad.ir import OPS, Expr
+from graphgrad.notation.boxes import (
+    Box,
+    Negative,
+    Scripted,
+    fenced,
+    fraction,
+    juxtaposed,
+    negative,
+    number,
+    operator,
+    row,
+    scripted,
+    summed,
+)
+from graphgrad.notation.printer import Shown
+
+# How tightly the parts of a formula bind, loosest first. A matrix product stands in parentheses
+# beside ⊙; sums written with ∑ reach as far as products do.
+CHOICE, SUM, BIG, MATRIX, HADAMARD, SCALAR, FRACTION, ATOM = range(8)
+
+Args = list[Shown[Box]]
+
+
+def fit(shown: Shown[Box], level: int) -> Box:
+    """Return a box that binds at least as tightly as `level`, in parentheses if need be."""
+    return shown.text if shown.level >= level else fenced(shown.text)
+
+
+def plus(left: Shown[Box], right: Shown[Box]) -> Shown[Box]:
+    """Return a sum; what is added with a minus sign is subtracted."""
+    first = fit(left, SUM)
+    if isinstance(right.text, Negative) and right.level == SUM:
+        return Shown(summed(first, "−", fit(inside(right.text), BIG)), SUM)
+    return Shown(summed(first, "+", fit(right, BIG)), SUM)
+
+
+def minus(left: Shown[Box], right: Shown[Box]) -> Shown[Box]:
+    """Return a difference."""
+    return Shown(summed(fit(left, SUM), "−", fit(right, BIG)), SUM)
+
+
+def neg(operand: Shown[Box]) -> Shown[Box]:
+    """Return an operand with the opposite sign."""
+    level = max(operand.level, BIG)
+    return Shown(negative(fit(operand, BIG), level), SUM)
+
+
+def inside(box: Negative) -> Shown[Box]:
+    """Return what stands behind a minus sign."""
+    return Shown(box.inner, box.level)
+
+
+def is_array(expr: Expr) -> bool:
+    """Whether an expression is known to be a vector or matrix."""
+    return isinstance(expr.type, tuple) and bool(expr.type)
+
+
+def mul(expr: Expr, args: Args) -> Shown[Box]:
+    """Return a product: ⊙ between arrays, side by side where one factor is a scalar."""
+    left, right = args
+    if isinstance(left.text, Negative):
+        inner = mul(expr, [inside(left.text), right])
+        return neg(inner)
+    if all(map(is_array, expr.args)):
+        sides = fit(left, HADAMARD), fit(right, HADAMARD)
+        return Shown(row(sides[0], operator("⊙"), sides[1]), HADAMARD)
+    first, second = expr.args
+    if first.op is not OPS["const"] and tree_key(first) == tree_key(second):
+        return power(left, number("2"))
+    # a scalar may stand before any product, whose own parts then need no parentheses
+    other = right.text if right.level >= BIG else fenced(right.text)
+    level = min(SCALAR, max(right.level, BIG)) if right.level >= BIG else SCALAR
+    return Shown(juxtaposed(fit(left, SCALAR), other), level)
+
+
+def matmul(expr: Expr, args: Args) -> Shown[Box]:
+    """Return a product of matrices and vectors, side by side."""
+    left, right = (_factor(arg) for arg in args)
+    if isinstance(expr.args[0].type, tuple) and len(expr.args[0].type) == 1:
+        left = transposed(args[0])
+    return Shown(juxtaposed(left, right), MATRIX)
+
+
+def _factor(shown: Shown[Box]) -> Box:
+    """Return a factor of a matrix product; products of matrices need no parentheses."""
+    return shown.text if shown.level == MATRIX else fit(shown, FRACTION)
+
+
+def div(expr: Expr, args: Args) -> Shown[Box]:
+    """Return a quotient: a fraction, or ⊘ between arrays."""
+    left, right = args
+    if isinstance(left.text, Negative):
+        inner = div(expr, [inside(left.text), right])
+        return neg(inner)
+    if all(map(is_array, expr.args)):
+        sides = fit(left, HADAMARD), fit(right, SCALAR)
+        return Shown(row(sides[0], operator("⊘"), sides[1]), HADAMARD)
+    return Shown(fraction(left.text, right.text), FRACTION)
+
+
+def power(base: Shown[Box], exponent: Box) -> Shown[Box]:
+    """Return a base with an exponent, in parentheses where it is not a plain symbol."""
+    plain = base.level == ATOM and not (isinstance(base.text, Scripted) and base.text.sup)
+    box = base.text if plain else fenced(base.text)
+    if isinstance(box, Scripted):
+        return Shown(scripted(box.base, box.sub, exponent), ATOM)
+    return Shown(scripted(box, None, exponent), ATOM)
+
+
+def raised(expr: Expr, args: Args) -> Shown[Box]:
+    """Return a power; one of a matrix is marked as elementwise."""
+    exponent = args[1].text
+    if isinstance(expr.type, tuple) and len(expr.type) == 2:
+        # the square of a matrix would be read as a matrix product
+        exponent = row(operator("⊙", tight=True), exponent)
+    return power(args[0], exponent)
+
+
+def transposed(shown: Shown[Box]) -> Box:
+    """Return a transpose; the sign stands behind a time."""
+    box, sign = shown.text, operator("⊤", tight=True)
+    if isinstance(box, Scripted) and box.time and box.sup is not None and shown.level == ATOM:
+        return scripted(box.base, box.sub, row(box.sup, sign, spaces=False))
+    return power(shown, sign).text
+
+
+def outer(expr: Expr, args: Args) -> Shown[Box]:
+    """Return an outer product as u v⊤."""
+    left = _factor(args[0])
+    return Shown(juxtaposed(left, transposed(args[1]), thin=True), MATRIX)

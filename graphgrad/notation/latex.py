@@ -1,0 +1,45 @@
+r"""Circuits as LaTeX: an `align*` environment, for documents that load amsmath."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphgrad.circuit import Circuit
+from graphgrad.declared import Boundary, Declared, Equation
+from graphgrad.ir import Expr
+from graphgrad.notation.equations import Line, Page, broken, page_of
+
+
+def circuit_latex(circuit: Circuit, **options: Any) -> str:
+    r"""Return the equations of a circuit as an `align*` environment, without declarations.
+
+    `units=True` writes every equation for one component, `time="subscript"` writes h_t for
+    h^{(t)}, and `loss=` names the loss that ∂L/∂W belongs to. The circuit is checked first.
+    """
+    lines = [text for line in page_of(circuit, **options).lines() for text in _aligned(line)]
+    if not lines:
+        return ""
+    body = " \\\\\n".join(f"  {line}" for line in lines)
+    return f"\\begin{{align*}}\n{body}\n\\end{{align*}}\n"
+
+
+def _aligned(line: Line) -> list[str]:
+    shown = []
+    for part in broken(line):
+        if part.left is None:
+            shown.append(rf"&\quad {part.right.latex}")
+        else:
+            shown.append(f"{part.left.latex} &= {part.right.latex}")
+    return shown
+
+
+def equation_latex(equation: Equation | Boundary, declared: Declared, **options: Any) -> str:
+    """Return one equation or boundary equation of a circuit, without an environment."""
+    page = Page(declared, **options)
+    line = page.equation(equation) if isinstance(equation, Equation) else page.boundary(equation)
+    return "" if line.left is None else f"{line.left.latex} = {line.right.latex}"
+
+
+def expression_latex(root: Expr, declared: Declared, **options: Any) -> str:
+    """Return an expression in the names of a circuit, without an environment."""
+    return Page(declared, **options).expression(root).latex

@@ -1,0 +1,73 @@
+"""Circuits as MathML Core, which browsers display by themselves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from graphgrad.circuit import Circuit
+from graphgrad.declared import Boundary, Declared, Equation
+from graphgrad.ir import Expr
+from graphgrad.notation.alphabet import xml_escape
+from graphgrad.notation.boxes import operator
+from graphgrad.notation.equations import Line, Page, broken, page_of
+from graphgrad.notation.text import boundary_text, circuit_text, equation_text, expression_text
+from graphgrad.notation.text import style_of as text_style_of
+
+NAMESPACE = "http://www.w3.org/1998/Math/MathML"
+
+
+def circuit_mathml(circuit: Circuit, **options: Any) -> str:
+    """Return the equations of a circuit as one `<math>` element, aligned at their signs.
+
+    The options are those of `circuit_latex`. What is read aloud is the notation.
+    """
+    lines = [row for line in page_of(circuit, **options).lines() for row in _rows(line)]
+    table = f'<mtable displaystyle="true">{"".join(lines)}</mtable>' if lines else ""
+    equations = circuit_text(circuit.declared()).rpartition("\n\n")[2]
+    return _math(table, equations.strip(), block=True)
+
+
+def _rows(line: Line) -> list[str]:
+    return [_row(part) for part in broken(line)]
+
+
+def _row(line: Line) -> str:
+    cell = '<mtd style="text-align:{};padding:.35em {}">{}</mtd>'
+    if line.left is None:
+        left, right = "", f'<mspace width="2em"/>{line.right.mathml}'
+    else:
+        left, right = line.left.mathml, f"{operator('=').mathml}{line.right.mathml}"
+    return (
+        f"<mtr>{cell.format('right', '0 0 0', left)}"
+        f"{cell.format('left', '0 0 0', f'<mrow>{right}</mrow>')}</mtr>"
+    )
+
+
+def _math(content: str, spoken: str, *, block: bool) -> str:
+    kind = "block" if block else "inline"
+    return (
+        f'<math xmlns="{NAMESPACE}" display="{kind}" alttext="{xml_escape(spoken)}">'
+        f"{content}</math>"
+    )
+
+
+def equation_mathml(
+    equation: Equation | Boundary, declared: Declared, *, block: bool = False, **options: Any
+) -> str:
+    """Return one equation or boundary equation of a circuit as a `<math>` element."""
+    page = Page(declared, **options)
+    if isinstance(equation, Equation):
+        line, spoken = page.equation(equation), equation_text(equation)
+    else:
+        line, spoken = page.boundary(equation), boundary_text(equation, text_style_of(declared))
+    left = "" if line.left is None else line.left.mathml
+    content = f"<mrow>{left}{operator('=').mathml}{line.right.mathml}</mrow>"
+    return _math(content, spoken, block=block)
+
+
+def expression_mathml(
+    root: Expr, declared: Declared, *, block: bool = False, **options: Any
+) -> str:
+    """Return an expression in the names of a circuit as a `<math>` element."""
+    box = Page(declared, **options).expression(root)
+    return _math(box.mathml, expression_text(root, declared), block=block)
