@@ -65,9 +65,12 @@ class Label:
     def text(self) -> str:
         """The formula on one line of plain text, for tooltips and screen readers."""
         parts: list[str] = []
+        level = 0
         for run in self.runs:
-            text = unicodedata.normalize("NFC", run.text + ACCENTS.get(run.accent, ""))
-            parts.append({0: "", 1: "^", -1: "_"}[run.level] + text)
+            if run.level not in (0, level):
+                parts.append("^" if run.level > 0 else "_")
+            level = run.level
+            parts.append(unicodedata.normalize("NFC", run.text + ACCENTS.get(run.accent, "")))
         return "".join(parts)
 
 

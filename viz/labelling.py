@@ -76,14 +76,14 @@ def place_labels(
         for group in _alike(plan, labelled):
             labels.extend(_along(plan, room, group, marks))
     frames = [
-        Frame(group, box)
+        Frame(name, group, box)
         for group in scene.groups
-        for box in _group_boxes(scene, plan, grid, group)
+        for name, box in _group_boxes(scene, plan, grid, group)
     ]
     for frame in frames:
         text = typeset(frame.group.title, 0.8 * plan.style.font_size, text_width)
         x = frame.box[0] + text.width / 2 + 5
-        labels.append(PlacedLabel(frame.group.id, text, x, frame.box[3] - 0.6 * text.size))
+        labels.append(PlacedLabel(frame.id, text, x, frame.box[3] - 0.6 * text.size))
     if isinstance(scene, UnfoldedScene):
         labels.extend(_titles(scene, plan, grid, nodes, router))
     return labels, frames
@@ -203,7 +203,7 @@ def _at_length(points: Sequence[Point], rest: float) -> tuple[Point, Point]:
     return place, way
 
 
-def _group_boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator[Box]:
+def _group_boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator[tuple[str, Box]]:
     """The frame of a group in every column, where no other node stands in it."""
     pad = 7.0
     title = 0.8 * plan.style.font_size
@@ -227,7 +227,7 @@ def _group_boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator
         if not any(
             b[0] < box[2] and box[0] < b[2] and b[1] < box[3] and box[1] < b[3] for b in foreign
         ):
-            yield box
+            yield (f"{group.id}.{column}" if len(plan.columns) > 1 else group.id), box
 
 
 def _titles(

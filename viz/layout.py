@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from dataclasses import replace
 
+from viz.checks import check
 from viz.font import text_width
 from viz.grid import Grid, Plan, Role
 from viz.label import typeset
@@ -25,8 +26,9 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     """Give everything in a scene its place.
 
     The order of one step is found once, by Graphviz, and repeated for every column; equal scenes
-    give equal layouts.
+    give equal layouts. `DrawingError` where the scene contradicts itself.
     """
+    check(scene)
     if isinstance(scene, CircuitScene):
         plan = plan_circuit(scene, style)
         steps = _steps(plan)

@@ -105,8 +105,9 @@ class PlacedLabel:
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The box around a group."""
+    """The box around a group; `id` is the group's, with a column's number where there are many."""
 
+    id: str
     group: Group
     box: Box
 

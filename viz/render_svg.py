@@ -165,7 +165,7 @@ def _dot(dot: Dot, layout: Layout) -> str:
 
 def _frame(frame: Frame, layout: Layout) -> str:
     left, bottom, right, top = frame.box
-    opening = _opening(frame.group.id, "group", frame.group.classes, (), ())
+    opening = _opening(frame.id, "group", frame.group.classes, (), ())
     return (
         f'{opening}<rect x="{_n(left)}" y="{_n(layout.height - top)}" width="{_n(right - left)}" '
         f'height="{_n(top - bottom)}" rx="6" fill="none" stroke="{layout.style.frame}" '

@@ -182,17 +182,16 @@ def spread(
         pools.append((mean, weight, size))
     placed = [mean for mean, _, size in pools for _ in range(size)]
     placed = [value + rank * least for rank, value in enumerate(placed)]
-    anchor_rank = max(range(count), key=lambda rank: weights[order[rank]], default=0)
-    anchor = min(max(placed[anchor_rank], -limit), limit) if placed else 0.0
+    if not placed:
+        return []
+    firmest = max(range(count), key=lambda rank: weights[order[rank]])
+    anchor = min(max(placed[firmest], -limit), limit)
+    placed = [value + anchor - placed[firmest] for value in placed]
     for way, end in ((-1, 0), (1, count - 1)):
-        reach = (placed[end] - anchor) * way if placed else 0.0
-        room = limit - anchor * way
-        share = min(1.0, room / reach) if reach > 0 else 1.0
-        for rank in range(anchor_rank, end + way, way) if placed else ():
-            if rank != anchor_rank:
-                placed[rank] = anchor + (placed[rank] - anchor) * share
-    if placed:
-        placed[anchor_rank] = anchor
+        reach = (placed[end] - anchor) * way
+        share = min(1.0, (limit - anchor * way) / reach) if reach > 0 else 1.0
+        for rank in range(firmest + way, end + way, way):
+            placed[rank] = anchor + (placed[rank] - anchor) * share
     result = [0.0] * count
     for rank, i in enumerate(order):
         result[i] = placed[rank]

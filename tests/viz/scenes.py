@@ -82,8 +82,7 @@ class Builder:
             label = text(symbols, row, f"({index(time)})")
             self.nodes[name] = Node(name, label, "boundary", row, time, key)
         for tail, head, lag, *label_text in arrows:
-            for time in sorted({node.time for node in self.nodes.values() if node.track == key}):
-                assert time is not None
+            for time in sorted(self._times(key)):
                 if time + lag in times:
                     self.edge(f"{tail}.{time}", f"{head}.{time + lag}", *label_text)
         for name, users in (parameters or {}).items():
@@ -96,6 +95,10 @@ class Builder:
             for time in times:
                 self.edge(f"{row}.{time}", name)
         return self
+
+    def _times(self, key: str) -> set[int]:
+        nodes = self.nodes.values()
+        return {n.time for n in nodes if n.track == key and n.time is not None}
 
     def edge(self, tail: str, head: str, label: str = "", kind: str = "forward") -> None:
         """An edge if both ends are in the picture."""
@@ -294,7 +297,7 @@ def lstm_operations_table() -> tuple[dict[str, NodeKind], list[Arrow], dict[str,
 def lstm_operations(columns: tuple[int | None, ...] = (1, 2, 3)) -> UnfoldedScene:
     """It, unfolded, with the twelve parameters."""
     kinds, arrows, symbols = lstm_operations_table()
-    parameters = {}
+    parameters: dict[str, str] = {}
     for gate in "ifgo":
         parameters |= {f"W_{gate}": f"W{gate}", f"U_{gate}": f"U{gate}", f"b_{gate}": f"a{gate}"}
     return (
