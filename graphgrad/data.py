@@ -71,7 +71,10 @@ def bind(
         extra = len(actual) - lead - len(own)
         wanted = _wanted(system, name, own)
         if extra < 0 or (extra and declared is None):
-            raise DataError(f"{name} has shape {actual}, not {wanted}")
+            raise DataError(
+                f"{name} has shape {actual}, not {wanted}",
+                remedy="arrays have time first, then batch axes, then those of the declaration",
+            )
         if lead:
             assert declared is not None
             assert declared.index is not None
@@ -130,13 +133,17 @@ def _bind_dim(
             because = ", ".join(f"{n} = {found[n]} from {origin[n]}" for n in dim.names)
             raise DataError(
                 f"{name} has shape {actual}, not {wanted}"
-                + (f" with {because}" if because else f": {dim} is not {axis}")
+                + (f" with {because}" if because else f": {dim} is not {axis}"),
+                remedy="give arrays whose sizes agree",
             )
         return
     if len(rest.terms) == 1:
         (unknown, coefficient), missing = rest.terms[0], axis - rest.constant
         if missing % coefficient or missing // coefficient < 1:
-            raise DataError(f"{name} has shape {actual}, not {wanted}: {dim} cannot be {axis}")
+            raise DataError(
+                f"{name} has shape {actual}, not {wanted}: {dim} cannot be {axis}",
+                remedy="give arrays whose sizes agree",
+            )
         found[unknown] = missing // coefficient
         origin[unknown] = name
 
@@ -190,7 +197,10 @@ def _check_distribution(name: str, array: Any) -> None:
     if array.dtype == object:
         exact = np.sum(array, axis=-1) != 1
         if np.any(exact):
-            raise DataError(f"the entries of {name} do not sum to 1")
+            raise DataError(
+                f"{name} is declared a distribution, but its entries do not sum to 1",
+                remedy=f"normalise it, or declare {name} as an input",
+            )
         return
     real = np.real(array)
     if (real < 0).any() or not np.allclose(np.sum(real, axis=-1), 1, rtol=0, atol=TOLERANCE * 10):

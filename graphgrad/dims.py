@@ -140,6 +140,16 @@ def parse_dim(text: str) -> Dim:
     return dim_of_ast(tree)
 
 
+def _whole(tree: ast.expr) -> int | None:
+    """Return the whole number that a syntax tree is, with its sign."""
+    match tree:
+        case ast.Constant(value=int(value)) if not isinstance(value, bool):
+            return value
+        case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=int(value))):
+            return -value
+    return None
+
+
 def dim_of_ast(tree: ast.expr) -> Dim:
     """Return the dimension of a syntax tree made of names, whole numbers, +, - and *."""
     terms: dict[str, int] = {}
@@ -152,15 +162,16 @@ def dim_of_ast(tree: ast.expr) -> Dim:
                 terms[name] = terms.get(name, 0) + factor
             case ast.Constant(value=int(value)) if not isinstance(value, bool):
                 constant += factor * value
+            case ast.UnaryOp(op=ast.USub(), operand=operand):
+                pending.append((operand, -factor))
             case ast.BinOp(left=left, op=ast.Add(), right=right):
                 pending += [(right, factor), (left, factor)]
             case ast.BinOp(left=left, op=ast.Sub(), right=right):
                 pending += [(right, -factor), (left, factor)]
-            case (
-                ast.BinOp(left=ast.Constant(value=int(value)), op=ast.Mult(), right=other)
-                | ast.BinOp(left=other, op=ast.Mult(), right=ast.Constant(value=int(value)))
-            ):
-                pending.append((other, factor * value))
+            case ast.BinOp(left=left, op=ast.Mult(), right=right) if _whole(left) is not None:
+                pending.append((right, factor * (_whole(left) or 0)))
+            case ast.BinOp(left=left, op=ast.Mult(), right=right) if _whole(right) is not None:
+                pending.append((left, factor * (_whole(right) or 0)))
             case _:
                 raise ShapeError(
                     "this is not a dimension",

@@ -34,6 +34,14 @@ def evaluate(
     "float32", Fraction, "sympy" (what is not given becomes a symbol: `W_01`, `x_1`), an algebra, or
     None to go by the data. `outputs` names what is wanted; everything, if left out.
     """
+    for name, value in values.items():
+        try:
+            np.asarray(value)
+        except ValueError:
+            raise DataError(
+                f"the value of {name} is no array: its rows differ in length",
+                remedy="give nested lists of equal lengths, or an array",
+            ) from None
     algebra = _algebra(values, over)
     symbolic = hasattr(type(algebra), "symbols")  # object algebras answer to any name
     system = dag.system
@@ -46,9 +54,15 @@ def evaluate(
         except GraphgradError:
             raise
         except (ValueError, TypeError) as error:
-            raise DataError(f"the value of {name} is not an array of numbers: {error}") from None
+            raise DataError(
+                f"the value of {name} is not an array of numbers: {error}",
+                remedy="give a NumPy array, or nested lists of numbers",
+            ) from None
         if isinstance(array, np.ndarray) and array.dtype.kind not in "fciuO":
-            raise DataError(f"the value of {name} holds {array.dtype}, not numbers")
+            raise DataError(
+                f"the value of {name} holds {array.dtype}, not numbers",
+                remedy="give a NumPy array, or nested lists of numbers",
+            )
         arrays[name] = array
     bound = bind(system, dag.tau, dag.sizes, arrays)
     check_positions(system, bound.sizes)
@@ -78,7 +92,10 @@ def _algebra(values: Mapping[str, Any], over: Any) -> Algebra:
                 remedy='use float, complex, "float32", Fraction, "sympy", or an algebra',
             ) from None
         if dtype.kind not in "fc":
-            raise DataError(f"over={over!r} is not a type of real or complex numbers")
+            raise DataError(
+                f"over={over!r} is not a type of real or complex numbers",
+                remedy='use float, complex, "float32", Fraction, "sympy", or an algebra',
+            )
         found = FloatAlgebra(dtype)
     if isinstance(found, str):
         symbolic: Algebra = _sympy_algebra()

@@ -330,10 +330,10 @@ def lift(value: Any) -> Expr:
         return result
     if isinstance(value, bool | np.bool_):
         raise NotationError("a truth value is not a number", remedy="write 1 or 0")
+    if isinstance(value, np.integer | np.floating):
+        return constant(value.item())  # np.float64 is a float too, but prints otherwise
     if isinstance(value, int | float):
         return constant(value)
-    if isinstance(value, np.integer | np.floating):
-        return constant(value.item())
     if isinstance(value, Comparison):
         raise NotationError(
             "a comparison of values stands only inside where(u > 0, a, b)",

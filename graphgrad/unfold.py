@@ -94,7 +94,10 @@ class Dag:
     def __getitem__(self, key: int | str | tuple[str, int]) -> View:
         if isinstance(key, int | np.integer):
             if not -len(self) <= key < len(self):
-                raise DataError(f"there is no node {key}: the graph has {len(self):,}")
+                raise DataError(
+                    f"there is no node {key}: the graph has {len(self):,}",
+                    remedy="nodes are counted from 0",
+                )
             return View(self, int(key) % len(self))
         if isinstance(key, str):
             return View(self, self._static(key))
@@ -371,7 +374,7 @@ class _Unfolder:
             if declared.index is None:
                 self.leaves[name] = self.one(Template(OPS["input"], name, declared.type))
             else:
-                steps = self.steps[declared.index]
+                steps = self.steps[declared.index].astype(np.int32)
                 self.series[name] = self.many(
                     Template(OPS["input"], name, declared.type), steps, []
                 )

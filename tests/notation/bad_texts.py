@@ -1,3 +1,4 @@
+# ruff: noqa: E501
 """Texts that must be refused, by the kind of error; `messages.txt` holds what is said about each."""
 
 from __future__ import annotations

@@ -1,0 +1,148 @@
+"""Errors: place, caret, remedy, suggestions; what is raised travels between processes."""
+
+from __future__ import annotations
+
+import inspect
+import pickle
+from typing import Any
+
+import pytest
+
+import graphgrad as gg
+from graphgrad import errors
+from graphgrad.errors import GraphgradError, Place, nearest, unknown_name
+
+CLASSES = [
+    kind
+    for _, kind in inspect.getmembers(errors, inspect.isclass)
+    if issubclass(kind, Exception) and kind.__module__ == "graphgrad.errors"
+]
+
+
+@pytest.mark.parametrize("kind", CLASSES, ids=lambda kind: kind.__name__)
+def test_every_error_is_public_and_survives_pickling(kind: type[GraphgradError]) -> None:
+    assert issubclass(kind, GraphgradError)
+    assert getattr(gg, kind.__name__) is kind
+    assert kind.__doc__
+    error = kind("wrong", place=Place(2, 4, 7, "h[t] = foo", "a.rec"), remedy="right")
+    copy = pickle.loads(pickle.dumps(error))
+    assert type(copy) is kind
+    assert str(copy) == str(error)
+    assert (copy.place, copy.remedy) == (error.place, "right")
+
+
+def test_layout() -> None:
+    error = GraphgradError("wrong", place=Place(2, 7, 10, "h[t] = foo", "a.rec"), remedy="right")
+    assert str(error) == (
+        "a.rec:2:8: wrong\n"
+        "    h[t] = foo\n"
+        "           ^^^\n"
+        "Remedy: right"
+    )  # fmt: skip
+    assert str(GraphgradError("wrong")) == "wrong"
+    assert str(GraphgradError("wrong", place=Place(1, 0, 1, "a"))).startswith("line 1:1: wrong")
+
+
+def test_place_is_given_once() -> None:
+    first, second = Place(1, 0, 1, "a"), Place(2, 0, 1, "b")
+    error = GraphgradError("wrong").at(None)
+    assert error.place is None
+    assert error.at(first).at(second).place is first
+
+
+@pytest.mark.parametrize(
+    ("place", "expected"),
+    [
+        (Place(1, 0, 0, ""), "    \n    ^"),
+        (Place(1, 3, 3, "abc"), "    abc\n       ^"),
+        (Place(1, 1, 99, "abc"), "    abc\n     ^^^"),
+        (Place(1, 2, 3, "\ta\tb"), "    \ta\tb\n    \t ^"),
+    ],
+)
+def test_pointer(place: Place, expected: str) -> None:
+    assert place.pointer() == expected
+
+
+def test_long_lines_are_shortened_around_the_caret() -> None:
+    text = "".join(f"{k:<10}" for k in range(100))
+    for start, end in ((0, 5), (500, 505), (990, 995), (300, 900)):
+        line, carets = Place(1, start, end, text).pointer().split("\n")
+        assert len(line) <= 110
+        assert len(carets) <= len(line) + 1
+        width = carets.count("^")
+        column = len(carets) - width
+        assert line[column : column + 5] == text[start : start + 5]
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "expected"),
+    [
+        ("sigmiod", ["tanh", "sigmoid"], "sigmoid"),
+        ("Tanh", ["tanh"], "tanh"),
+        ("wh", ["Wh", "Uh"], "Wh"),
+        ("zebra", ["tanh", "sigmoid"], None),
+        ("h", [], None),
+    ],
+)
+def test_nearest(name: str, known: list[str], expected: str | None) -> None:
+    assert nearest(name, known) == expected
+
+
+def test_unknown_name() -> None:
+    assert unknown_name("tahn", ["tanh"]).remedy == "did you mean tanh?"
+    assert unknown_name("zebra", ["b", "a", "a"]).remedy == "declared are: a, b"
+    assert unknown_name("zebra", []).remedy == "declared are: none"
+
+
+def calls() -> list[Any]:
+    c = gg.parse("x[t]: token(N)\nE: param(N, H)\nh[t] = h[t-1] + sum(E[x[t]])\nloss = h[tau]")
+    dag = c.unfold(3)
+    values = {"E": [[1.0, 2.0]] * 4, "x": [0, 1, 2]}
+    return [
+        lambda: c.unfold(0),
+        lambda: c.unfold(-1),
+        lambda: c.unfold(2.0),
+        lambda: c.unfold(True),
+        lambda: c.unfold("3"),
+        lambda: c.unfold(None),
+        lambda: c.unfold({"s": 3}),
+        lambda: c.unfold({}),
+        lambda: c.unfold(3, Z=4),
+        lambda: c.unfold(3, H=0),
+        lambda: c.unfold(3, H=1.5),
+        lambda: dag["hh", 1],
+        lambda: dag["h", 4],
+        lambda: dag["h", -5],
+        lambda: dag["h"],
+        lambda: dag["loss", 1],
+        lambda: dag[len(dag)],
+        lambda: dag.grad("los"),
+        lambda: dag.grad("h"),
+        lambda: dag.grad(wrt="x"),
+        lambda: dag.grad(wrt=["F"]),
+        lambda: dag.evaluate({}),
+        lambda: dag.evaluate({**values, "F": 1.0}),
+        lambda: dag.evaluate({"E": values["E"], "x": [0, 1]}),
+        lambda: dag.evaluate({"E": values["E"], "x": [0, 1, 4]}),
+        lambda: dag.evaluate({"E": values["E"], "x": [0, 1, -1]}),
+        lambda: dag.evaluate({"E": values["E"], "x": [0.0, 1.0, 2.0]}),
+        lambda: dag.evaluate({"E": [1.0, 2.0], "x": [0, 1, 2]}),
+        lambda: dag.evaluate({"E": [["a"]], "x": [0, 1, 2]}),
+        lambda: dag.evaluate({"E": [[1.0], [2.0, 3.0]], "x": [0, 1, 2]}),
+        lambda: dag.evaluate(values, over="nothing"),
+        lambda: dag.evaluate(values, over=int),
+        lambda: dag.evaluate(values, outputs=["hh"]),
+        lambda: gg.cells.load("lstn"),
+        lambda: c.init(0),
+        lambda: c.example(0, 3),
+        lambda: c.example(0, 0, N=3, H=2),
+        lambda: c["hh"],
+    ]
+
+
+@pytest.mark.parametrize("position", range(len(calls())))
+def test_wrong_calls_say_what_to_do(position: int) -> None:
+    with pytest.raises(GraphgradError) as caught:
+        calls()[position]()
+    assert caught.value.message
+    assert caught.value.remedy
