@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from dataclasses import replace
+from itertools import pairwise
 
 from viz.checks import check
 from viz.font import text_width
@@ -156,15 +156,7 @@ def _static_room(plan: Plan, track: str) -> float:
 def _channels(plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks) -> list[float]:
     """The height of the channel below each layer, and above the highest."""
     style = plan.style
-    wide: defaultdict[int, float] = defaultdict(float)
-    for inner in plan.inner:
-        step = grid.steps[plan.columns[inner.column].template]
-        assert inner.link.lower is not None
-        assert inner.link.upper is not None
-        path = [step.x[inner.link.lower], *step.lanes[inner.link], step.x[inner.link.upper]]
-        for i, (a, b) in enumerate(itertools.pairwise(path)):
-            level = plan.layers[inner.link.lower] + 1 + i
-            wide[level] = max(wide[level], abs(a - b))
+    wide = _slants(plan, grid)
     arcs: defaultdict[int, float] = defaultdict(float)
     for item in plan.across:
         if chosen[item.id] == "arc":
@@ -181,12 +173,31 @@ def _channels(plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks)
         inside = 0 < level <= grid.top
         ducts = FIRST_TRACK + (count + 0.5) * style.track_gap if count else 0.0
         base = style.layer_gap + labelled[level] if inside else 0.0
-        slope = min(0.32 * wide[level], 2.2 * style.layer_gap) if inside else 0.0
+        slope = min(0.32 * wide[level], 2.2 * style.layer_gap)
         height = max(base, slope, ducts + (8 if inside else 0), arcs[level])
         if not inside and any((tap.link.lower is None) == (level == 0) for tap in plan.taps):
             height = max(height, style.layer_gap)
         heights.append(height)
     return heights
+
+
+def _slants(plan: Plan, grid: Grid) -> defaultdict[int, float]:
+    """How far lines move sideways in the channel below each layer."""
+    wide: defaultdict[int, float] = defaultdict(float)
+    links = {(plan.columns[item.column].template, item.link) for item in plan.inner}
+    links |= {(plan.columns[tap.cell[0]].template, tap.link) for tap in plan.taps}
+    for template, link in links:
+        step = grid.steps[template]
+        path = list(step.lanes[link])
+        level = 0
+        if link.lower is not None:
+            path.insert(0, step.x[link.lower])
+            level = plan.layers[link.lower] + 1
+        if link.upper is not None:
+            path.append(step.x[link.upper])
+        for i, (a, b) in enumerate(pairwise(path)):
+            wide[level + i] = max(wide[level + i], abs(a - b))
+    return wide
 
 
 def _framed(layout: Layout) -> Layout:
