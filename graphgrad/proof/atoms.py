@@ -25,9 +25,9 @@ class Algebra(Transcendental):
     """
 
     def __init__(
-        self, nodes: Nodes, *, positive: Iterable[sympy.Symbol], exponential: bool
+        self, nodes: Nodes, *, positive: Iterable[sympy.Symbol], exponential: bool, seed: int
     ) -> None:
-        super().__init__(nodes, exponential=exponential)
+        super().__init__(nodes, exponential=exponential, seed=seed)
         self._positive = frozenset(positive)
         self._failures: dict[int, str] = {}
         self._stored = 0

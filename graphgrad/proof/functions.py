@@ -80,7 +80,8 @@ class softplus(_Real):  # noqa: N801
         return (sigma(self.args[0]),)
 
     def _formula(self, *args: sympy.Expr) -> sympy.Expr:
-        return sympy.log(1 + sympy.exp(args[0]))
+        small = sympy.exp(-abs(args[0]))
+        return relu(args[0]) + 2 * sympy.atanh(small / (2 + small))  # log(1 + small), accurately
 
     def _eval_is_positive(self) -> bool | None:
         return True if self.args[0].is_real else None

@@ -40,7 +40,7 @@ class Ring:
 
     budget: Budget = field(default_factory=Budget)
     generators: list[Generator] = field(default_factory=list)
-    random: Random = field(default_factory=lambda: Random(20160101))
+    random: Random = field(default_factory=lambda: Random(0))
     consistent: bool = True
     """Whether the values modulo PRIME satisfy every relation."""
     _bias: int = 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from random import Random
 
 from graphgrad.proof.poly import BITS, PRIME, Generator, Poly
 from graphgrad.proof.quotients import QuotientRing
@@ -14,8 +15,8 @@ ROOT_ORDER = 2**6 * 3**2 * 5 * 7
 class AtomTable:
     """The ring, the atoms entered so far, and the abbreviations 1 - s and 1 - T**2."""
 
-    def __init__(self) -> None:
-        self.ring = QuotientRing()
+    def __init__(self, seed: int) -> None:
+        self.ring = QuotientRing(random=Random(seed))
         self._atoms: dict[tuple[object, ...], list[tuple[tuple[Poly, ...], Poly]]] = {}
         self._complements: dict[int, Poly] = {}
 

@@ -20,8 +20,8 @@ LARGEST_TRIAL_DIVISOR = 10_000
 class Transcendental(AtomTable):
     """The rules that link exp, log, powers, tanh, sigma and softplus."""
 
-    def __init__(self, nodes: Nodes, *, exponential: bool) -> None:
-        super().__init__()
+    def __init__(self, nodes: Nodes, *, exponential: bool, seed: int) -> None:
+        super().__init__(seed)
         self.nodes = nodes
         self.exponential = exponential
         self.elements: dict[int, Poly] = {}

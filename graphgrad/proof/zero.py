@@ -28,9 +28,10 @@ from graphgrad.proof.poly import Budget, ExhaustedError, UndecidableError
 
 KINKED = {sympy.Abs, sympy.sign, sympy.Max, sympy.Min, gg.step, gg.relu, gg.absolute, gg.sign}
 KINKED |= {gg.maximum, gg.minimum, gg.where}
-SCALES = (1, Fraction(1, 4), 3, Fraction(1, 16))
-CANDIDATES = 16
+SCALES = (Fraction(1), Fraction(1, 4), Fraction(3), Fraction(8), Fraction(1, 16))
+CANDIDATES = 32
 PRECISIONS = (64, 192, 640)
+SEEDS = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +63,7 @@ class Field:
         self.max_terms = max_terms
         self._positive = frozenset(positive)
         self._nodes = Nodes()
-        self._algebras = [
-            Algebra(self._nodes, positive=self._positive, exponential=exponential)
-            for exponential in (False, True)
-        ]
+        self._algebras: dict[bool, Algebra] = {}
         self._samples: dict[tuple[int, int], Sample] = {}
 
     def decide(self, expr: sympy.Expr, *, time_limit: float | None = None) -> ZeroDecision:
@@ -89,11 +87,12 @@ class Field:
         try:
             decision = witnesses.first()
             reasons = []
-            for algebra in self._algebras:
+            for exponential in (False, True):
                 if decision is not None:
                     return decision
                 try:
-                    if self._vanishes(algebra, root, budget):
+                    algebra = self._vanishing(root, budget, exponential=exponential)
+                    if algebra is not None:
                         return self._proved(algebra, witnesses)
                     reasons.append("the numerator does not vanish in the atoms")
                 except UndecidableError as failure:
@@ -108,9 +107,25 @@ class Field:
         reason = "; in exponentials ".join(reasons)
         return ZeroDecision("undecided", f"{reason}; no witness was found: {witnesses.obstacle}")
 
-    def _vanishes(self, algebra: Algebra, root: int, budget: Budget) -> bool:
-        algebra.ring.budget = budget
-        return algebra.ring.is_zero(algebra.convert(root))
+    def _vanishing(self, root: int, budget: Budget, *, exponential: bool) -> Algebra | None:
+        """The algebra in which the node's numerator vanishes.
+
+        A root may have no value modulo the prime at the point that was drawn; equal arguments are
+        then missed, so other points are tried.
+        """
+        for seed in range(SEEDS):
+            algebra = self._algebras.get(exponential)
+            if algebra is None or seed:
+                algebra = Algebra(
+                    self._nodes, positive=self._positive, exponential=exponential, seed=seed
+                )
+                self._algebras[exponential] = algebra
+            algebra.ring.budget = budget
+            if algebra.ring.is_zero(algebra.convert(root)):
+                return algebra
+            if algebra.ring.consistent:
+                break
+        return None
 
     def _proved(self, algebra: Algebra, witnesses: _Witnesses) -> ZeroDecision:
         """A proof with kinks counts only if the domain off the kinks has a certified point."""
@@ -202,9 +217,9 @@ class _Witnesses:
     def _value(self, candidate: int, node: int) -> Fraction | None:
         symbol = self._symbol(node)
         draw = Random(f"{candidate} {node} {symbol.name}")
+        scale = SCALES[candidate // 2] if candidate < 2 * len(SCALES) else draw.choice(SCALES)
         for attempt in range(12):
-            value = Fraction(draw.randint(2, 12), 13 if attempt < 6 else 1)
-            value *= SCALES[candidate // 2 % len(SCALES)] if attempt < 6 else 1
+            value = Fraction(draw.randint(2, 12)) * (scale / 13 if attempt < 6 else 1)
             if symbol not in self.positive and candidate % 2 == 0:
                 value *= draw.choice((-1, 1))
             if symbol.is_negative:
