@@ -1,4 +1,4 @@
-"""What there is to draw in a circuit: items and the links between them, before any length is chosen.
+"""What there is to draw in a circuit: items and links, before any length is chosen.
 
 The same structure gives the circuit diagram (links with delays) and every unfolded view (links
 instantiated for each step), at the level of variables or of primitive operations.
@@ -86,9 +86,10 @@ class Structure:
 
 @dataclass(frozen=True)
 class _Context:
-    """Where in an equation an expression stands."""
+    """Where in an equation an expression stands; `space` is the index it may vary with."""
 
     head: str
+    space: str | None
     condition: Condition = ALWAYS
     over: str | None = None
     labels: tuple[str, ...] = ()
@@ -132,7 +133,7 @@ class _Collector:
 
     def equation(self, name: str, index: str | None, root: Expr) -> None:
         """Note what an equation reads."""
-        pending = [(root, _Context(name))]
+        pending = [(root, _Context(name, index))]
         count = 0
         while pending:
             expr, context = pending.pop()
@@ -143,7 +144,8 @@ class _Collector:
                     pending.append((arg, inside))
             elif kind == "reduce":
                 condition = both(context.condition, expr.attr.condition)
-                inner = replace(context, condition=condition, over=expr.attr.over, plain=False)
+                over = expr.attr.over
+                inner = replace(context, condition=condition, over=over, space=over, plain=False)
                 own = (
                     index is None
                     and context.over is None
@@ -162,14 +164,13 @@ class _Collector:
             elif self.level == "operations":
                 count += 1
                 key = f"{name}/{expr.op.name}{count}"
-                space = context.over or index
-                space = space if self.varies(expr) else None
+                space = context.space if self.varies(expr) else None
                 sign = SIGNS.get(kind, kind.replace("_", " "))
                 if kind == "mul" and not any(self.is_array(arg) for arg in expr.args):
                     sign = "×"
                 self.operation(key, sign, space, expr)
                 self.link(context, key)
-                pending += [(arg, _Context(key)) for arg in reversed(expr.args)]
+                pending += [(arg, _Context(key, context.space)) for arg in reversed(expr.args)]
             else:
                 pending += [(arg, inner) for arg, inner in self.inside(expr, context)]
 

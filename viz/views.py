@@ -170,8 +170,8 @@ class _Unfolding:
             for tail, head in self._instances(link):
                 self._edge(tail, head, link)
         for key, boundary in self.parts.declared.boundaries.items():
-            for link in _reads_of(boundary.root):
-                self._boundary_edge(link, key.name, self._step_of(key.name, key.last, key.offset))
+            for tail in _reads_of(boundary.root):
+                self._boundary_edge(tail, key.name, self._step_of(key.name, key.last, key.offset))
         used = {name for edge in self.edges for name in edge}
         nodes = [node for item in self.parts.items.values() for node in self._nodes(item)]
         kept = [node for node in nodes if node.id in used]
@@ -279,11 +279,13 @@ class _Unfolding:
                 reads = [e for e in self.parts.links if e.head == key and not e.parameter]
                 sources = [self._source(e, found) for e in reads]
                 known = {s for s in sources if s is not None}
-                open_ = [
-                    e for e, s in zip(reads, sources, strict=True)
-                    if s is None and (e.over or items[e.tail].kind not in ("input", "target", "constant"))
-                ]  # fmt: skip
-                if len(known) == 1 and not open_:
+                data = ("input", "target", "constant")
+                missing = [
+                    link
+                    for link, source in zip(reads, sources, strict=True)
+                    if source is None and (link.over or items[link.tail].kind not in data)
+                ]
+                if len(known) == 1 and not missing:
                     found[key] = next(iter(known))
         for link in self.parts.links:
             tail = items[link.tail]
@@ -329,8 +331,5 @@ def _track_title(parts: Structure, name: str) -> Label:
 
 def _reads_of(root: Expr) -> list[str]:
     """Return the names that the leaves of a boundary equation read."""
-    names = []
-    for expr in topological([root]):
-        if expr.op.name in ("param", "input", "static"):
-            names.append(str(expr.attr))
-    return names
+    leaves = [expr for expr in topological([root]) if not expr.args]
+    return [str(leaf.attr) for leaf in leaves if leaf.op.name in ("param", "input", "static")]
