@@ -200,6 +200,8 @@ class _Sweep:
         self.starts_list = dag.starts.tolist()
         self.args_list = dag.args.tolist()
         self.kinds_list = dag.kinds.tolist()
+        types: dict[Type, int] = {}
+        self.type_ids = [types.setdefault(each.type, len(types)) for each in dag.templates]
 
     def emit(self, template: Template, time: int, args: Iterable[int]) -> int:
         """Append a node and return its number."""
@@ -275,7 +277,8 @@ class _Sweep:
         kind = self.kinds_list[node]
         mask = tuple(active[arg] for arg in operands)
         op = self.source.templates[kind].op
-        key = (kind, mask)
+        # backward nodes of one kind may differ in their operands: s * M and M * s are both a matrix
+        key = (kind, mask, tuple(self.type_ids[self.kinds_list[arg]] for arg in operands))
         if key not in self.plans:
             template = self.source.templates[kind]
             types = [self.source.templates[self.kinds_list[arg]].type for arg in operands]
