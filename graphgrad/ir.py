@@ -2,14 +2,14 @@
 
 An `Expr` is what formulas are written with: an immutable tree (or DAG) of ops. A `Graph` is the
 same thing flat: nodes in a tuple, arguments before users, so that every pass is one loop.
-`Builder` turns the first into the second; it is the only mutable object.
+`system.py` turns the first into the second.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
@@ -367,32 +367,6 @@ class Graph:
 
     def __len__(self) -> int:
         return len(self.nodes)
-
-
-@dataclass
-class Builder:
-    """Collects expressions into a flat graph; an expression object becomes one node."""
-
-    nodes: list[Node] = field(default_factory=list)
-    places: list[Place | None] = field(default_factory=list)
-    _index: dict[int, int] = field(default_factory=dict)
-    _keep: list[Expr] = field(default_factory=list)
-
-    def add(self, root: Expr) -> int:
-        """Return the position of an expression's node, after adding what it needs."""
-        for expr in topological([root], known=self._index):
-            if expr.type is None:
-                raise ShapeError("the shape of this expression is not known yet", place=expr.place)
-            args = tuple(self._index[id(arg)] for arg in expr.args)
-            self._index[id(expr)] = len(self.nodes)
-            self._keep.append(expr)
-            self.nodes.append(Node(expr.op, args, expr.attr, expr.type))
-            self.places.append(expr.place)
-        return self._index[id(root)]
-
-    def graph(self) -> Graph:
-        """Return what was collected so far."""
-        return Graph(tuple(self.nodes), tuple(self.places))
 
 
 def topological(roots: Iterable[Expr], known: Any = ()) -> list[Expr]:
