@@ -44,16 +44,15 @@ class Plan:
     results: tuple[int | None, ...]
 
 
-def local_vjp(op: Op, attr: Any, kind: Type, args: Sequence[Type]) -> list[Expr | None]:
+def local_vjp(op: Op, attr: Any, kind: Type, operands: Sequence[Expr]) -> list[Expr | None]:
     """Return the simplified cotangents of an op's arguments, in terms of holes.
 
-    Hole 0 is the cotangent, hole 1 the value, holes 2, 3, … the arguments.
+    Hole 0 is the cotangent, hole 1 the value; the operands are holes 2, 3, … or constants.
     """
     if op.vjp is None:
         raise GradientError(f"{op.name} has no derivative rule")
     shape = () if isinstance(kind, Token) else kind
     cotangent = Expr(HOLE, attr=0, type=shape)
-    operands = [Expr(HOLE, attr=k + 2, type=each) for k, each in enumerate(args)]
     # the value carries the op's own attribute, which rules may ask for
     value = _Value(HOLE, attr=attr, type=kind)
     memo: Memo = {}
@@ -67,16 +66,27 @@ class _Value(Expr):
     __slots__ = ()
 
 
-def plan_of(op: Op, attr: Any, kind: Type, args: Sequence[Type], active: Sequence[bool]) -> Plan:
-    """Return the plan for one kind of node; only cotangents of active arguments are computed."""
+def plan_of(template: Template, args: Sequence[Template], active: Sequence[bool]) -> Plan:
+    """Return the plan for one kind of node; only cotangents of active arguments are computed.
+
+    Arguments that are constants are shown to the rule: u ** 0 and u ** 2 have rules of their own.
+    """
+    operands = [
+        Expr(each.op, attr=each.attr, type=each.type)
+        if each.op is OPS["const"]
+        else Expr(HOLE, attr=k + 2, type=each.type)
+        for k, each in enumerate(args)
+    ]
     cotangents = [
         each if alive else None
-        for each, alive in zip(local_vjp(op, attr, kind, args), active, strict=True)
+        for each, alive in zip(local_vjp(*template, operands), active, strict=True)
     ]
     order = topological(each for each in cotangents if each is not None)
-    number: dict[int, int] = {}
+    number = {id(operand): k + 2 for k, operand in enumerate(operands)}
     static: list[Template] = []
     for expr in order:
+        if id(expr) in number:
+            continue
         if expr.op is HOLE:
             number[id(expr)] = 1 if isinstance(expr, _Value) else expr.attr
         elif not expr.args:
@@ -200,8 +210,12 @@ class _Sweep:
         self.starts_list = dag.starts.tolist()
         self.args_list = dag.args.tolist()
         self.kinds_list = dag.kinds.tolist()
-        types: dict[Type, int] = {}
-        self.type_ids = [types.setdefault(each.type, len(types)) for each in dag.templates]
+        seen: dict[Any, int] = {}
+        # templates whose nodes look the same to the rule of a node that uses them
+        self.looks = [
+            seen.setdefault((each if each.op is OPS["const"] else each.type), len(seen))
+            for each in dag.templates
+        ]
 
     def emit(self, template: Template, time: int, args: Iterable[int]) -> int:
         """Append a node and return its number."""
@@ -276,13 +290,11 @@ class _Sweep:
         """Return the plan for a node's kind and active arguments, and the leaves it needs."""
         kind = self.kinds_list[node]
         mask = tuple(active[arg] for arg in operands)
-        op = self.source.templates[kind].op
         # backward nodes of one kind may differ in their operands: s * M and M * s are both a matrix
-        key = (kind, mask, tuple(self.type_ids[self.kinds_list[arg]] for arg in operands))
+        key = (kind, mask, tuple(self.looks[self.kinds_list[arg]] for arg in operands))
         if key not in self.plans:
-            template = self.source.templates[kind]
-            types = [self.source.templates[self.kinds_list[arg]].type for arg in operands]
-            plan = plan_of(op, template.attr, template.type, types, [bool(m) for m in mask])
+            args = [self.source.templates[self.kinds_list[arg]] for arg in operands]
+            plan = plan_of(self.source.templates[kind], args, [bool(m) for m in mask])
             self.plans[key] = plan, [self.leaf(leaf) for leaf in plan.static]
         return self.plans[key]
 

@@ -237,7 +237,9 @@ def expand(attr: Shape, operand: Type) -> Type:
     """Return the rule for a scalar that stands for an array of a given shape."""
     (a,) = arrays("a boundary", operand)
     if a and a != attr:
-        raise ShapeError(f"{shape_text(a)} does not fit {shape_text(attr)}")
+        raise ShapeError(
+            f"{shape_text(a)} does not fit {shape_text(attr)}", remedy="give a scalar or that shape"
+        )
     return attr
 
 
