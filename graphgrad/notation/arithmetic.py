@@ -75,12 +75,19 @@ def mul(expr: Expr, args: Args) -> Shown[Box]:
         sides = fit(left, HADAMARD), fit(right, HADAMARD)
         return Shown(row(sides[0], operator("⊙"), sides[1]), HADAMARD)
     first, second = expr.args
-    if first.op is not OPS["const"] and tree_key(first) == tree_key(second):
+    if _same(first, second):
         return power(left, number("2"))
     # a scalar may stand before any product, whose own parts then need no parentheses
     other = right.text if right.level >= BIG else fenced(right.text)
     level = min(SCALAR, max(right.level, BIG)) if right.level >= BIG else SCALAR
     return Shown(juxtaposed(fit(left, SCALAR), other), level)
+
+
+def _same(left: Expr, right: Expr) -> bool:
+    """Whether two factors are the same, so that their product is a square."""
+    if left.op is not right.op or left.attr != right.attr or left.op is OPS["const"]:
+        return False
+    return tree_key(left) == tree_key(right)
 
 
 def matmul(expr: Expr, args: Args) -> Shown[Box]:

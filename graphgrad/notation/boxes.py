@@ -27,7 +27,9 @@ _OPERATORS = {
     "mod": r"\bmod",
 }
 _BOLD = {"0": "𝟎", "1": "𝟏", "e": "𝐞"}
-ACCENTS = {"hat": "^", "tilde": "~", "bar": "¯", "dot": "˙"}
+LEFT, RIGHT = (f"text-align:{side};text-align:-webkit-{side}" for side in ("left", "right"))
+"""How cells of tables are aligned; Chromium needs the second form."""
+ACCENTS = {"hat": "ˆ", "tilde": "˜", "bar": "¯", "dot": "˙"}
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,14 @@ class Scripted(Box):
     sub: Box | None = None
     sup: Box | None = None
     time: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fenced(Box):
+    """A box in parentheses, its MathML cut before the last one, on which scripts stand."""
+
+    opening: str
+    closing: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,13 +131,18 @@ def bold(text: str) -> Box:
     return Box(rf"\mathbf{{{text}}}", f"<{tag}>{_BOLD[text]}</{tag}>")
 
 
-def operator(sign: str, *, tight: bool = False) -> Box:
-    """Return an operator or relation; `tight` without space around it, for scripts."""
-    space = ' lspace="0" rspace="0"' if tight else ""
+def operator(sign: str, *, tight: bool = False, leading: bool = False) -> Box:
+    """Return an operator or relation; `tight` without space around it, for scripts.
+
+    A `leading` one starts a continued line and is spaced as if something stood before it.
+    """
+    space = ' lspace="0" rspace="0"' if tight else ' form="infix"' if leading else ""
     if sign == "mod" and not tight:
         space = ' lspace="0.22em" rspace="0.22em"'
     width = 1.0 if tight else 2.0
-    return Box(_OPERATORS.get(sign, sign), f"<mo{space}>{xml_escape(sign)}</mo>", width)
+    latex = _OPERATORS.get(sign, sign)
+    latex = f"{{}} {latex}" if leading else latex
+    return Box(latex, f"<mo{space}>{xml_escape(sign)}</mo>", width)
 
 
 def plain(text: str) -> Box:
@@ -189,14 +204,19 @@ def scripted(
         latex += f"^{_grouped(sup.latex)}"
     scripts = [script for script in (sub, sup) if script is not None]
     tag = "msubsup" if len(scripts) == 2 else "msub" if sub is not None else "msup"
-    inner = base.mathml + "".join(script.mathml for script in scripts)
+    inner = "".join(script.mathml for script in scripts)
+    if isinstance(base, Fenced) and not base.tall:
+        mathml = f"<mrow>{base.opening}<{tag}>{base.closing}{inner}</{tag}></mrow>"
+    else:
+        mathml = f"<{tag}>{base.mathml}{inner}</{tag}>"
     return Scripted(
-        latex if scripts else base.latex,
-        f"<{tag}>{inner}</{tag}>" if scripts else base.mathml,
+        latex,
+        mathml if scripts else base.mathml,
         base.width + 0.7 * max((script.width for script in scripts), default=0),
         tall=base.tall,
         wordy=base.wordy,
         digit=base.digit,
+        function=base.function,
         base=base,
         sub=sub,
         sup=sup,
@@ -211,7 +231,7 @@ def accented(base: Box, accent: str) -> Box:
     return replace(base, latex=latex, mathml=f'<mover accent="true">{base.mathml}{mark}</mover>')
 
 
-def fenced(inner: Box, left: str = "(", right: str = ")") -> Box:
+def fenced(inner: Box, left: str = "(", right: str = ")") -> Fenced:
     """Return a box in parentheses or other fences, which grow with it."""
     names = {"‖": (r"\lVert", r"\rVert"), "|": (r"\lvert", r"\rvert")}
     opening, closing = names.get(left, (left, right))
@@ -226,8 +246,15 @@ def fenced(inner: Box, left: str = "(", right: str = ")") -> Box:
         f'<mo form="{form}" fence="true" stretchy="{stretch}">{sign}</mo>'
         for form, sign in (("prefix", left), ("postfix", right))
     ]
-    mathml = f"<mrow>{marks[0]}{inner.mathml}{marks[1]}</mrow>"
-    return Box(latex, mathml, inner.width + 1, tall=inner.tall)
+    opening, closing = marks[0] + inner.mathml, marks[1]
+    return Fenced(
+        latex,
+        f"<mrow>{opening}{closing}</mrow>",
+        inner.width + 1,
+        tall=inner.tall,
+        opening=opening,
+        closing=closing,
+    )
 
 
 def fraction(numerator: Box, denominator: Box) -> Box:
@@ -267,18 +294,21 @@ def function_name(latex: str) -> Box:
     return Box(rf"\operatorname{{{name}}}", f"<mi>{spaced}</mi>", len(words), function=True)
 
 
-def call(function: Box, *args: Box) -> Box:
+def call(function: Box, *args: Box) -> Fenced:
     """Return a function applied to arguments in parentheses."""
     inner = listed(args) if len(args) > 1 else args[0]
     brackets = fenced(inner)
     # \left adds a space after a function's name, which the empty \mathopen takes away
     gap = r"\mathopen{}" if inner.tall else ""
-    return Box(
+    opening = f"{function.mathml}<mo>&#x2061;</mo>{brackets.opening}"
+    return Fenced(
         f"{function.latex}{gap}{brackets.latex}",
-        f"<mrow>{function.mathml}<mo>&#x2061;</mo>{brackets.mathml}</mrow>",
+        f"<mrow>{opening}{brackets.closing}</mrow>",
         function.width + brackets.width,
         tall=inner.tall,
         function=function.function,
+        opening=opening,
+        closing=brackets.closing,
     )
 
 
@@ -326,10 +356,11 @@ def big(sign: Box, under: Box, over: Box | None, body: Box) -> Box:
     tag = "munderover" if over is not None else "munder"
     limits = under.mathml + (over.mathml if over is not None else "")
     limit_width = 0.7 * max(under.width, over.width if over is not None else 0)
-    gap = '<mspace width="0.17em"/>' if sign.function else ""
+    space = '<mspace width="0.17em"/>' if sign.function else ""
+    gap = r"\, " if sign.function else " "
     return Box(
-        f"{name}_{_grouped(under.latex)}{above} {body.latex}",
-        f"<mrow><{tag}>{sign.mathml}{limits}</{tag}>{gap}{body.mathml}</mrow>",
+        rf"{name}_{_grouped(under.latex)}{above}{gap}{body.latex}",
+        f"<mrow><{tag}>{sign.mathml}{limits}</{tag}>{space}{body.mathml}</mrow>",
         max(1.5, limit_width) + body.width,
         tall=True,
         wordy=sign.function,
@@ -354,10 +385,11 @@ def cases(rows: Sequence[tuple[Box, Box | None]]) -> Cases:
         guard = plain("otherwise") if condition is None else row(plain("if "), condition)
         lines.append(f"{value.latex} & {guard.latex}")
         table.append(
-            f'<mtr><mtd style="text-align:left">{value.mathml}</mtd>'
-            f'<mtd style="text-align:left">{guard.mathml}</mtd></mtr>'
+            f'<mtr><mtd style="{LEFT}">{value.mathml}</mtd>'
+            f'<mtd style="{LEFT}">{guard.mathml}</mtd></mtr>'
         )
-    body = r" \\ ".join(lines)
+    gap = "[1ex]" if any(value.tall for value, _ in rows) else ""
+    body = rf" \\{gap} ".join(lines)
     return Cases(
         rf"\begin{{cases}} {body} \end{{cases}}",
         f'<mrow><mo form="prefix" fence="true" stretchy="true">{{</mo>'

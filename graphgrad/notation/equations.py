@@ -157,7 +157,7 @@ def broken(line: Line, longest: float = LONGEST) -> list[Line]:
             found.append([])
             width = 0.0
         if sign:
-            found[-1].append(operator(sign))
+            found[-1].append(operator(sign, leading=not found[-1]))
         found[-1].append(term)
         width += term.width + 2
     rows = [row(*parts) for parts in found]

@@ -78,7 +78,7 @@ class Letters:
         for name, shape in shapes.items():
             label = "".join(piece.base for group in self.names[name].sub for piece in group)
             axes = "".join(self.of(dim) for dim in shape)
-            if not label or self.names[name].per is not None or sorted(label) != sorted(axes):
+            if not label or self.names.cotangent(name) or sorted(label) != sorted(axes):
                 continue
             if label == axes:
                 found[name] = tuple(range(len(axes)))
@@ -89,7 +89,12 @@ class Letters:
         backwards = any(order == (1, 0) for order in found.values())
         for name in either:
             found[name] = (1, 0) if backwards else (0, 1)
-        return self._distinct(found, shapes)
+        found = self._distinct(found, shapes)
+        for name in shapes:
+            of = self.names.cotangent(name)
+            if of is not None and of.primal in found and not of.serial:
+                found[name] = found[of.primal]
+        return found
 
     def _distinct(
         self, found: dict[str, tuple[int, ...]], shapes: dict[str, Shape]

@@ -8,7 +8,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.ir import Expr
 from graphgrad.notation.alphabet import xml_escape
-from graphgrad.notation.boxes import operator
+from graphgrad.notation.boxes import LEFT, RIGHT, operator
 from graphgrad.notation.equations import Line, Page, broken, page_of
 from graphgrad.notation.text import boundary_text, circuit_text, equation_text, expression_text
 from graphgrad.notation.text import style_of as text_style_of
@@ -22,7 +22,8 @@ def circuit_mathml(circuit: Circuit, **options: Any) -> str:
     The options are those of `circuit_latex`. What is read aloud is the notation.
     """
     lines = [row for line in page_of(circuit, **options).lines() for row in _rows(line)]
-    table = f'<mtable displaystyle="true">{"".join(lines)}</mtable>' if lines else ""
+    newline = "\n"
+    table = f'<mtable displaystyle="true">{newline.join(lines)}</mtable>' if lines else ""
     equations = circuit_text(circuit.declared()).rpartition("\n\n")[2]
     return _math(table, equations.strip(), block=True)
 
@@ -32,23 +33,19 @@ def _rows(line: Line) -> list[str]:
 
 
 def _row(line: Line) -> str:
-    cell = '<mtd style="text-align:{};padding:.35em {}">{}</mtd>'
+    cell = '<mtd style="{};padding:.35em 0 0">{}</mtd>'
     if line.left is None:
         left, right = "", f'<mspace width="2em"/>{line.right.mathml}'
     else:
         left, right = line.left.mathml, f"{operator('=').mathml}{line.right.mathml}"
-    return (
-        f"<mtr>{cell.format('right', '0 0 0', left)}"
-        f"{cell.format('left', '0 0 0', f'<mrow>{right}</mrow>')}</mtr>"
-    )
+    return f"<mtr>{cell.format(RIGHT, left)}{cell.format(LEFT, f'<mrow>{right}</mrow>')}</mtr>"
 
 
 def _math(content: str, spoken: str, *, block: bool) -> str:
     kind = "block" if block else "inline"
-    return (
-        f'<math xmlns="{NAMESPACE}" display="{kind}" alttext="{xml_escape(spoken)}">'
-        f"{content}</math>"
-    )
+    # in an attribute, a line end that is not escaped is read as a space
+    spoken = xml_escape(spoken).replace("\n", "&#10;")
+    return f'<math xmlns="{NAMESPACE}" display="{kind}" alttext="{spoken}">{content}</math>'
 
 
 def equation_mathml(

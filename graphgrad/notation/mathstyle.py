@@ -97,6 +97,9 @@ class MathStyle:
         order = self.letters.absorbed(name) if places else None
         if order is not None:
             places = [row(*(places[k] for k in order), spaces=False)]
+            of = self.names.cotangent(name)
+            if of is not None and self.names[name].per is None:
+                places = [self.names[of.primal].box(*places, label=False)]
         elif places and all(place.width < 2 and not place.digit for place in places):
             places = [row(*places, spaces=False)]
         instant = None if time is None else affine_box(time, self.names, tight=True)
@@ -149,7 +152,7 @@ def _reduce(style: MathStyle, expr: Expr, args: Args) -> Shown[Box]:
     indices = style.declared.indices
     under, over = limits(index, condition, style.names, indices)
     body = fit(args[0], BIG)
-    total = big(operator("∑", tight=True), under, over, body)
+    total = big(operator("∑"), under, over, body)
     if kind == "sum":
         return Shown(total, BIG)
     if under.latex.endswith("=1"):
@@ -162,7 +165,7 @@ def _over(style: MathStyle, expr: Expr, args: Args) -> Shown[Box]:
     if expr.op is SUM_OVER and isinstance(args[0].text, Negative):
         return neg(_over(style, expr, [inside(args[0].text)]))
     under = listed([style.letters.box(index) for index in expr.attr])
-    sign = operator("∑", tight=True) if expr.op is SUM_OVER else function_name(r"\max")
+    sign = operator("∑") if expr.op is SUM_OVER else function_name(r"\max")
     return Shown(big(sign, under, None, fit(args[0], BIG)), BIG)
 
 
@@ -211,7 +214,8 @@ def _at_places(style: MathStyle, whole: Expr, shown: Shown[Box], *places: Box) -
     """Return a component, row or slice of an array."""
     if name_of(whole) is not None:
         return Shown(style.leaf(whole, places), ATOM)
-    inner = shown.text if shown.level == ATOM else fenced(shown.text)
+    bare = shown.level == ATOM and not isinstance(shown.text, Scripted)
+    inner = shown.text if bare else fenced(shown.text)
     return Shown(scripted(inner, listed(places)), ATOM)
 
 

@@ -15,6 +15,7 @@ What a circuit adds to them is in `naming`.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -152,7 +153,7 @@ class Symbol:
             if run.level != level:
                 text += {0: "", 1: "^", -1: "_"}[run.level]
                 level = run.level
-            text += run.text + marks.get(run.accent, "")
+            text += unicodedata.normalize("NFC", run.text + marks.get(run.accent, ""))
         return text
 
 

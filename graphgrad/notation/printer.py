@@ -6,6 +6,7 @@ the leaves up, so that depth costs no recursion. Styles make text, or boxes of m
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import Generic, Protocol, TypeVar
 
@@ -46,6 +47,13 @@ def fit(style: Style[Output], printed: Shown[Output], level: int) -> Output:
 def show(root: Expr, style: Style[Output]) -> Shown[Output]:
     """Return an expression in a style."""
     done: dict[int, Shown[Output]] = {}
-    for expr in topological([root]):
+    order = topological([root])
+    users = Counter(id(arg) for expr in order for arg in expr.args)
+    for expr in order:
         done[id(expr)] = style.show(expr, [done[id(arg)] for arg in expr.args])
+        for arg in expr.args:
+            users[id(arg)] -= 1
+            if not users[id(arg)]:
+                # in a deep expression, all parts together are much longer than the whole
+                done.pop(id(arg), None)
     return done[id(root)]
