@@ -6,6 +6,7 @@ equations with every shared expression named, which all passes start from.
 
 from __future__ import annotations
 
+import keyword
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
@@ -46,7 +47,8 @@ RESERVED = frozenset(
     | {"zeros", "ones", "onehot", "param", "input", "token", "distribution", "size", "choose"}
     | set(FUNCTIONS)
 )
-_NAME = re.compile(r"[A-Za-z_α-ωΓΔΘΛΞΠΣΦΨΩ][A-Za-z0-9_α-ωΓΔΘΛΞΠΣΦΨΩ]*")
+_LETTERS = "A-Za-z_α-ξπ-ωΓΔΘΛΞΠΣΦΨΩ"  # without omicron, which looks like o
+_NAME = re.compile(f"[{_LETTERS}][{_LETTERS}0-9]*")
 
 _parse = door("graphgrad.notation.parse:parse")
 _parse_into = door("graphgrad.notation.parse:extend")
@@ -71,8 +73,8 @@ class Circuit:
     """
 
     def __init__(self, name: str = "circuit", *, title: str = "") -> None:
-        self.name = name
-        self.title = title
+        self._name = name
+        self._title = title
         self._indices: dict[str, Index] = {}
         self._sizes: dict[str, int | None] = {}
         self._params: dict[str, Param] = {}
@@ -98,6 +100,26 @@ class Circuit:
         circuit._equations.update(declared.equations)
         circuit._boundaries.update(declared.boundaries)
         return circuit
+
+    @property
+    def name(self) -> str:
+        """The name in messages and pictures."""
+        return self._name
+
+    @name.setter
+    def name(self, name: str) -> None:
+        self._name = name
+        self._touch()
+
+    @property
+    def title(self) -> str:
+        """What the circuit is, in one line."""
+        return self._title
+
+    @title.setter
+    def title(self, title: str) -> None:
+        self._title = title
+        self._touch()
 
     # -- declarations ---------------------------------------------------------------------------
 
@@ -172,7 +194,7 @@ class Circuit:
 
     def state(
         self, name: str, *dims: Dim | int | str, index: Any = "", place: Place | None = None
-    ) -> Signal:
+    ) -> Any:
         """Declare the shape of a variable and return it."""
         shape = self._shape(dims, place)
         if name in self._states:
@@ -186,25 +208,31 @@ class Circuit:
 
     def var(
         self, name: str, *dims: Dim | int | str, index: Any = "", place: Place | None = None
-    ) -> Signal:
+    ) -> Any:
         """Name a variable before its equation: `h = c.var("h"); h[t] = tanh(h[t-1])`.
 
         `index` is a time index (the only one, if left out), or None for a static variable.
         """
         if dims:
             return self.state(name, *dims, index=index, place=place)
-        where_ = next(iter(self.indices)) if index == "" else self._index_name(index, place)
-        if name in self._signals:
-            if self._signals[name] != where_:
-                raise NameClashError(
-                    f"{name} is used both with and without an index",
+        if isinstance(index, str) and index == "":
+            if len(self.indices) > 1:
+                raise NotationError(
+                    f"{name} may vary with {' or '.join(self.indices)}",
                     place=place,
-                    remedy="use two names",
+                    remedy=f'write c.var("{name}", index=…), index=None for a static variable',
                 )
-            return Signal(self, name)
-        self._claim(name, place)
-        self._signals[name] = where_
-        return Signal(self, name)
+            (index,) = self.indices
+        where_ = self._index_name(index, place)
+        if name not in self._signals:
+            self._claim(name, place)
+            self._signals[name] = where_
+        elif self._signals[name] != where_:
+            both = "with different indices"
+            if where_ is None or self._signals[name] is None:
+                both = "both with and without an index"
+            raise NameClashError(f"{name} is used {both}", place=place, remedy="use two names")
+        return self[name]
 
     def _shape(self, dims: Sequence[Dim | int | str], place: Place | None) -> Shape:
         if len(dims) > 2:
@@ -236,7 +264,7 @@ class Circuit:
         *,
         implied: bool = True,
     ) -> None:
-        if not _NAME.fullmatch(str(name)):
+        if not _NAME.fullmatch(str(name)) or keyword.iskeyword(str(name)):
             raise NotationError(
                 f"{name!r} is not a name",
                 place=place,

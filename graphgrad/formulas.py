@@ -74,7 +74,9 @@ def split(value: Any, *sizes: Dim | int | str) -> tuple[Expr, ...]:
     else:
         cut, count = tuple(Dim.of(size) for size in sizes), len(sizes)
     if count < 1:
-        raise NotationError("split needs the number or the sizes of the pieces")
+        raise NotationError(
+            "split needs the number or the sizes of the pieces", remedy="write split(z[t], 2)"
+        )
     whole = lift(value)
     return tuple(OPS["part"](whole, attr=Part(cut, position)) for position in range(count))
 

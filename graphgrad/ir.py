@@ -304,6 +304,23 @@ class Comparison(NamedTuple):
             remedy="for a choice by time write choose(t > 3, a, b)",
         )
 
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Expr:
+        if function is np.where and len(args) == 3 and not kwargs:
+            relation, left, right = self
+            return OPS["where"](left, right, *args[1:], attr=relation)
+        return self._refused()
+
+    def _refused(self, *others: Any) -> NoReturn:
+        raise NotationError(
+            "a comparison of values stands only inside where(u > 0, a, b)",
+            remedy="write where(u > 0, 1, 0) for an indicator",
+        )
+
+    __add__ = __radd__ = __sub__ = __rsub__ = __mul__ = __rmul__ = _refused
+    __truediv__ = __rtruediv__ = __and__ = __rand__ = __or__ = __ror__ = __invert__ = _refused
+
 
 def type_text(kind: Type) -> str:
     """Return a shape or token type as it is written in messages."""
