@@ -1,3 +1,4 @@
+# ruff: noqa: RUF059
 """Circuits written in Python: the same power as the notation, and errors instead of surprises."""
 
 from __future__ import annotations
