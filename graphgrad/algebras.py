@@ -52,8 +52,14 @@ class FloatAlgebra:
         return self.dtype.type(value)
 
     def array(self, name: str, value: Any) -> Any:
-        """Return data as an array of the dtype."""
-        return np.asarray(value).astype(self.dtype, copy=False)
+        """Return data as an array of the dtype; complex data have no real value."""
+        array = np.asarray(value)
+        if array.dtype.kind == "c" and self.dtype.kind == "f":
+            raise DataError(
+                f"{name} is complex, but {self.dtype} numbers are asked for",
+                remedy="evaluate over complex, or give its real part",
+            )
+        return array.astype(self.dtype, copy=False)
 
     def filled(self, shape: tuple[int, ...], value: int) -> Any:
         """Return an array of zeros or ones."""

@@ -89,6 +89,11 @@ def bind(
             _bind_dim(dim, axis, found, origin, name, actual, wanted)
         if extra:
             own_batch = actual[lead : lead + extra]
+            if 0 in own_batch:
+                raise DataError(
+                    f"{name} has no example: its shape is {actual}",
+                    remedy="give at least one example",
+                )
             if batch is not None and batch != own_batch:
                 raise DataError(
                     f"{name} has batch axes {own_batch}, {source} has {batch}",

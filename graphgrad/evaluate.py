@@ -35,13 +35,7 @@ def evaluate(
     None to go by the data. `outputs` names what is wanted; everything, if left out.
     """
     for name, value in values.items():
-        try:
-            np.asarray(value)
-        except ValueError:
-            raise DataError(
-                f"the value of {name} is no array: its rows differ in length",
-                remedy="give nested lists of equal lengths, or an array",
-            ) from None
+        _check_numbers(name, value)
     algebra = _algebra(values, over)
     symbolic = hasattr(type(algebra), "symbols")  # object algebras answer to any name
     system = dag.system
@@ -74,6 +68,28 @@ def evaluate(
     if not bound.batch:
         return _run(dag, arrays, bound.sizes, algebra, wanted)
     return _run_batch(dag, arrays, bound.sizes, bound.batch, algebra, wanted)
+
+
+def _check_numbers(name: str, value: Any) -> None:
+    """Raise for a value that is no array, or holds something that is certainly no number."""
+    try:
+        array = np.asarray(value)
+    except ValueError:
+        raise DataError(
+            f"the value of {name} is no array: its rows differ in length",
+            remedy="give nested lists of equal lengths, or an array",
+        ) from None
+    strange = array.dtype if array.dtype.kind not in "iufcO" else None
+    if array.dtype == object:
+        plain = (type(None), bool, str, bytes, Mapping, list, tuple, set)
+        strange = next(
+            (type(each).__name__ for each in array.flat if isinstance(each, plain)), None
+        )
+    if strange is not None:
+        raise DataError(
+            f"the value of {name} holds {strange}, not numbers",
+            remedy="give a NumPy array, or nested lists of numbers",
+        )
 
 
 def _algebra(values: Mapping[str, Any], over: Any) -> Algebra:

@@ -35,7 +35,7 @@ D = "W: param(H, H)\nU: param(H, D)\nV: param(K, H)\nb: param(H)\nk: param()\nx[
         ("h[0] = 1\nh[-1] = b\nh[t] = h[t-2]", {"h": "(H)"}),
         ("h[tau+1] = x[1]\nh[t] = h[t+1]", {"h": "(D)"}),
         ("a[t] = o[t-1]\no[t] = V @ c[t]\nc[t] = tanh(W @ c[t-1])", {"a": "(K)", "o": "(K)", "c": "(H)"}),
-        ("a[t] = d[t-1] * 2\nd[t] = a[t] + e[t]\ne[t] = 2 * a[t] + b", {n: "(H)" for n in "ade"}),
+        ("a[t] = d[t-1] * 2\nd[t] = a[t] + e[t]\ne[t] = 2 * a[t] + b", dict.fromkeys("ade", "(H)")),
         ("M[t] = outer(b, x[t]) + k * M[t-1]", {"M": "(H, D)"}),
         ("M[t] = W @ M[t-1] + W", {"M": "(H, H)"}),
         ("M[t]: state(H, K)\nM[t] = W @ M[t-1]", {"M": "(H, K)"}),
