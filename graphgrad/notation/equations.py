@@ -44,7 +44,7 @@ class Page:
         *,
         units: bool = False,
         time: str = "superscript",
-        loss: str = "loss",
+        loss: str | None = None,
     ) -> None:
         if time not in ("superscript", "subscript"):
             raise NotationError(

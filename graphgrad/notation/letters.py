@@ -11,7 +11,7 @@ from graphgrad.ir import Expr
 from graphgrad.notation.boxes import Box, identifier, number, operator, row, scripted
 from graphgrad.notation.naming import Names
 
-_SPARE = "ijklmnpqruv"
+_SPARE = "ijklmnpqruvabcdfghswxyz"
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,7 @@ class Letters:
         key = str(dim)
         if key not in self._letters:
             spare = (letter for letter in _SPARE if letter not in self._taken)
-            self._letters[key] = next(spare, "i")
+            self._letters[key] = next(spare, f"i{len(self._letters)}")
             self._taken.add(self._letters[key])
         return self._letters[key]
 

@@ -14,6 +14,7 @@ from graphgrad.notation.arithmetic import (
     ATOM,
     BIG,
     CHOICE,
+    FRACTION,
     SCALAR,
     SUM,
     Args,
@@ -182,8 +183,9 @@ def _equal(style: MathStyle, expr: Expr, args: Args) -> Shown[Box]:
     return Shown(fenced(row(sides[0], operator("="), sides[1]), "[", "]"), ATOM)
 
 
-def _leaf(style: MathStyle, expr: Expr, args: Args) -> Shown[Box]:
-    return Shown(style.leaf(expr), ATOM)
+def _leaf(style: MathStyle, expr: Expr, args: Args, *places: Box) -> Shown[Box]:
+    derivative = style.names[name_of(expr) or ""].per is not None
+    return Shown(style.leaf(expr, places), FRACTION if derivative else ATOM)
 
 
 def _constant(style: MathStyle, expr: Expr, args: Args) -> Shown[Box]:
@@ -213,7 +215,7 @@ def _onehot(style: MathStyle, expr: Expr, args: Args) -> Shown[Box]:
 def _at_places(style: MathStyle, whole: Expr, shown: Shown[Box], *places: Box) -> Shown[Box]:
     """Return a component, row or slice of an array."""
     if name_of(whole) is not None:
-        return Shown(style.leaf(whole, places), ATOM)
+        return _leaf(style, whole, [shown], *places)
     bare = shown.level == ATOM and not isinstance(shown.text, Scripted)
     inner = shown.text if bare else fenced(shown.text)
     return Shown(scripted(inner, listed(places)), ATOM)

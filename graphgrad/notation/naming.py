@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from graphgrad.declared import Declared
+from graphgrad.ir import OPS, topological
 from graphgrad.notation.boxes import identifier
 from graphgrad.notation.names import (
     COTANGENTS,
@@ -34,19 +35,37 @@ class Names(Mapping[str, Symbol]):
     The cotangent `d_h` of a variable is δ with subscript h, that of a boundary value (`d_h_0`)
     carries its time, and that of a parameter W is ∂L/∂W; `loss` is the name of that L. Cotangents
     inside an equation (`delta_h`) have a tilde. A name that would look like another one stays as it
-    was typed. With `subscripts`, times are subscripts, so `h0` must not look like `h[0]`.
+    was typed. With `subscripts`, times are subscripts, so `h0` must not look like `h[0]`. Where no
+    loss is named and none is called `loss`, it is the one static variable that nothing reads.
     """
 
-    def __init__(self, declared: Declared, *, loss: str = "loss", subscripts: bool = False) -> None:
+    def __init__(
+        self, declared: Declared, *, loss: str | None = None, subscripts: bool = False
+    ) -> None:
         self.declared = declared
-        self.loss = loss
         self._subscripts = subscripts
         self._known = {*declared.params, *declared.inputs, *declared.equations}
         self._derived = any(self._split(name, COTANGENTS) for name in declared.equations)
+        self.loss = self._last() if loss is None else loss
         self._symbols: dict[str, Symbol] = {}
         self._distinguish()
         self.bases = {identifier(each.base).latex for each in self._symbols.values()}
         """The bases of all symbols, in LaTeX."""
+
+    def _last(self) -> str:
+        """Return the static variable that everything leads to; `loss` where that is not clear."""
+        read = {
+            expr.attr
+            for equation in self.declared.equations.values()
+            for expr in topological([equation.root])
+            if expr.op is OPS["static"]
+        }
+        last = [
+            name
+            for name, equation in self.declared.equations.items()
+            if equation.index is None and name not in read and not self.cotangent(name)
+        ]
+        return last[0] if len(last) == 1 and "loss" not in self._known else "loss"
 
     def _distinguish(self) -> None:
         """Give every name the first of its candidates that looks like no other name."""

@@ -261,6 +261,15 @@ def _component(
 def _concat(
     expr: Expr, where: tuple[Place, ...], scope: tuple[Unit, ...], letters: Letters
 ) -> _Plan:
+    (place,) = where
+    for part, start in _pieces(expr):
+        # an index that runs over just one of the parts is an index of that part
+        if isinstance(place, Unit) and place.offset == start:
+            if part.shape and place.letter == letters.of(part.shape[0]):
+                inner = (replace(place, offset=Dim.of(0)),)
+                return _Plan([(part, inner, scope)], lambda whole: whole)
+            if not part.shape and not place.letter:
+                return _Plan([(part, (), scope)], lambda whole: whole)
     return _Plan([], lambda: _entry(expr, where))
 
 

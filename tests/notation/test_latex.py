@@ -205,6 +205,14 @@ def test_graves_delta_recursion() -> None:
     ]
 
 
+def test_a_gradient_in_an_expression_is_a_fraction() -> None:
+    circuit = parse("w: param(H, H)\nloss = sum(w * w)\nd_w = 2 * w\nz = sum(d_w**2) + loss**2")
+    declared = circuit.declared()
+    shown = expression_latex(declared.equations["z"].root, declared)
+    gradient = r"\left( \frac{\partial L}{\partial w_{hh'}} \right)^2"
+    assert shown == rf"\sum_{{h, h'}} {gradient} + L^2"
+
+
 def test_long_sums_are_broken() -> None:
     text = "x[t]: input(D)\nz[t] = " + " + ".join(["x[t]"] * 40) + "\n"
     body = circuit_latex(parse(text)).splitlines()[1:-1]

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from graphgrad import cells
 from graphgrad.circuit import Circuit
 from graphgrad.notation.alphabet import xml_escape
+from graphgrad.notation.latex import circuit_latex
 from graphgrad.notation.mathml import (
     NAMESPACE,
     circuit_mathml,
@@ -20,6 +21,7 @@ from graphgrad.notation.mathml import (
 )
 from graphgrad.notation.parse import parse
 from tests.notation.printed import BACKWARD, HARD, same_as_snapshot
+from tests.strategies import Drawn, circuits
 
 # What browsers implement: MathML Core, section 2 and 3.
 CORE = {
@@ -47,7 +49,7 @@ CHILDREN = {"msub": 2, "msup": 2, "msubsup": 3, "munder": 2, "mover": 2, "munder
 STYLES: dict[str, dict[str, Any]] = {"matrices": {}, "units": {"units": True}}
 
 
-def circuits() -> list[Circuit]:
+def gallery() -> list[Circuit]:
     found = [cells.load(name) for name in cells.names()]
     return [*found, parse(BACKWARD, "backward"), parse(HARD, "hard")]
 
@@ -56,15 +58,14 @@ def circuits() -> list[Circuit]:
 def test_gallery(style: str) -> None:
     """The snapshot is a page to look at in a browser."""
     parts = [
-        f"<h2>{xml_escape(c.title)}</h2>\n{circuit_mathml(c, **STYLES[style])}\n"
-        for c in circuits()
+        f"<h2>{xml_escape(c.title)}</h2>\n{circuit_mathml(c, **STYLES[style])}\n" for c in gallery()
     ]
     page = f'<!doctype html>\n<meta charset="utf-8">\n<title>{style}</title>\n{"".join(parts)}'
     same_as_snapshot(page, f"{style}.html")
 
 
 @pytest.mark.parametrize("style", STYLES)
-@pytest.mark.parametrize("circuit", circuits(), ids=lambda c: c.name)
+@pytest.mark.parametrize("circuit", gallery(), ids=lambda c: c.name)
 def test_core_elements_with_the_right_number_of_children(style: str, circuit: Circuit) -> None:
     root = ElementTree.fromstring(circuit_mathml(circuit, **STYLES[style]))
     for element in root.iter():
@@ -99,6 +100,17 @@ def test_equations_and_expressions() -> None:
 
 def test_an_empty_circuit() -> None:
     ElementTree.fromstring(circuit_mathml(Circuit("empty")))
+
+
+@given(circuits("smooth"))
+def test_random_circuits_are_well_formed(drawn: Drawn) -> None:
+    circuit = parse(drawn.text())
+    for units in (False, True):
+        for time in ("superscript", "subscript"):
+            ElementTree.fromstring(circuit_mathml(circuit, units=units, time=time))
+            latex = circuit_latex(circuit, units=units, time=time)
+            assert latex.isascii()
+            assert latex.count("{") == latex.count("}")
 
 
 @given(st.text())

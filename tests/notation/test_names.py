@@ -154,6 +154,9 @@ def test_loss_of_another_name() -> None:
     names = names_of("w: param()\nJ = w * w\nd_w = 2 * w", loss="J")
     assert names["d_w"].latex() == r"\frac{\partial J}{\partial w}"
     assert str(names["d_w"]) == "∂J/∂w"
+    assert latex_of("w: param()\nJ = w * w\nd_w = 2 * w")["d_w"] == names["d_w"].latex()
+    several = latex_of("w: param()\nJ = w * w\nK = 2 * w\nd_w = 2 * w")
+    assert several["d_w"] == r"\frac{\partial L}{\partial w}"
 
 
 @pytest.mark.parametrize("cell", cells.names())
