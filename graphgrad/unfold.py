@@ -333,9 +333,20 @@ def unfold(circuit: Circuit, tau: int | Mapping[str, int], sizes: Mapping[str, i
     (a token read where it has no value) or DomainError (a mean over no step).
     """
     system = circuit.check()
-    return _Unfolder(
-        circuit.name, system, checked_lengths(system, tau), checked_sizes(system, sizes)
-    ).run()
+    lengths = checked_lengths(system, tau)
+    bound = checked_sizes(system, sizes)
+    names = [*system.variables, *system.inputs]
+    least = sum(lengths[index] for index in map(system.index_of, names) if index is not None)
+    if least > MAX_NODES:
+        raise _too_large()
+    return _Unfolder(circuit.name, system, lengths, bound).run()
+
+
+def _too_large() -> DataError:
+    return DataError(
+        f"the unfolded graph would have more than {MAX_NODES:,} nodes",
+        remedy="use fewer steps; compiled functions need no unfolded graph",
+    )
 
 
 class _Unfolder:
@@ -406,10 +417,7 @@ class _Unfolder:
     def advance(self, count: int) -> None:
         self.count += count
         if self.count > MAX_NODES:
-            raise DataError(
-                f"the unfolded graph would have more than {MAX_NODES:,} nodes",
-                remedy="use fewer steps; compiled functions need no unfolded graph",
-            )
+            raise _too_large()
 
     # -- existence ------------------------------------------------------------------------------
 
