@@ -41,6 +41,7 @@ __version__ = "0.1.0"
 _parse = door("graphgrad.notation.parse:parse")
 _load = door("graphgrad.notation.parse:load")
 _prove = door("graphgrad.proof.prove:prove")
+_value_and_grad = door("graphgrad.compile.compiled:value_and_grad")
 
 
 def parse(text: str, name: str | None = None) -> Circuit:
@@ -58,6 +59,11 @@ def load(path: Any) -> Circuit:
 def prove(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
     """Return a Proof that the backward equations are right; see `graphgrad.proof.prove.prove`."""
     return _prove(circuit, loss, **options)
+
+
+def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
+    """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.compiled`."""
+    return _value_and_grad(circuit, loss, **options)
 
 
 def __getattr__(name: str) -> Any:
@@ -101,6 +107,7 @@ __all__ = [
     "sum",
     "t",
     "tau",
+    "value_and_grad",
     "where",
     "zeros",
 ]

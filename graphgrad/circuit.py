@@ -39,6 +39,7 @@ from graphgrad.ops import FUNCTIONS
 if TYPE_CHECKING:
     import networkx
 
+    from graphgrad.compile.compiled import Compiled
     from graphgrad.system import System
     from graphgrad.unfold import Dag
 
@@ -60,6 +61,7 @@ _graph = door("graphgrad.causality:variable_graph")
 _unfold = door("graphgrad.unfold:unfold")
 _adjoint = door("graphgrad.adjoint:adjoint")
 _open = door("graphgrad.transform:opened")
+_compile = door("graphgrad.compile.compiled:compile_circuit")
 _init = door("graphgrad.data:initial_parameters")
 _example = door("graphgrad.data:example_inputs")
 
@@ -452,6 +454,11 @@ class Circuit:
         """Return backpropagation through time as a circuit in the same notation."""
         circuit: Circuit = _adjoint(self, loss, wrt=wrt, truncate=truncate, **options)
         return circuit
+
+    def compile(self, *outputs: str, grad: str | None = None, **options: Any) -> Compiled:
+        """Return the circuit as a fast function; `grad="loss"` adds gradients."""
+        compiled: Compiled = _compile(self, outputs, grad=grad, **options)
+        return compiled
 
     def open(self) -> Circuit:
         """Return the circuit whose implicit zero boundaries are inputs: `h[0] = h_0`."""

@@ -1,0 +1,1 @@
+"""Compiled recurrences: rolled circuits as readable NumPy source that runs on whole batches."""

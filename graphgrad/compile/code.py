@@ -1,0 +1,110 @@
+"""Pieces of generated code: values with their axes, names, integer expressions and conditions."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from graphgrad.conditions import Affine, Compare, Condition, Modulo, Negation
+from graphgrad.dims import Dim
+
+TIME, BATCH = "T", "B"
+_HELPERS = {"np", "k", "ops", "B", "t", "values", "lengths", "sizes", "dtype"}
+_HELPERS |= {"range", "reversed", "len"}
+_GENERATED = re.compile(r"v\d+|[nt]_.+|.*_")
+SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
+LEVELS = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "@": PRODUCT, "**": POWER}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A piece of code and the axes of what it stands for: `lead` in front, then `rank` own ones.
+
+    `level` says how tightly the code binds.
+    """
+
+    code: str
+    lead: str
+    rank: int
+    level: int = ATOM
+
+    def aligned(self, lead: str, rank: int) -> Value:
+        """Return the value so that it broadcasts against values with these axes."""
+        axes = [":" if axis in self.lead else "None" for axis in lead]
+        if rank:
+            axes += [":"] * rank if self.rank else ["None"] * rank
+        while axes and axes[0] == "None":
+            axes.pop(0)
+        if "None" not in axes or not (self.lead or self.rank):
+            return self
+        return Value(f"{self.at(ATOM)}[{', '.join(axes)}]", lead, rank)
+
+    def to(self, lead: str, rank: int) -> str:
+        """Return the aligned value's code."""
+        return self.aligned(lead, rank).code
+
+    def at(self, level: int) -> str:
+        """Return the code, in parentheses if it binds less tightly than `level`."""
+        return self.code if self.level >= level else f"({self.code})"
+
+    @property
+    def grouped(self) -> str:
+        """The code, ready to be indexed or called upon."""
+        return self.at(ATOM)
+
+
+def joined(values: Sequence[Value]) -> str:
+    """Return the leading axes of the result of broadcasting."""
+    return "".join(axis for axis in (TIME, BATCH) if any(axis in v.lead for v in values))
+
+
+def plus(name: str, offset: int) -> str:
+    """Return `name + offset` as code."""
+    if not offset:
+        return name
+    return f"{name} + {offset}" if offset > 0 else f"{name} - {-offset}"
+
+
+def var(name: str) -> str:
+    """Return the Python name of a variable of the circuit; no helper has such a name.
+
+    >>> var("h"), var("np"), var("v1"), var("v1_")
+    ('h', 'np_', 'v1_', 'v1__')
+    """
+    return f"{name}_" if name in _HELPERS or _GENERATED.fullmatch(name) else name
+
+
+def size_code(name: str) -> str:
+    """Return the Python name of a size."""
+    return f"n_{name}"
+
+
+def dim_code(dim: Dim) -> str:
+    """Return a dimension as code."""
+    return str(Dim(tuple((size_code(n), c) for n, c in dim.terms), dim.constant))
+
+
+def affine_code(value: Affine, names: Mapping[str, str]) -> str:
+    """Return an integer expression as code."""
+    parts = [str(value.constant)] if value.constant or not value.terms else []
+    for atom, coefficient in value.terms:
+        code = names.get(atom, atom) if isinstance(atom, str) else modulo_code(atom, names)
+        parts.append(code if coefficient == 1 else f"{coefficient} * {code}")
+    return " + ".join(parts)
+
+
+def modulo_code(atom: Modulo, names: Mapping[str, str]) -> str:
+    """Return a remainder as code."""
+    return f"(({affine_code(atom.inner, names)}) % {atom.modulus})"
+
+
+def condition_code(condition: Condition, names: Mapping[str, str]) -> str:
+    """Return a condition as code that works for one step and for an array of steps."""
+    if isinstance(condition, Compare):
+        left, right = affine_code(condition.left, names), affine_code(condition.right, names)
+        return f"({left} {condition.relation} {right})"
+    if isinstance(condition, Negation):
+        return f"np.logical_not({condition_code(condition.part, names)})"
+    join = " & " if condition.word == "and" else " | "
+    return "(" + join.join(condition_code(part, names) for part in condition.parts) + ")"

@@ -1,0 +1,139 @@
+"""Array functions that generated code calls, for operands with time and batch axes in front.
+
+Elementwise ops are NumPy's or come from the table of ops; here are those that look at the last
+axes. `rank` is the number of axes that belong to the value itself.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from graphgrad.ir import OPS
+
+
+def _own(rank: int) -> tuple[int, ...]:
+    return tuple(range(-rank, 0))
+
+
+def total(u: Any, rank: int) -> Any:
+    """Return the sum of the components."""
+    return np.sum(u, axis=_own(rank))
+
+
+def mean(u: Any, rank: int) -> Any:
+    """Return the mean of the components."""
+    return np.mean(u, axis=_own(rank))
+
+
+def largest(u: Any, rank: int) -> Any:
+    """Return the largest component."""
+    return np.max(u, axis=_own(rank))
+
+
+def logsumexp(u: Any) -> Any:
+    """Return log Σ exp over the last axis, without overflow."""
+    top = np.max(u, axis=-1, keepdims=True)
+    return np.squeeze(top, -1) + np.log(np.sum(np.exp(u - top), axis=-1))
+
+
+def matvec(m: Any, v: Any) -> Any:
+    """Return M·v for a matrix without axes in front and vectors with any: one product."""
+    if v.ndim <= 2:
+        return v @ m.T
+    flat = v.reshape(-1, v.shape[-1]) @ m.T
+    return flat.reshape(*v.shape[:-1], m.shape[0])
+
+
+def matvecs(m: Any, v: Any) -> Any:
+    """Return M·v where the matrix has axes in front too."""
+    return np.matmul(m, v[..., None])[..., 0]
+
+
+def dot(u: Any, v: Any) -> Any:
+    """Return u·v over the last axis."""
+    return np.einsum("...i,...i->...", u, v)
+
+
+def outer(u: Any, v: Any) -> Any:
+    """Return the outer products of the last axes."""
+    return u[..., :, None] * v[..., None, :]
+
+
+def outer_sum(u: Any, v: Any) -> Any:
+    """Return Σ u vᵀ over all axes in front: one product."""
+    return u.reshape(-1, u.shape[-1]).T @ v.reshape(-1, v.shape[-1])
+
+
+def transpose(m: Any) -> Any:
+    """Return the transpose of the last two axes."""
+    return np.swapaxes(m, -1, -2)
+
+
+def weighted(weights: Any, values: Any) -> Any:
+    """Return Σ weights · values over the last axis; weight 0 counts as 0 whatever the value."""
+    none = weights == 0
+    return np.sum(np.where(none, 0, weights * np.where(none, 1, values)), axis=-1)
+
+
+def cross_entropy(p: Any, y: Any) -> Any:
+    """Return -Σ y·log p over the last axis."""
+    return -weighted(y, np.log(np.where(y == 0, 1, p)))
+
+
+def softmax_cross_entropy(o: Any, y: Any) -> Any:
+    """Return the cross entropy of softmax(o) over the last axis."""
+    return logsumexp(o) * np.sum(y, axis=-1) - np.sum(o * y, axis=-1)
+
+
+def sigmoid_binary_cross_entropy(o: Any, y: Any, rank: int) -> Any:
+    """Return Σ softplus(o) - y·o."""
+    softplus = OPS["softplus"].forward
+    assert softplus is not None
+    return np.sum(softplus(o) - y * o, axis=_own(rank))
+
+
+def squared_error(u: Any, v: Any, rank: int) -> Any:
+    """Return ½‖u - v‖²."""
+    gap = u - v
+    return gap.dtype.type(0.5) * np.sum(gap * gap, axis=_own(rank))
+
+
+def hinge(u: Any, y: Any, rank: int) -> Any:
+    """Return Σ max(0, 1 - y·u)."""
+    return np.sum(np.maximum(1 - y * u, 0), axis=_own(rank))
+
+
+def lookup(table: Any, token: Any) -> Any:
+    """Return the rows of tokens."""
+    return table[token]
+
+
+def lookup_each(table: Any, token: Any) -> Any:
+    """Return the rows of tokens in tables that have a batch axis in front."""
+    return table[np.arange(table.shape[0]), token]
+
+
+def onehot(token: Any, size: int, dtype: Any) -> Any:
+    """Return the unit vectors of tokens."""
+    return (np.arange(size) == np.asarray(token)[..., None]).astype(dtype)
+
+
+def scatter(token: Any, rows: Any, size: int) -> Any:
+    """Return Σ onehot(token) rowᵀ over all axes in front, by adding rows up."""
+    result = np.zeros((size, rows.shape[-1]), rows.dtype)
+    np.add.at(result, np.ravel(token), rows.reshape(-1, rows.shape[-1]))
+    return result
+
+
+def concat(*parts: Any) -> Any:
+    """Return vectors (and scalars) joined along the last axis; axes in front are broadcast."""
+    lead = np.broadcast_shapes(*(part.shape[:-1] for part in parts))
+    return np.concatenate([np.broadcast_to(p, (*lead, p.shape[-1])) for p in parts], axis=-1)
+
+
+def select(relation: str, left: Any, right: Any, a: Any, b: Any) -> Any:
+    """Return `a` where the comparison holds, else `b`."""
+    test = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    return np.where(test[relation](left, right), a, b)

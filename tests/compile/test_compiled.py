@@ -1,0 +1,196 @@
+"""Compiled circuits against the reference interpreter, on every circuit of the gallery."""
+
+from __future__ import annotations
+
+import linecache
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.compile.compiled import compile_circuit
+
+BATCHES = [(), (4,), (2, 3)]
+
+
+def lengths(circuit: gg.Circuit, tau: int) -> object:
+    return tau if len(circuit.indices) == 1 else {"s": tau, "t": 7 - tau}
+
+
+def sizes(circuit: gg.Circuit) -> dict[str, int]:
+    return {name: 2 + position % 2 for position, name in enumerate(circuit.sizes)}
+
+
+def close(actual: object, expected: object, tolerance: float) -> None:
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    scale = np.max(np.abs(expected), initial=1e-300)
+    assert np.max(np.abs(actual - expected), initial=0.0) <= tolerance * scale
+
+
+@pytest.mark.parametrize("name", gg.cells.names())
+@pytest.mark.parametrize("batch", BATCHES, ids=str)
+def test_values_and_gradients_equal_the_reference(name: str, batch: tuple[int, ...]) -> None:
+    circuit = gg.cells.load(name)
+    chosen = sizes(circuit)
+    loss = "loss" if "loss" in circuit.equations and circuit.params else None
+    compiled = compile_circuit(circuit, tuple(circuit.variables), grad=loss)
+    for steps in (1, 2, 3, 6):
+        tau = lengths(circuit, steps)
+        params = circuit.init(3, **chosen)
+        inputs = circuit.example(2, tau, batch, **chosen)
+        results = compiled(params | inputs, tau=tau, batch="sum")
+        dag = circuit.unfold(tau)
+        expected = (dag.grad() if loss else dag).evaluate(params | inputs)
+        for key, value in results.items():
+            wanted = expected[key]
+            if key.removeprefix("d_") in circuit.params and batch:
+                wanted = wanted.reshape(-1, *wanted.shape[len(batch) :]).sum(axis=0)
+            elif np.ndim(value) < np.ndim(wanted):  # the same for every example
+                wanted = wanted[(0,) * len(batch)]
+            close(value, wanted, 1e-11)
+
+
+def test_value_and_grad_reduces_over_the_batch() -> None:
+    circuit = gg.cells.load("elman")
+    chosen = {"H": 3, "D": 2, "K": 4}
+    params, inputs = circuit.init(0, **chosen), circuit.example(1, 5, (6,), **chosen)
+    function = gg.value_and_grad(circuit)
+    mean, mean_grads = function(params, **inputs)
+    total, total_grads = function(params, batch="sum", **inputs)
+    close(total, 6 * mean, 1e-12)
+    for name in params:
+        assert total_grads[name].shape == params[name].shape
+        close(total_grads[name], 6 * mean_grads[name], 1e-12)
+
+
+def test_a_penalty_counts_once_an_example() -> None:
+    circuit = gg.parse(
+        "x[t]: input(D)\nW: param(H, D)\n"
+        "loss = sum(squared_error(W @ x[t], ones(H)) for t in steps) + sum(W * W)\n"
+    )
+    params, inputs = circuit.init(0, H=2, D=3), circuit.example(1, 4, (5,), H=2, D=3)
+    _, grads = gg.value_and_grad(circuit)(params, **inputs)
+    alone = [
+        gg.value_and_grad(circuit)(params, x=inputs["x"][:, example])[1]["W"]
+        for example in range(5)
+    ]
+    close(grads["W"], np.mean(alone, axis=0), 1e-12)
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "bidirectional", "many_to_one"])
+def test_a_ragged_batch_gives_each_example_what_it_gets_alone(name: str) -> None:
+    circuit = gg.cells.load(name)
+    chosen = sizes(circuit)
+    params, inputs = circuit.init(0, **chosen), circuit.example(1, 6, (5,), **chosen)
+    steps = np.array([6, 2, 4, 2, 1])
+    function = gg.value_and_grad(circuit)
+    loss, grads = function(params, lengths=steps, batch="sum", **inputs)
+    losses, total = 0.0, dict.fromkeys(params, 0.0)
+    for example, length in enumerate(steps):
+        single = {
+            key: value[:length, example] if circuit.inputs[key].index else value[example]
+            for key, value in inputs.items()
+        }
+        alone, own = function(params, **single)
+        losses += alone
+        total = {key: total[key] + own[key] for key in params}
+    close(loss, losses, 1e-12)
+    for key in params:
+        close(grads[key], total[key], 1e-12)
+
+
+@pytest.mark.parametrize("name", ["elman", "lstm", "gru", "hidden_markov_model", "hinge"])
+def test_float32_in_float32_out(name: str) -> None:
+    circuit = gg.cells.load(name)
+    chosen = sizes(circuit)
+    values = circuit.init(0, **chosen) | circuit.example(1, 4, (3,), **chosen)
+    single = {
+        key: value.astype(np.float32) if value.dtype.kind == "f" else value
+        for key, value in values.items()
+    }
+    compiled = compile_circuit(circuit, (), grad="loss")
+    for key, value in compiled(single).items():
+        assert value.dtype == np.float32, key
+        close(value, compiled(values)[key], 1e-4)
+
+
+def test_inputs_are_never_changed_and_calls_do_not_share_results() -> None:
+    circuit = gg.cells.load("lstm")
+    chosen = sizes(circuit)
+    values = circuit.init(0, **chosen) | circuit.example(1, 4, (3,), **chosen)
+    before = {key: value.copy() for key, value in values.items()}
+    compiled = compile_circuit(circuit, ("h",), grad="loss")
+    first = compiled(values)
+    kept = {key: value.copy() for key, value in first.items()}
+    compiled({key: value + (value.dtype.kind == "f") * 0 for key, value in values.items()})
+    for key, value in before.items():
+        np.testing.assert_array_equal(values[key], value)
+    for key, value in kept.items():
+        np.testing.assert_array_equal(first[key], value)
+
+
+def test_gradients_by_inputs() -> None:
+    circuit = gg.cells.load("elman")
+    chosen = {"H": 3, "D": 2, "K": 4}
+    values = circuit.init(0, **chosen) | circuit.example(1, 5, (2,), **chosen)
+    compiled = compile_circuit(circuit, (), grad="loss", wrt=["x"])
+    expected = circuit.unfold(5).grad(wrt=["x"]).evaluate(values)["d_x"]
+    close(compiled(values)["d_x"], expected, 1e-12)
+
+
+def test_names_of_helpers_can_be_used_in_a_circuit() -> None:
+    circuit = gg.parse(
+        "B: size(2)\nnp[t]: input(B)\nk: param(B, B)\nops: param(B)\n"
+        "v1[t] = tanh(k @ v1[t-1] + np[t] + ops)\nlen[t] = v1[t] * v1[t]\n"
+        "values = sum(len[t] for t in steps)\nloss = sum(values)\n"
+    )
+    values = circuit.init(0) | circuit.example(0, 3)
+    results = compile_circuit(circuit, tuple(circuit.variables), grad="loss")(values)
+    expected = circuit.unfold(3).grad().evaluate(values)
+    for key, value in results.items():
+        close(value, expected[key], 1e-12)
+
+
+def test_the_source_is_what_runs_and_a_debugger_finds_it() -> None:
+    function = gg.value_and_grad(gg.cells.load("elman"))
+    assert "for t in range(tau):" in function.source
+    assert "d_W = k.outer_sum(d_a[:tau], h[:tau])" in function.source
+    files = [name for name in linecache.cache if name.startswith("<graphgrad elman")]
+    assert any("".join(linecache.getlines(name)) == function.source for name in files)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"x": np.zeros((4, 3, 9))}, "x has shape"),
+        ({"y": np.ones((4, 3, 2))}, "distribution"),
+        ({"W": np.zeros((3, 2))}, "W has shape"),
+        ({"x": "text"}, "not real numbers"),
+        ({"Wx": np.zeros(2)}, "neither a parameter nor an input"),
+    ],
+)
+def test_wrong_data_is_refused(change: dict[str, object], message: str) -> None:
+    circuit = gg.cells.load("elman")
+    chosen = {"H": 3, "D": 2, "K": 2}
+    values = circuit.init(0, **chosen) | circuit.example(1, 4, (3,), **chosen) | change
+    with pytest.raises(gg.DataError, match=message):
+        compile_circuit(circuit, (), grad="loss")(values)
+
+
+def test_unknown_options_are_refused() -> None:
+    circuit = gg.cells.load("elman")
+    with pytest.raises(gg.GraphgradError, match="no back end"):
+        circuit.compile(backend="fortran")
+    with pytest.raises(gg.UnknownNameError):
+        circuit.compile("hh")
+    with pytest.raises(gg.GradientError, match="not one number"):
+        circuit.compile(grad="h")
+
+
+def test_lengths_of_the_steps_must_show() -> None:
+    circuit = gg.cells.load("fixed_point")
+    compiled = circuit.compile("h")
+    with pytest.raises(gg.DataError, match="does not show"):
+        compiled(circuit.example(0, 1))
+    assert compiled(circuit.example(0, 1), tau=50)["h"][-1] == pytest.approx(0.5708793946)
