@@ -8,7 +8,7 @@ from pathlib import Path
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import Affine
 from graphgrad.errors import FileError, GraphgradError, NotationError
-from graphgrad.ir import OPS, Part
+from graphgrad.ir import OPS, Part, constant
 from graphgrad.notation.expressions import Converter
 from graphgrad.notation.reader import Statement, read_statements
 
@@ -196,6 +196,8 @@ def _define(circuit: Circuit, statement: Statement, indexed: dict[str, str]) -> 
             circuit.define(name, None, converter.expression(tree.value, ()), place=place)
         case ast.Subscript(value=ast.Name(id=name)):
             if name not in indexed:
+                if name in circuit._params or name in circuit._inputs:
+                    circuit.define(name, None, constant(0), place=place)  # raises: it is taken
                 named = [n.id for n in ast.walk(target.slice) if isinstance(n, ast.Name)]
                 lengths = {index.length for index in circuit.indices.values()}
                 for each in named:

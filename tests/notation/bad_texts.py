@@ -25,6 +25,8 @@ BAD: list[tuple[type[GraphgradError], str, str]] = [
     (NameClashError, "declared twice", "W: param(H)\nW: param(H)\nh[t] = W"),
     (NameClashError, "parameter and input", "W: param(H)\nW[t]: input(H)\nh[t] = W"),
     (NameClashError, "parameter with an equation", "W: param(H)\nW = 3\nh[t] = 1"),
+    (NameClashError, "parameter with an indexed equation", "z: param(H)\nz[t] = 3\nh[t] = 1"),
+    (NameClashError, "static input with a boundary", "z: input(H)\nz[0] = 3\nh[t] = 1"),
     (NameClashError, "input with an equation", "x[t]: input()\nx[t] = 3"),
     (NameClashError, "two equations", "h[t] = 1\nh[t] = 2"),
     (NameClashError, "two boundaries", "h[0] = 1\nh[0] = 2\nh[t] = h[t-1]"),
