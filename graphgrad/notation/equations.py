@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterator, Mapping
 from typing import NamedTuple
 
 from graphgrad.circuit import Circuit
@@ -99,15 +99,20 @@ class Page:
         left = [self.style.now(each.name) for each in group]
         return Line(fenced(listed(left, ";"), "[", "]"), self.expression(group[0].root.args[0]))
 
-    def lines(self) -> Iterator[Line]:
-        """Yield the equations in the order of the notation, boundaries before their variable."""
+    def lines(self, only: Container[str] | None = None) -> Iterator[Line]:
+        """Yield the equations in the order of the notation, boundaries before their variable.
+
+        `only` names the variables whose equations are wanted; all, if left out.
+        """
         declared = self.declared
         boundaries: dict[str, list[Boundary]] = {}
         for key in sorted(declared.boundaries):
-            boundaries.setdefault(key.name, []).append(declared.boundaries[key])
+            if only is None or key.name in only:
+                boundaries.setdefault(key.name, []).append(declared.boundaries[key])
         for name in declared.inputs:
             yield from map(self.boundary, boundaries.get(name, []))
-        for group in grouped_splits(list(declared.equations.values())):
+        wanted = [e for e in declared.equations.values() if only is None or e.name in only]
+        for group in grouped_splits(wanted):
             for equation in group:
                 yield from map(self.boundary, boundaries.get(equation.name, []))
             if len(group) > 1 and not self.units:

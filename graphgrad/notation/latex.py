@@ -2,6 +2,7 @@ r"""Circuits as LaTeX: an `align*` environment, for documents that load amsmath.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from graphgrad.circuit import Circuit
@@ -10,13 +11,16 @@ from graphgrad.ir import Expr
 from graphgrad.notation.equations import Line, Page, broken, page_of
 
 
-def circuit_latex(circuit: Circuit, **options: Any) -> str:
+def circuit_latex(circuit: Circuit, *, only: Iterable[str] | None = None, **options: Any) -> str:
     r"""Return the equations of a circuit as an `align*` environment, without declarations.
 
-    `units=True` writes every equation for one component, `time="subscript"` writes h_t for
-    h^{(t)}, and `loss=` names the loss that ∂L/∂W belongs to. The circuit is checked first.
+    `only` names the variables whose equations are wanted; all, if left out. `units=True` writes
+    every equation for one component, `time="subscript"` writes h_t for h^{(t)}, and `loss=` names
+    the loss that ∂L/∂W belongs to. The circuit is checked first.
     """
-    lines = [text for line in page_of(circuit, **options).lines() for text in _aligned(line)]
+    wanted = None if only is None else frozenset(only)
+    page = page_of(circuit, **options)
+    lines = [text for line in page.lines(wanted) for text in _aligned(line)]
     if not lines:
         return ""
     body = " \\\\\n".join(f"  {line}" for line in lines)
