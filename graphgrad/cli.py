@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 _load = door("graphgrad.notation.parse:load")
 _parse = door("graphgrad.notation.parse:parse")
 _prove = door("graphgrad.proof.prove:prove")
+_module = door("graphgrad.compile.standalone:module_source")
 _circuit = door("viz:circuit")
 _unfolded = door("viz:unfolded")
 _report = door("viz:report")
@@ -206,6 +207,11 @@ def _report_command(options: argparse.Namespace) -> int:
     return 0 if proof is None or proof.ok else 1
 
 
+def _code(options: argparse.Namespace) -> int:
+    print(_module(_read(options.file), options.loss), end="")
+    return 0
+
+
 def _cells_command(options: argparse.Namespace) -> int:
     if options.name:
         print(cells.path(options.name).read_text(encoding="utf-8"), end="")
@@ -344,6 +350,9 @@ def _parser() -> argparse.ArgumentParser:
     sub.add_argument("--claims", metavar="CLAIMS", help="file with equations such as d_W = …")
     sub.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="default 60")
     _json(sub)
+    sub = command("code", _code, "print a NumPy module that needs nothing of this library", "lstm")
+    _file(sub)
+    _loss(sub)
     sub = command("cells", _cells_command, "list the gallery, or print one of it", "lstm")
     sub.add_argument("name", nargs="?", help="a circuit to print")
     _json(sub)

@@ -6,12 +6,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from graphgrad.compile import kernels
 from graphgrad.conditions import Affine, Compare, Condition, Modulo, Negation
 from graphgrad.dims import Dim
 
 TIME, BATCH = "T", "B"
-_HELPERS = {"np", "k", "ops", "B", "t", "values", "lengths", "sizes", "dtype"}
-_HELPERS |= {"range", "reversed", "len"}
+KERNELS = {name: function for name, function in vars(kernels).items() if callable(function)}
+_HELPERS = {"np", "B", "t", "values", "lengths", "sizes", "dtype", "range", "reversed", "len"}
+_HELPERS |= KERNELS.keys()
 _GENERATED = re.compile(r"v\d+|[nt]_.+|.*_")
 SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
 LEVELS = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "@": PRODUCT, "**": POWER}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Iterable, Mapping
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -12,17 +11,15 @@ import numpy as np
 from graphgrad.algebras import FloatAlgebra, algebra_of
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
-from graphgrad.compile import kernels
+from graphgrad.compile.code import KERNELS
 from graphgrad.compile.emit_numpy import Emitter, Program
 from graphgrad.data import bind, check_inputs, check_names
 from graphgrad.dims import Token
 from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
-from graphgrad.ir import OPS
 from graphgrad.system import System
 from graphgrad.unfold import checked_lengths
 
 BACKENDS = ("numpy",)
-_OPS = SimpleNamespace(**{name: op.forward for name, op in OPS.items() if op.forward})
 
 
 class Compiled:
@@ -234,7 +231,7 @@ def _executable(program: Program, name: str) -> Callable[..., Any]:
     filename = f"<graphgrad {name} {abs(hash(program.source)):x}>"
     lines = program.source.splitlines(keepends=True)
     linecache.cache[filename] = (len(program.source), None, lines, filename)
-    namespace: dict[str, Any] = {"np": np, "k": kernels, "ops": _OPS}
+    namespace: dict[str, Any] = {"np": np, **KERNELS}
     exec(compile(program.source, filename, "exec"), namespace)
     function: Callable[..., Any] = namespace[program.name]
     return function

@@ -434,14 +434,17 @@ class Emitter:
         operands = [each.aligned(lead, rank) for each in given]
         codes = ", ".join(each.code for each in operands)
         if op.name == "where":
-            return Value(f'k.select("{attr}", {codes})', lead, rank)
+            return Value(f'select("{attr}", {codes})', lead, rank)
         if op is OPS["neg"]:
             return Value(f"-{operands[0].at(SIGN)}", lead, rank, SIGN)
         if op.infix in LEVELS:
             level = LEVELS[op.infix]
             left = operands[0].at(ATOM if level == POWER else level)
             return Value(f"{left} {op.infix} {operands[1].at(level + 1)}", lead, rank, level)
-        return Value(f"ops.{op.name}({codes})", lead, rank)
+        if op.name == "stop_gradient":
+            return operands[0]
+        name = op.name if op.ufunc is None else f"np.{op.ufunc.__name__}"
+        return Value(f"{name}({codes})", lead, rank)
 
     def _kernel(self, node: int, given: list[Value], rank: int, lead: str) -> Value:
         op = self.nodes[node].op
@@ -450,18 +453,18 @@ class Emitter:
         if op.name in _KERNELS_WITH_RANK:
             if not own and op.name in ("sum", "mean", "max"):
                 return given[0]
-            return Value(f"k.{_KERNELS_WITH_RANK[op.name]}({codes}, {own})", lead, rank)
-        return Value(f"k.{_KERNELS[op.name]}({codes})", lead, rank)
+            return Value(f"{_KERNELS_WITH_RANK[op.name]}({codes}, {own})", lead, rank)
+        return Value(f"{_KERNELS[op.name]}({codes})", lead, rank)
 
     def _matmul(self, args: Sequence[int], given: list[Value]) -> Value:
         left, right = given
         lead = joined(given)
         if left.rank == 1:
-            return Value(f"k.dot({left.to(lead, 1)}, {right.to(lead, 1)})", lead, 0)
+            return Value(f"dot({left.to(lead, 1)}, {right.to(lead, 1)})", lead, 0)
         if right.rank == 1:
             if not left.lead:
-                return Value(f"k.matvec({left.code}, {right.code})", lead, 1)
-            return Value(f"k.matvecs({left.to(lead, 2)}, {right.to(lead, 1)})", lead, 1)
+                return Value(f"matvec({left.code}, {right.code})", lead, 1)
+            return Value(f"matvecs({left.to(lead, 2)}, {right.to(lead, 1)})", lead, 1)
         code = f"{left.aligned(lead, 2).at(PRODUCT)} @ {right.aligned(lead, 2).at(SIGN)}"
         return Value(code, lead, 2, PRODUCT)
 
@@ -471,11 +474,11 @@ class Emitter:
         if op.name == "lookup":
             token = given[1]
             if first.lead == BATCH:
-                return Value(f"k.lookup_each({first.code}, {token.to(lead, 0)})", lead, rank)
-            return Value(f"k.lookup({first.code}, {token.code})", lead, rank)
+                return Value(f"lookup_each({first.code}, {token.to(lead, 0)})", lead, rank)
+            return Value(f"lookup({first.code}, {token.code})", lead, rank)
         if op.name == "onehot":
             assert isinstance(kind, tuple)
-            return Value(f"k.onehot({first.code}, {dim_code(kind[0])}, dtype)", lead, rank)
+            return Value(f"onehot({first.code}, {dim_code(kind[0])}, dtype)", lead, rank)
         if op.name == "component":
             return Value(f"{first.grouped}[..., {attr}]", lead, rank)
         if op.name == "part":
@@ -488,7 +491,7 @@ class Emitter:
             stop = start + sizes[attr.position]
             return Value(f"{first.grouped}[..., {dim_code(start)}:{dim_code(stop)}]", lead, rank)
         codes = [each.to(lead, 1) if each.rank else f"{each.grouped}[..., None]" for each in given]
-        return Value(f"k.concat({', '.join(codes)})", lead, rank)
+        return Value(f"concat({', '.join(codes)})", lead, rank)
 
     def _leaf(self, node: int, lifted: bool) -> Value:
         op, _, attr, kind = self.nodes[node]
@@ -509,7 +512,7 @@ class Emitter:
                 shape = ", ".join(self.shape_code(attr.shape))
                 return Value(f"np.{word}(({shape},), dtype)", "", rank)
             case "basis":
-                return Value(f"k.onehot({attr.position}, {dim_code(attr.size)}, dtype)", "", rank)
+                return Value(f"onehot({attr.position}, {dim_code(attr.size)}, dtype)", "", rank)
             case "at_step":
                 return self._absolute(attr, rank)
         batch = BATCH if self.batch_of[attr.name] else ""
@@ -595,9 +598,9 @@ class Emitter:
                 if self.nodes[token].op is OPS["onehot"]:
                     inner = self.values[self.nodes[token].args[0]]
                     row = inner.grouped + (f"[{mask.code}]" if mask else "")
-                    code = f"k.scatter({row}, {codes[1]}, {dim_code(kind[0])})"
+                    code = f"scatter({row}, {codes[1]}, {dim_code(kind[0])})"
                     return Value(code, "", rank)
-                return Value(f"k.outer_sum({', '.join(codes)})", "", rank)
+                return Value(f"outer_sum({', '.join(codes)})", "", rank)
             if product not in self.values:
                 self.values[product] = self._compute(product, self.values, lifted=True)
         value = self.values[body] if body in self.values else values[body]

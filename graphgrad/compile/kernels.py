@@ -1,7 +1,7 @@
 """Array functions that generated code calls, for operands with time and batch axes in front.
 
-Elementwise ops are NumPy's or come from the table of ops; here are those that look at the last
-axes. `rank` is the number of axes that belong to the value itself.
+`rank` is the number of axes that belong to the value itself. Nothing here needs the library, so
+that a generated module can carry what it calls.
 """
 
 from __future__ import annotations
@@ -10,11 +10,38 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.ir import OPS
-
 
 def _own(rank: int) -> tuple[int, ...]:
     return tuple(range(-rank, 0))
+
+
+def sigmoid(u: Any) -> Any:
+    """Return 1 / (1 + exp(-u)) without overflow."""
+    positive = u >= 0
+    small = np.exp(np.where(positive, -u, u))
+    return np.where(positive, 1, small) / (1 + small)
+
+
+def softplus(u: Any) -> Any:
+    """Return log(1 + exp(u)) without overflow."""
+    return np.maximum(u, 0) + np.log1p(np.exp(-np.abs(u)))
+
+
+def relu(u: Any) -> Any:
+    """Return max(0, u)."""
+    return np.maximum(u, 0)
+
+
+def softmax(u: Any) -> Any:
+    """Return softmax over the last axis, without overflow."""
+    weights = np.exp(u - np.max(u, axis=-1, keepdims=True))
+    return weights / np.sum(weights, axis=-1, keepdims=True)
+
+
+def log_softmax(u: Any) -> Any:
+    """Return log softmax over the last axis, without overflow."""
+    shifted = u - np.max(u, axis=-1, keepdims=True)
+    return shifted - np.log(np.sum(np.exp(shifted), axis=-1, keepdims=True))
 
 
 def total(u: Any, rank: int) -> Any:
@@ -89,8 +116,6 @@ def softmax_cross_entropy(o: Any, y: Any) -> Any:
 
 def sigmoid_binary_cross_entropy(o: Any, y: Any, rank: int) -> Any:
     """Return Σ softplus(o) - y·o."""
-    softplus = OPS["softplus"].forward
-    assert softplus is not None
     return np.sum(softplus(o) - y * o, axis=_own(rank))
 
 

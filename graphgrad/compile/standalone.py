@@ -1,0 +1,72 @@
+"""Generated modules that stand alone: NumPy and nothing of this library."""
+
+from __future__ import annotations
+
+import inspect
+import re
+
+from graphgrad.circuit import Circuit
+from graphgrad.compile.code import KERNELS
+from graphgrad.compile.compiled import value_and_grad
+from graphgrad.dims import Token
+from graphgrad.notation.text import circuit_text
+
+_WRAPPER = '''
+def value_and_grad(params, inputs, lengths, sizes):
+    """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
+    dtype = np.result_type(*params.values()).type
+    results = compiled({{**params, **inputs}}, lengths, sizes, dtype)
+    return np.sum(results.pop("{loss}")), {{name[{cut}:]: g for name, g in results.items()}}
+'''
+
+
+def module_source(circuit: Circuit, loss: str = "loss") -> str:
+    """Return the source of a module with a function `value_and_grad` for a circuit.
+
+    Its inputs have one batch axis after time. The module imports NumPy only.
+    """
+    function = value_and_grad(circuit, loss)
+    body = function.source
+    parts = ["import numpy as np"]
+    parts += [_untyped(inspect.getsource(KERNELS[name])) for name in _needed(body)]
+    cut = len(function.prefix)
+    text = "\n\n\n".join([*(part.strip() for part in parts), body.strip()])
+    return f'"""{_header(circuit)}"""\n\n{text}\n\n{_WRAPPER.format(loss=loss, cut=cut)}'
+
+
+def _header(circuit: Circuit) -> str:
+    """Return the docstring: the circuit it was made from, and the arrays it wants."""
+    declared = circuit.declared()
+    lines = [f"Generated from the circuit {declared.name}:", ""]
+    lines += [f"    {line}".rstrip() for line in circuit_text(declared).splitlines()]
+    lines += ["", "Arrays (B examples):"]
+    for name, param in declared.params.items():
+        lines.append(f"    params[{name!r}]: ({', '.join(map(str, param.shape))})")
+    for name, given in declared.inputs.items():
+        kind = "integers" if isinstance(given.type, Token) else "floats"
+        own = () if isinstance(given.type, Token) else given.type
+        time = [declared.indices[given.index].length] if given.index else []
+        lines.append(f"    inputs[{name!r}]: ({', '.join([*time, 'B', *map(str, own)])}), {kind}")
+    lengths = ", ".join(f"{i.name!r}: {i.length}" for i in declared.indices.values())
+    sizes = ", ".join(f"{name!r}: {name}" for name in declared.sizes)
+    lines.append(f"    lengths = {{{lengths}}}, sizes = {{{sizes}{', ' if sizes else ''}'': B}}")
+    text = "\n".join(lines) + "\n"
+    return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+
+
+def _needed(body: str) -> list[str]:
+    """Return the kernels that a body calls, those that they call before them."""
+    needed: list[str] = []
+    pending = [body]
+    while pending:
+        text = pending.pop()
+        for name, function in KERNELS.items():
+            if re.search(rf"\b{name}\(", text) and name not in needed:
+                needed.append(name)
+                pending.append(inspect.getsource(function).partition(":\n")[2])
+    return [name for name in KERNELS if name in needed]
+
+
+def _untyped(source: str) -> str:
+    """Return a function's source without its annotations."""
+    return re.sub(r": (Any|int|str)\b|\s*-> [^:]+(?=:\n)", "", source)

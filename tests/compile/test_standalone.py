@@ -1,0 +1,47 @@
+"""Generated modules: the same numbers as the library, without the library."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.compile.standalone import module_source
+
+TRAINABLE = [
+    name
+    for name in gg.cells.names()
+    if gg.cells.load(name).params and "loss" in gg.cells.load(name).equations
+]
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_the_module_computes_what_the_library_computes(name: str) -> None:
+    circuit = gg.cells.load(name)
+    source = module_source(circuit)
+    imported = [node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Import)]
+    assert [alias.name for node in imported for alias in node.names] == ["numpy"]
+    namespace: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), namespace)
+    sizes = dict.fromkeys(circuit.sizes, 2)
+    lengths = {"t": 4} if len(circuit.indices) == 1 else {"s": 3, "t": 4}
+    params, inputs = circuit.init(0, **sizes), circuit.example(0, lengths, (3,), **sizes)
+    loss, grads = namespace["value_and_grad"](params, inputs, lengths, {**sizes, "": 3})
+    expected, wanted = gg.value_and_grad(circuit)(params, batch="sum", tau=lengths, **inputs)
+    assert loss == expected
+    assert grads.keys() == wanted.keys()
+    for key, value in wanted.items():
+        np.testing.assert_array_equal(grads[key], value)
+
+
+def test_a_hostile_title_stays_in_the_docstring() -> None:
+    circuit = gg.parse(
+        '# """ + __import__("os") + """ \\N{BULLET} \\\n'
+        "w: param()\nh[t] = w * h[t-1] + w\nloss = sum(h[t] for t in steps)\n"
+    )
+    tree = ast.parse(module_source(circuit))
+    assert circuit.title in (ast.get_docstring(tree, clean=False) or "")
+    assert not any(isinstance(node, ast.Call) and not node.args for node in tree.body)
