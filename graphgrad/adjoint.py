@@ -206,11 +206,16 @@ class _Adjoint:
     # -- names ----------------------------------------------------------------------------------
 
     def name_of(self, unit: Unit) -> str:
-        """Return the name of a cotangent: `d_h`, `d_h_0`, `d_h_m1`, `d_g_tau1`."""
+        """Return the name of a cotangent: `d_h`, `d_h_0`, `d_h_m1`, `d_g_tau1`.
+
+        `d_h_0_`, where `h_0` names something else: in an opened circuit, an input.
+        """
         if isinstance(unit, str):
             return self.prefix + unit
-        name = self.prefix + boundary_name(self.system, unit)
-        return name
+        name = boundary_name(self.system, unit)
+        while name in self.system.variables or name in self.wrt:
+            name += "_"
+        return self.prefix + name
 
     def shape_of(self, unit: Unit) -> Shape:
         kind = self.system.type_of(unit if isinstance(unit, str) else unit.name)

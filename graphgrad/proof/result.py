@@ -6,6 +6,7 @@ import html
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from typing import Any, Literal
 
 Verdict = Literal["proved", "refuted", "undecided"]
@@ -16,8 +17,9 @@ MARKS: dict[str, str] = {"proved": "✓", "refuted": "✗", "undecided": "?"}
 class Claim:
     """One claim: that `name` equals `truth`, entry by entry.
 
-    `origin` says what computed it. A refuted claim names an entry, values at which the two sides
-    provably differ (`witness`), and bounds that enclose their difference there and exclude 0.
+    `origin` says what computed it, `by` what the gradient is taken by. A refuted claim names an
+    entry (whose first axis is time, from 0, if `indexed`), values at which the two sides provably
+    differ (`witness`), and bounds that enclose their difference there and exclude 0.
     """
 
     name: str
@@ -29,16 +31,40 @@ class Claim:
     entry: tuple[int, ...] | None = None
     witness: Mapping[str, str] = field(default_factory=dict)
     difference: tuple[str, str] | None = None
+    by: str = ""
+    indexed: bool = False
+
+    @property
+    def where(self) -> str:
+        """The refuted entry: `d_W entry [0, 1]`, `d_x[2] entry [0]`."""
+        if not self.entry:
+            return self.name
+        name, entry = self.name, list(self.entry)
+        if self.indexed:
+            name, entry = f"{name}[{entry[0] + 1}]", entry[1:]
+        return f"{name} entry {entry}" if entry else name
 
     @property
     def refuted_text(self) -> str:
         """What a refutation found, in one line; empty for other verdicts."""
         if self.verdict != "refuted":
             return ""
-        where = f" entry {list(self.entry)}" if self.entry else ""
-        bounds = f"{self.difference[0]} to {self.difference[1]}" if self.difference else "not 0"
+        bounds = "is not 0"
+        if self.difference:
+            low, high = _outward(*self.difference)
+            bounds = f"is between {low} and {high}"
         values = ", ".join(f"{name} = {value}" for name, value in self.witness.items())
-        return f"{self.name}{where}: claim − truth lies in {bounds} at {values}"
+        return f"{self.where}: claim − truth {bounds}" + (f" at {values}" if values else "")
+
+
+def _outward(low: str, high: str, digits: int = 6) -> tuple[str, str]:
+    """Return the bounds rounded outward to a few digits; they exclude 0 if the bounds do.
+
+    >>> _outward("2.34936043377", "2.34936043378")
+    ('2.34936', '2.34937')
+    """
+    down, up = Context(prec=digits, rounding=ROUND_FLOOR), Context(digits, ROUND_CEILING)
+    return str(down.create_decimal(low)), str(up.create_decimal(high))
 
 
 @dataclass(frozen=True)
@@ -46,7 +72,7 @@ class Proof:
     """The result of `prove`: `ok` if every claim is proved.
 
     `tau` and `sizes` are what it holds for, `assumptions` what it leaves out, `method` how it was
-    found.
+    found. `unclaimed` names the parameters that the claims say nothing about.
     """
 
     circuit: str
@@ -57,6 +83,7 @@ class Proof:
     claims: tuple[Claim, ...]
     assumptions: tuple[str, ...]
     seconds: float
+    unclaimed: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -82,16 +109,21 @@ class Proof:
         width = max((len(claim.name) for claim in self.claims), default=0)
         truth = max((len(claim.truth) for claim in self.claims), default=0)
         lines = [f"{self.circuit}: gradient of {self.loss} {self.verdict}"]
+        origin = None
         for claim in self.claims:
+            if claim.origin != origin:
+                origin = claim.origin
+                lines.append(f"  {origin}:")
             entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
+            reason = f": {claim.reason}" if claim.verdict == "undecided" else f", {entries}"
             lines.append(
-                f"  {MARKS[claim.verdict]} {claim.name:{width}} = {claim.truth:{truth}}  "
-                f"{claim.verdict}  {entries}, {claim.origin}"
+                f"    {MARKS[claim.verdict]} {claim.name:{width}} = {claim.truth:{truth}}  "
+                f"{claim.verdict}{reason}"
             )
             if claim.verdict == "refuted":
-                lines.append(f"      {claim.refuted_text}")
-            elif claim.reason:
-                lines.append(f"      {claim.reason}")
+                lines.append(f"        {claim.refuted_text}")
+        if self.unclaimed:
+            lines.append(f"  nothing is claimed about {', '.join(self.unclaimed)}")
         lines.append(f"  for {self.scope}")
         lines.append(f"  by {self.method}")
         lines += [f"  given that {assumption}" for assumption in self.assumptions]
@@ -105,7 +137,11 @@ class Proof:
             f"<td>{html.escape(c.refuted_text or c.reason)}</td></tr>"
             for c in self.claims
         )
-        given = "".join(f"<li>{html.escape(text)}</li>" for text in self.assumptions)
+        given = "".join(f"<li>given that {html.escape(text)}</li>" for text in self.assumptions)
+        if self.unclaimed:
+            given = (
+                f"<li>nothing is claimed about {html.escape(', '.join(self.unclaimed))}</li>{given}"
+            )
         return (
             f'<table class="graphgrad-proof"><caption>{html.escape(self.circuit)}: gradient of '
             f"{html.escape(self.loss)} {self.verdict}</caption><thead><tr><th></th><th>claim</th>"
