@@ -172,7 +172,7 @@ MEANING: dict[str, Any] = {
     "max": lambda v: max(np.asarray(v, object).flat),
     "squared_error": lambda u, v: _sum((u - v) * (u - v)) / Fraction(2),
     "relu": entrywise(lambda u: u if u > 0 else 0 * u),
-    "abs": entrywise(lambda u: u if u >= 0 else -u),
+    "abs": entrywise(lambda u: u if u > 0 else -u if u < 0 else 0 * u),
     "maximum": entrywise(lambda a, b: a if a >= b else b),
     "minimum": entrywise(lambda a, b: a if a <= b else b),
     "stop_gradient": entrywise(plain),
