@@ -1,0 +1,134 @@
+"""The example values of a report: every variable and its gradient, for each length."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphgrad.circuit import Circuit
+from graphgrad.data import bind, check_names
+from graphgrad.errors import GraphgradError
+from graphgrad.system import System
+
+SEED = 0
+LARGEST_SHOWN = 64
+"""Arrays with more entries are shown by their shape and norm."""
+Lengths = Mapping[str, int]
+
+
+class Values:
+    """Values of a circuit at any length up to `longest`, cut from one set of inputs.
+
+    `given` are parameters and inputs by name, time first; without them they are random, from
+    `SEED`. `origin` says so in words.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        longest: Lengths,
+        sizes: Mapping[str, int],
+        loss: str | None,
+        given: Mapping[str, Any] | None,
+    ) -> None:
+        self.circuit = circuit
+        self.system: System = circuit.check()
+        self.loss = loss
+        if given is None:
+            self.sizes = chosen_sizes(circuit, sizes)
+            data = circuit.example(SEED, dict(longest), (), **self.sizes)
+            self.data = {**circuit.init(SEED, **self.sizes), **data}
+            self.origin = (
+                f"random example values, not trained ones: parameters from init(seed={SEED}), "
+                f"inputs from example(seed={SEED})"
+            )
+        else:
+            self.data = {name: np.asarray(value) for name, value in given.items()}
+            check_names(self.system, self.data)
+            bound = bind(self.system, steps_of(circuit, given), sizes, self.data)
+            self.sizes = bound.sizes
+            self.origin = "values given by the author of this report"
+
+    def at(self, lengths: Lengths) -> dict[str, Any]:
+        """Return `{"values": …, "gradients": …}` by name; series are lists over the steps."""
+        data = {name: self._cut(name, value, lengths) for name, value in self.data.items()}
+        try:
+            dag = self.circuit.unfold(dict(lengths), **self.sizes)
+            if self.loss is not None:
+                floats = [n for n, i in self.system.inputs.items() if i.kind == "input"]
+                dag = dag.grad(self.loss, wrt=[*self.system.params, *floats])
+            found = dag.evaluate(data)
+        except GraphgradError as error:
+            return {"error": error.message, "values": {}, "gradients": {}}
+        known = {**data, **found}
+        names = [*self.system.params, *self.system.inputs, *self.system.variables]
+        prefix = _prefix(found, self.loss)
+        return {
+            "values": {name: self._entry(name, known[name]) for name in names if name in known},
+            "gradients": {
+                name: self._entry(name, known[prefix + name])
+                for name in names
+                if prefix + name in known and self.loss is not None
+            },
+        }
+
+    def _cut(self, name: str, value: Any, lengths: Lengths) -> Any:
+        declared = self.system.inputs.get(name)
+        if declared is None or declared.index is None:
+            return value
+        return value[: lengths[declared.index]]
+
+    def _entry(self, name: str, value: Any) -> Any:
+        """Return an array as JSON data: a list over the steps where it has a time index."""
+        array = np.asarray(value)
+        variable = self.system.variables.get(name) or self.system.inputs.get(name)
+        if variable is not None and variable.index is not None:
+            return [shown(step) for step in array]
+        return shown(array)
+
+
+def _prefix(found: Mapping[str, Any], loss: str | None) -> str:
+    """Return what stands before the names of cotangents: `d_`, or `dd_` where that is taken."""
+    return "d_" if f"dd_{loss}" not in found else "dd_"
+
+
+def steps_of(circuit: Circuit, given: Mapping[str, Any]) -> dict[str, int]:
+    """Return the length of every time index for which there are inputs among given values."""
+    system = circuit.check()
+    return {
+        declared.index: len(given[name])
+        for name, declared in system.inputs.items()
+        if declared.index is not None and name in given
+    }
+
+
+def chosen_sizes(circuit: Circuit, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return a number for every size: the one asked for, its default, or a small one."""
+    small = (3, 2, 4)
+    chosen = {}
+    for position, (name, default) in enumerate(circuit.sizes.items()):
+        chosen[name] = sizes.get(name, default or small[position % len(small)])
+    return chosen
+
+
+def shown(array: Any) -> Any:
+    """Return an array of numbers as nested lists of four significant digits.
+
+    Large arrays become `{"shape": …, "norm": …}`; what is not a finite number becomes a word.
+    """
+    array = np.asarray(array)
+    if array.size > LARGEST_SHOWN:
+        return {"shape": list(array.shape), "norm": _number(float(np.linalg.norm(array)))}
+    if array.ndim:
+        return [shown(part) for part in array]
+    return _number(array.item())
+
+
+def _number(value: float) -> Any:
+    if isinstance(value, int):
+        return value
+    if not np.isfinite(value):
+        return str(value)
+    return float(f"{value:.4g}")
