@@ -116,8 +116,9 @@ def _character_remedy(char: str) -> str:
     }  # fmt: skip
     if plain == " ":
         return "write a plain space"
-    guess = known.get(char) or latin.get(char) or (plain if plain != char else "")
-    if guess and all(" " <= c <= "~" or c in GREEK for c in guess):
+    readable = plain != char and all(" " <= c <= "~" or c in GREEK for c in plain)
+    guess = known.get(char) or latin.get(char) or (plain if readable else "")
+    if guess:
         return f"write {guess}"
     return "names are ASCII or Greek letters; formulas are + - * / ** @ and functions"
 
