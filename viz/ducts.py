@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from viz.grid import Across, Grid, Plan
 from viz.ink import Ink
-from viz.nets import FIRST_TRACK, Manner, Net, Tracks
+from viz.nets import Manner, Net, Tracks
 from viz.ports import Ports
 from viz.routing import Curve, Point, line, rounded
 
@@ -134,7 +134,7 @@ class Ducts:
 
     def _slot_y(self, level: int, slot: int) -> float:
         low = self._grid.low[level] if level <= self._grid.top else self._grid.ceiling
-        return low - FIRST_TRACK - slot * self._plan.style.track_gap
+        return low - self._tracks.first[level] - slot * self._plan.style.track_gap
 
 
 def track_x(grid: Grid, channel: int, slot: int, count: int) -> float:

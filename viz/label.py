@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+
+from graphgrad.notation import names
+from graphgrad.notation.names import Run as Run
 
 Measure = Callable[[str, bool, float], float]
 """Width in points of a text, set upright or italic, at a font size."""
@@ -18,34 +20,6 @@ AXIS = 0.30
 
 ACCENTS = {"hat": "\u0302", "tilde": "\u0303", "bar": "\u0304", "dot": "\u0307"}
 _SPACING_ACCENTS = {"hat": "\u02c6", "tilde": "\u02dc", "bar": "\u00af", "dot": "\u02d9"}
-
-_SMALL = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma "
-    "tau upsilon phi chi psi omega"
-)
-_CAPITAL = "Gamma Delta Theta Lambda Xi Pi Sigma Phi Psi Omega"
-GREEK = {
-    name: unicodedata.lookup(
-        f"GREEK {size} LETTER {name.upper().replace('LAMBDA', 'LAMDA')}"  # Unicode spells it so
-    )
-    for size, names in (("SMALL", _SMALL), ("CAPITAL", _CAPITAL))
-    for name in names.split()
-}
-GREEK["lam"] = GREEK["lambda"]
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """A stretch of text in one style at one level.
-
-    `level` is 0 on the base line, 1 raised, -1 lowered. `accent` is one of `ACCENTS` or empty.
-    """
-
-    text: str
-    italic: bool = False
-    bold: bool = False
-    level: int = 0
-    accent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,43 +54,17 @@ def roman(text: str, *, bold: bool = False) -> Label:
 
 
 def italic(text: str, *, sub: str = "", sup: str = "", accent: str = "") -> Label:
-    """An italic base with upright scripts: `italic("h", sup="(t-1)")`."""
-    return Label((Run(text, italic=True, accent=accent), *_scripts(sub, sup)))
+    """An italic base with scripts: `italic("h", sup="(t-1)")`."""
+    return Label(names.Symbol(text, accent).runs(sub=sub, sup=sup))
 
 
 def symbol(name: str, *, sub: str = "", sup: str = "") -> Label:
-    """The usual mathematical form of a name in the notation.
+    """The usual mathematical form of a name in the notation, as `graphgrad.notation.names` has it.
 
     >>> symbol("W_hh").text, symbol("yhat", sup="(t)").text, symbol("delta_h2").text
     ('W_hh', 'ŷ^(t)', 'δ_h2')
-
-    One letter is italic, a word upright, a Greek name its letter; what follows the first
-    underscore, or trailing digits, is a subscript; a trailing hat, tilde, bar or dot is an accent.
     """
-    head, _, tail = name.partition("_")
-    digits = re.fullmatch(r"([^\W\d]+?)(\d+)", head)
-    if digits and not tail:
-        head, tail = digits.groups()
-    accent = next((a for a in ACCENTS if head.endswith(a) and _is_letter(head[: -len(a)])), "")
-    head = head[: len(head) - len(accent)]
-    letter = GREEK.get(head, head)
-    subscript = ", ".join(part for part in (tail.replace("_", ","), sub) if part)
-    base = Run(letter, italic=len(letter) == 1, accent=accent)
-    return Label((base, *_scripts(subscript, sup)))
-
-
-def _is_letter(text: str) -> bool:
-    return len(text) == 1 or text in GREEK
-
-
-def _scripts(sub: str, sup: str) -> tuple[Run, ...]:
-    """Scripts with their letters italic and their digits and signs upright."""
-    runs: list[Run] = []
-    for level, text in ((-1, sub), (1, sup)):
-        for piece in re.findall(r"[^\W\d_]+|[\W\d_]+", text.replace("-", "\u2212")):
-            single = len(piece) == 1 and piece.isalpha()
-            runs.append(Run(GREEK.get(piece, piece), italic=single or piece in GREEK, level=level))
-    return tuple(runs)
+    return Label(names.symbol(name).runs(sub=sub, sup=sup))
 
 
 @dataclass(frozen=True, slots=True)

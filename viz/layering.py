@@ -47,7 +47,10 @@ def layers_of(
 def extended(
     rows: Sequence[str], arcs: Collection[Arc], known: Mapping[str, int]
 ) -> dict[str, int]:
-    """Layers for the rows of a margin column: those known, the others near their neighbours."""
+    """Layers for the rows of a margin column: those known, the others near their neighbours.
+
+    What stands below the lowest layer gets a negative one.
+    """
     layer = {row: known[row] for row in rows if row in known}
     missing = [row for row in rows if row not in layer]
     while missing:
@@ -55,7 +58,7 @@ def extended(
             readers = [layer[h] for t, h, lag in arcs if t == row and h in layer and not lag]
             read = [layer[t] for t, h, lag in arcs if h == row and t in layer and not lag]
             if readers:
-                layer[row] = max(min(readers) - 1, 0)
+                layer[row] = min(readers) - 1
             elif read:
                 layer[row] = max(read) + 1
             if row in layer:

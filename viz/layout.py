@@ -100,13 +100,15 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
             near.add(item.tail[1])
             (far if item.distance else near).add(item.head[1])
     top = max(plan.layers.values(), default=0)
+    labels = any(item.edge is not None and item.edge.label is not None for item in plan.across)
+    gap = plan.style.node_gap * (1.5 if labels else 1.0)
     return {
         template: arrange(
             rows[template],
             plan.layers,
             list(links[template]),
             top=top,
-            node_gap=plan.style.node_gap,
+            node_gap=gap,
             first=_one_per_layer(plan, rows[template], first - last),
             last=_one_per_layer(plan, rows[template], last - first),
         )
@@ -171,7 +173,9 @@ def _channels(plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks)
     for level in range(grid.top + 2):
         count = tracks.counts.get(level, 0)
         inside = 0 < level <= grid.top
-        ducts = FIRST_TRACK + (count + 0.5) * style.track_gap if count else 0.0
+        ducts = tracks.first[level] + (count + 0.5) * style.track_gap if count else 0.0
+        if count and tracks.first[level] > FIRST_TRACK:
+            ducts += 1.5 * labelled[level]
         base = style.layer_gap + labelled[level] if inside else 0.0
         slope = min(0.32 * wide[level], 2.2 * style.layer_gap)
         height = max(base, slope, ducts + (8 if inside else 0), arcs[level])

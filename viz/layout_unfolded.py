@@ -130,6 +130,8 @@ def _set_layers(plan: Plan, scene: UnfoldedScene, rows: Mapping[str, list[Node]]
         margin = set(mine)
         found |= extended(mine, [a for a in arcs if a[0] in margin and a[1] in margin], found)
         plan.layers.update(found)
+    lowest = min(plan.layers.values(), default=0)
+    plan.layers = {row: level - lowest for row, level in plan.layers.items()}
 
 
 def _sort_edges(plan: Plan, scene: UnfoldedScene) -> None:

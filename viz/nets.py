@@ -16,7 +16,7 @@ along the channels between columns and layers, at right angles."""
 
 NetKey = tuple[str, int, EdgeKind]
 FIRST_TRACK = 13.0
-"""Distance from a layer to the first track below it: an arrowhead and a turn."""
+"""Distance from a layer to the first track below it: an arrowhead and a turn, but no label."""
 
 
 @dataclass(slots=True)
@@ -40,12 +40,16 @@ class Net:
 
 @dataclass(slots=True)
 class Tracks:
-    """Which track of which channel each net has."""
+    """Which track of which channel each net has.
+
+    `first` gives the distance from a layer to the first track below it.
+    """
 
     nets: list[Net]
     vertical: dict[int, list[Net]]
     horizontal: dict[int, dict[NetKey, range]]
     counts: dict[int, int]
+    first: dict[int, float]
 
 
 def manners(
@@ -136,7 +140,12 @@ def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
             horizontal[level][key2] = range(start, start + count)
             start += count
         counts[level] = start
-    return Tracks(ordered, dict(vertical), horizontal, counts)
+    first = dict.fromkeys(counts, FIRST_TRACK)
+    for net in ordered:
+        for item in net.branches:
+            if item.id not in net.entries and item.edge is not None and item.edge.label is not None:
+                first[plan.layers[item.head[1]]] = FIRST_TRACK + 1.1 * plan.style.font_size
+    return Tracks(ordered, dict(vertical), horizontal, counts, first)
 
 
 def _choose_entries(plan: Plan, grid: Grid, nets: Sequence[Net], chosen: dict[str, Manner]) -> None:

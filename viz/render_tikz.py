@@ -163,7 +163,7 @@ def mathematics(label: Label) -> str:
 
     >>> from viz.label import symbol
     >>> print(mathematics(symbol("W_hh", sup="(t-1)")))
-    W_{\mathrm{hh}}^{(t{-}1)}
+    W_{hh}^{(t{-}1)}
     """
     parts: list[str] = []
     scripts_open: set[int] = set()

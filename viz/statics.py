@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from itertools import pairwise
 
 import networkx as nx
 
@@ -10,11 +11,13 @@ from viz.ducts import TURN
 from viz.grid import Plan, Size, Tap
 from viz.picture import Dot, PlacedNode
 from viz.router import Router
-from viz.routing import Box, Point, bend, joined, line, port, rounded
+from viz.routing import Box, Curve, Point, bend, joined, line, port, rounded, segment_meets_box
 from viz.scene import Edge, Node
 from viz.sizing import sizes
 
 BUS_PITCH = 7.0
+PAD = 20.0
+"""Room between static nodes side by side, in which a line can change its height."""
 
 
 class StaticZone:
@@ -34,7 +37,7 @@ class StaticZone:
         self._follow_readers()
         self._rank = self._ranks()
         self._at: dict[str, Point] = {}
-        self._right: dict[str, float] = {}
+        self._ends: dict[str, tuple[float, float]] = {}
         self._rails: dict[tuple[str, str], float] = {}
 
     def run(self) -> None:
@@ -112,30 +115,28 @@ class StaticZone:
         for node in self.plan.statics:
             place = (node.id in self._results, self._home(node), self._rank[node.id])
             widths[place] = max(widths[place], self._sizes[node.id].width)
-        pad = 18.0
         for above in (False, True):
             y = grid.ceiling + 4 if above else grid.floor - 4
             way = 1 if above else -1
             members = [node for node in self.plan.statics if (node.id in self.plan.above) == above]
             members.sort(key=lambda node: (node.id in self._results, self._depth(node)))
-            shared: list[tuple[Node, ...]] = self._shared_rows(members)
-            for group in shared:
+            for group in self._rows(members):
                 height = max(self._sizes[node.id].height for node in group)
                 y += way * height / 2
                 for node in group:
                     result = node.id in self._results
                     home, rank = self._home(node), self._rank[node.id]
-                    inner = sum(widths[result, home, r] + pad for r in range(rank))
+                    inner = sum(widths[result, home, r] + PAD for r in range(rank))
                     half = widths[result, home, rank] / 2
                     start = edge_x[1] if result else self._left_of(home, edge_x[0])
-                    x = start + pad + inner + half if result else start - pad - inner - half
+                    x = start + PAD + inner + half if result else start - PAD - inner - half
                     self._at[node.id] = (x, y)
-                    self._right[node.id] = x + half
-                rails = self._fan_rows(group)
+                    self._ends[node.id] = (x - half, x + half)
+                name, rails = self._fan_rows(group)
                 for number, row in enumerate(rails[1:], start=1):
-                    self._rails[group[0].id, row] = y + way * (height / 2 + number * BUS_PITCH)
+                    self._rails[name, row] = y + way * (height / 2 + number * BUS_PITCH)
                 for row in rails[:1]:
-                    self._rails[group[0].id, row] = y
+                    self._rails[name, row] = y
                 y += way * (height / 2 + 4 + BUS_PITCH * max(len(rails) - 1, 0))
 
     def _reach(self) -> tuple[float, float]:
@@ -169,6 +170,44 @@ class StaticZone:
             return 0.0
         return -float(max(levels)) if node.id in self.plan.above else float(min(levels))
 
+    def _rows(self, members: list[Node]) -> list[list[Node]]:
+        """The nodes side by side; what has no line to the columns stands beside its neighbour."""
+        free = {n.id for n in members if self._graph.degree(n.id) and not self._taps[n.id]}
+        rows = [list(row) for row in self._shared_rows([n for n in members if n.id not in free])]
+        known = {node.id: node for node in members}
+        order = list(nx.topological_sort(self._graph))
+        sources = [n for n in reversed(order) if n in free and n not in self._results]
+        for name in (*sources, *(n for n in order if n in free and n in self._results)):
+            result = name in self._results
+            beside = self._graph.predecessors(name) if result else self._graph.successors(name)
+            near = [other for other in beside if (other in self._results) == result]
+            place = len(rows)
+            for other in near:
+                for number, row in enumerate(rows):
+                    if any(node.id == other for node in row):
+                        place = min(place, number + 1)
+                        if self._has_room(row, other, name):
+                            row.append(known[name])
+                            break
+                else:
+                    continue
+                break
+            else:
+                rows.insert(place, [known[name]])
+        return rows
+
+    def _has_room(self, row: list[Node], other: str, name: str) -> bool:
+        """Whether a node can stand in a row, next to another one in it."""
+        last, rank = self._rank[other], self._rank[name]
+        return self._home_of(other) == self._home_of(name) and not any(
+            last < self._rank[node.id] <= rank
+            for node in row
+            if (node.id in self._results) == (name in self._results)
+        )
+
+    def _home_of(self, name: str) -> int:
+        return self._home(next(node for node in self.plan.statics if node.id == name))
+
     def _shared_rows(self, members: list[Node]) -> list[tuple[Node, ...]]:
         """Sources of different tracks whose buses do not meet share a row."""
         groups: list[list[Node]] = []
@@ -195,10 +234,13 @@ class StaticZone:
         used = [tap.cell[0] for tap in self._taps[node.id]]
         return self._home(node), max(used, default=self._home(node))
 
-    def _fan_rows(self, group: tuple[Node, ...]) -> list[str]:
-        if len(group) > 1:
-            return []
-        return list(dict.fromkeys(tap.cell[1] for tap in self._taps[group[0].id] if not tap.inward))
+    def _fan_rows(self, group: list[Node]) -> tuple[str, list[str]]:
+        """The result in a row that is computed from cells, and the rows of those."""
+        for node in group:
+            rows = dict.fromkeys(tap.cell[1] for tap in self._taps[node.id] if not tap.inward)
+            if rows:
+                return node.id, list(rows)
+        return "", []
 
     def _box(self, name: str) -> Box:
         (x, y), size = self._at[name], self._sizes[name]
@@ -319,10 +361,55 @@ class StaticZone:
         elif abs(start[1] - end[1]) < 0.5:
             curve = line(start, end)
         else:
-            free = (self._right[edge.tail], start[1])  # past the nodes above and below the tail
-            reach = 0.5 * abs(end[0] - free[0])
-            turn = bend(free, (1.0, 0.0), end, (1.0, 0.0), reach)
-            curve = joined(line(start, free), turn) if free[0] > start[0] + 0.1 else turn
+            curve = self._stepped(edge, start, end)
         self.router.ink.emit(
             curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head
         )
+
+    def _stepped(self, edge: Edge, start: Point, end: Point) -> Curve:
+        """A line that changes its height right of its tail or left of its head.
+
+        Where both rows have other nodes on the way, it runs between the rows.
+        """
+        early, late = self._ends[edge.tail][1], self._ends[edge.head][0] - PAD
+        for x in (early, late):
+            first, second = (x, start[1]), (min(x + PAD, end[0]), end[1])
+            if self._is_clear(edge, start, first) and self._is_clear(edge, second, end):
+                return _steps([start, first, second, end])
+        middle = self._between(edge, start, end)
+        return _steps(
+            [start, (early, start[1]), (early + PAD, middle), (late, middle), (end[0], end[1])]
+        )
+
+    def _is_clear(self, edge: Edge, start: Point, end: Point) -> bool:
+        return not any(
+            segment_meets_box(start, end, self._box(name), 2.0)
+            for name in self._at
+            if name not in (edge.tail, edge.head)
+        )
+
+    def _between(self, edge: Edge, start: Point, end: Point) -> float:
+        """A height between the nodes on the rows of the tail and of the head."""
+        way = 1 if end[1] > start[1] else -1
+        near, far = start[1], end[1]
+        for name in self._at:
+            left, bottom, right, top = self._box(name)
+            if name in (edge.tail, edge.head) or right < start[0] or left > end[0]:
+                continue
+            middle = (bottom + top) / 2
+            if abs(middle - start[1]) < 1.0:
+                near = max(near * way, (top if way > 0 else bottom) * way) * way
+            elif abs(middle - end[1]) < 1.0:
+                far = min(far * way, (bottom if way > 0 else top) * way) * way
+        return (near + far) / 2
+
+
+def _steps(points: list[Point]) -> Curve:
+    """Level lines and smooth changes of height between them."""
+    pieces: list[Curve] = []
+    for a, b in pairwise(points):
+        if abs(a[1] - b[1]) > 0.1:
+            pieces.append(bend(a, (1.0, 0.0), b, (1.0, 0.0), 0.5 * abs(b[0] - a[0])))
+        elif b[0] > a[0] + 0.1:
+            pieces.append(line(a, b))
+    return joined(*pieces)

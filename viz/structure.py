@@ -1,140 +1,138 @@
-"""What there is to draw in a circuit: items and links, before any length is chosen.
-
-The same structure gives the circuit diagram (links with delays) and every unfolded view (links
-instantiated for each step), at the level of variables or of primitive operations.
-"""
+"""Reading equations: which items and links they stand for."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Literal
 
 from graphgrad.causality import Unit, dependencies, schedule
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import ALWAYS, Condition, both, negate
-from graphgrad.declared import Declared
-from graphgrad.ir import At, Expr
+from graphgrad.declared import Declared, spaces_of
+from graphgrad.errors import GraphgradError
+from graphgrad.ir import At, Expr, Type, topological
+from graphgrad.notation.naming import Names
 from graphgrad.notation.text import expression_text
 from graphgrad.ops import LOSSES
-from viz.label import Label, roman, symbol
+from graphgrad.system import System, leaf_type
+from viz.items import Item, Level, Link, Role, Structure
+from viz.label import Label, roman
+from viz.operations import sign
 from viz.scene import NodeKind
 
-Level = Literal["variables", "operations"]
-SIGNS = {
-    "add": "+",
-    "sub": "−",
-    "mul": "⊙",
-    "div": "÷",
-    "neg": "−",
-    "matmul": "×",
-    "sum": "Σ",
-    "sigmoid": "σ",
-    "transpose": "⊤",
-    "cross_entropy": "CE",
-    "softmax_cross_entropy": "CE",
-    "sigmoid_binary_cross_entropy": "BCE",
-    "squared_error": "½‖·‖²",
-    "lookup": "row",
-    "component": "at",
-    "part": "split",
-}
+LEAVES_WITH_NAMES = ("param", "input", "static", "read", "at_step")
 
 
-@dataclass(frozen=True)
-class Item:
-    """One thing to draw: a variable, input, parameter, constant or operation.
+def structure(
+    circuit: Circuit, level: Level = "variables", *, terms: bool = False, loss: str = "loss"
+) -> Structure:
+    """Return the items and links of a circuit.
 
-    `index` is the time index it has an instance for at every step, None if it is static.
+    With `terms`, each term of a sum of losses is an item of its own, as in textbooks, where the
+    text has no name for it (only at the level of variables; operations have them anyway).
     """
-
-    key: str
-    label: Label
-    kind: NodeKind
-    index: str | None
-    tooltip: str
-
-
-@dataclass(frozen=True)
-class Link:
-    """One arrow: `head` reads `tail`.
-
-    `lag` is the delay where both vary with time; `at` the fixed step that is read; `over` the index
-    all of whose steps are read, where `condition` holds. `labels` are the parameters applied on the
-    way.
-    """
-
-    tail: str
-    head: str
-    lag: int = 0
-    at: At | None = None
-    over: str | None = None
-    condition: Condition = ALWAYS
-    labels: tuple[str, ...] = ()
-    parameter: bool = False
-    bias: bool = False
-
-
-@dataclass(frozen=True)
-class Structure:
-    """The items by key and the links, in the order of the equations."""
-
-    declared: Declared
-    items: Mapping[str, Item]
-    links: tuple[Link, ...]
+    reader = _Reader(circuit.check(), level, terms=terms, loss=loss)
+    for name, equation in reader.declared.equations.items():
+        reader.equation(name, equation.root)
+    for key, boundary in reader.declared.boundaries.items():
+        reader.boundary(key, boundary.root)
+    links = tuple(_merged(reader.links, reader.items))
+    return Structure(reader.declared, reader.names, reader.items, links, level)
 
 
 @dataclass(frozen=True)
 class _Context:
-    """Where in an equation an expression stands; `space` is the index it may vary with."""
+    """Where in an equation an expression stands."""
 
     head: str
-    space: str | None
     condition: Condition = ALWAYS
     over: str | None = None
     labels: tuple[str, ...] = ()
-    plain: bool = True
+    role: Role = "source"
 
 
-def structure(circuit: Circuit, level: Level = "variables") -> Structure:
-    """Return the items and links of a circuit."""
-    circuit.check()
-    collector = _Collector(circuit.declared(), level)
-    for name, equation in collector.declared.equations.items():
-        collector.equation(name, equation.index, equation.root)
-    return Structure(collector.declared, collector.items, tuple(_merged(collector.links)))
-
-
-class _Collector:
+class _Reader:
     """Walks equations, without recursion, and notes items and links."""
 
-    def __init__(self, declared: Declared, level: Level) -> None:
-        self.declared = declared
-        self.level = level
+    def __init__(self, system: System, level: Level, *, terms: bool, loss: str) -> None:
+        self.system, self.level, self.terms = system, level, terms
+        self.declared = system.declared
+        self.names = Names(self.declared, loss=loss)
         self.items: dict[str, Item] = {}
         self.links: list[Link] = []
+        self._spaces: Mapping[int, str | None] = {}
+        self._types: Mapping[int, Type | None] = {}
+        self._prefix = ""
+        self._boundary: At | None = None
+        self._count = 0
+        self._constants = {
+            name
+            for name, equation in self.declared.equations.items()
+            if equation.index is None and not _named_leaves(equation.root)
+        }
+        self._declare()
+
+    def _declare(self) -> None:
+        declared = self.declared
+        targets = _targets(declared)
         for name, given in declared.inputs.items():
-            kind: NodeKind = "target" if name in _targets(declared) else "input"
             index = f"[{given.index}]" if given.index else ""
-            self.item(name, symbol(name), kind, given.index, f"{name}{index}: {given.kind}")
+            shape = f"({', '.join(map(str, given.shape))})" if given.kind != "token" else ""
+            kind: NodeKind = "target" if name in targets else "input"
+            self._item(
+                name, self._label(name), kind, given.index, f"{name}{index}: {given.kind}{shape}"
+            )
         for name, param in declared.params.items():
-            shape = ", ".join(map(str, param.shape))
-            self.item(name, symbol(name), "parameter", None, f"{name}: param({shape})")
+            text = f"{name}: param({', '.join(map(str, param.shape))})"
+            self._item(name, self._label(name), "parameter", None, text)
         inner = _before_recurrences(declared)
         for name, equation in declared.equations.items():
-            kind = "variable" if name in inner else "output"
+            kind = "variable" if name in inner or name in self._constants else "output"
             if name == "loss" or equation.root.op.name in LOSSES:
                 kind = "loss"
-            label = symbol("L") if name == "loss" and "L" not in declared.names() else symbol(name)
-            self.item(name, label, kind, equation.index, str(equation))
+            self._item(name, self._label(name), kind, equation.index, str(equation))
 
-    def item(self, key: str, label: Label, kind: NodeKind, index: str | None, tooltip: str) -> None:
-        self.items[key] = Item(key, label, kind, index, tooltip)
+    def _label(self, name: str) -> Label:
+        return Label(self.names[name].runs())
 
-    def equation(self, name: str, index: str | None, root: Expr) -> None:
+    def _item(
+        self,
+        key: str,
+        label: Label,
+        kind: NodeKind,
+        index: str | None,
+        tooltip: str,
+        *,
+        implied: bool = False,
+    ) -> None:
+        self.items[key] = Item(key, label, kind, index, tooltip, implied, self._boundary)
+
+    # -- equations ------------------------------------------------------------------------------
+
+    def equation(self, name: str, root: Expr) -> None:
         """Note what an equation reads."""
-        pending = [(root, _Context(name, index))]
-        count = 0
+        self._prefix = name
+        self._walk(root, _Context(name))
+
+    def boundary(self, key: At, root: Expr) -> None:
+        """Note what a boundary equation reads."""
+        self._boundary = key
+        self._prefix = boundary_key(key)
+        self._item(
+            self._prefix, self._label(key.name), "boundary", None,
+            f"{self._prefix} = {expression_text(root, self.declared)}",
+        )  # fmt: skip
+        if _named_leaves(root):  # a plain number needs no node
+            self._walk(root, _Context(self._prefix))
+        self._boundary = None
+
+    def _walk(self, root: Expr, context: _Context) -> None:
+        order = topological([root])
+        self._spaces = spaces_of(order, self.declared.index_of, self.declared.indices)
+        if self.level == "operations":
+            self._types = self._typed(order)
+        self._count = 0
+        pending = [(root, context)]
         while pending:
             expr, context = pending.pop()
             kind = expr.op.name
@@ -143,138 +141,176 @@ class _Collector:
                     inside = replace(context, condition=both(context.condition, test))
                     pending.append((arg, inside))
             elif kind == "reduce":
-                condition = both(context.condition, expr.attr.condition)
-                over = expr.attr.over
-                inner = replace(context, condition=condition, over=over, space=over, plain=False)
-                own = (
-                    index is None
-                    and context.over is None
-                    and self.items[context.head].index is None
-                )
-                if not own or (self.level == "operations" and expr is not root):
-                    count += 1
-                    sign = "Σ" if expr.attr.kind == "sum" else "mean"
-                    key = f"{name}/Σ{count}"
-                    self.operation(key, sign, None, expr)
-                    self.link(context, key)
-                    inner = replace(inner, head=key, condition=expr.attr.condition, labels=())
-                pending.append((expr.args[0], inner))
+                pending.append((expr.args[0], self._reduction(expr, context, whole=expr is root)))
             elif not expr.args:
-                self.leaf(expr, context)
+                self._leaf(expr, context)
             elif self.level == "operations":
-                count += 1
-                key = f"{name}/{expr.op.name}{count}"
-                space = context.space if self.varies(expr) else None
-                sign = SIGNS.get(kind, kind.replace("_", " "))
-                if kind == "mul" and not any(self.is_array(arg) for arg in expr.args):
-                    sign = "×"
-                self.operation(key, sign, space, expr)
-                self.link(context, key)
-                pending += [(arg, _Context(key, context.space)) for arg in reversed(expr.args)]
+                pending += self._operation(expr, context)
             else:
-                pending += [(arg, inner) for arg, inner in self.inside(expr, context)]
+                pending += self._operands(expr, context)
 
-    def inside(self, expr: Expr, context: _Context) -> list[tuple[Expr, _Context]]:
+    def _reduction(self, expr: Expr, context: _Context, *, whole: bool) -> _Context:
+        """Return the context of the body of a sum or mean over time."""
+        over, test = expr.attr.over, expr.attr.condition
+        head = self.items[context.head]
+        own = head.index is None and context.over is None
+        own = own and (self.level == "variables" or whole)
+        if not own:
+            key = self._new_key("Σ")
+            self._item(key, roman("Σ" if expr.attr.kind == "sum" else "mean"), "operation", None,
+                       expression_text(expr, self.declared))  # fmt: skip
+            self._link(context, key)
+            return _Context(key, test, over)
+        inside = replace(context, over=over, condition=both(context.condition, test))
+        if not (self.terms and self.level == "variables" and head.kind == "loss"):
+            return inside
+        if len(_named_leaves(expr.args[0])) < 2:
+            return inside
+        key = self._new_key("term")
+        text = expression_text(expr.args[0], self.declared)
+        self._item(key, head.label, "loss", over, text, implied=True)
+        self._link(inside, key)
+        return _Context(key, inside.condition)
+
+    def _operation(self, expr: Expr, context: _Context) -> list[tuple[Expr, _Context]]:
+        """Note an operation; return its operands."""
+        text = expression_text(expr, self.declared)
+        space = self._spaces[id(expr)]
+        key = self._new_key(expr.op.name)
+        self._link(context, key)
+        numbers = [self._is_number(arg) for arg in expr.args]
+        if all(numbers):
+            self._item(key, roman(text), "constant", space, text)
+            return []
+        scalar = expr.op.name == "mul" and any(self._types[id(a)] == () for a in expr.args)
+        given = [
+            expression_text(arg, self.declared) if number else None
+            for arg, number in zip(expr.args, numbers, strict=True)
+        ]
+        self._item(key, sign(expr.op.name, given, scalar=scalar), "operation", space, text)
+        # An operation that does not vary with time exists once, whenever its value is wanted.
+        inside = _Context(key, context.condition if space is not None else ALWAYS)
+        operands = [arg for arg, number in zip(expr.args, numbers, strict=True) if not number]
+        return [(arg, inside) for arg in reversed(operands)]
+
+    def _is_number(self, expr: Expr) -> bool:
+        """Whether an expression is made of numbers alone, the same at each step."""
+        return self._spaces[id(expr)] is None and not _named_leaves(expr)
+
+    def _operands(self, expr: Expr, context: _Context) -> list[tuple[Expr, _Context]]:
         """Return the operands of an operation that is not drawn, with the labels they gain."""
-        plain = context.plain and expr.op.name in ("add", "sub", "tanh", "sigmoid", "relu")
-        plain = plain or (context.plain and expr.op.name in ("softmax", "neg", "softplus"))
-        base = replace(context, plain=plain)
-        results = []
-        for position, arg in enumerate(expr.args):
-            own = base
-            if expr.op.name in ("matmul", "mul", "lookup", "outer"):
-                other = expr.args[1 - position]
-                name = _applied(other)
-                if name is not None and _applied(arg) is None:
-                    own = replace(base, labels=(name, *context.labels))
-            results.append((arg, own))
-        return list(reversed(results))
+        kind = expr.op.name
+        role: Role = "source"
+        if kind in ("add", "sub"):
+            role = "bias"
+        elif kind in ("neg", "transpose"):
+            role = context.role
+        inside = [(arg, replace(context, role=role)) for arg in expr.args]
+        if kind in ("matmul", "mul", "lookup"):
+            ranks = [self._factor(arg) for arg in expr.args]
+            if ranks[0] != ranks[1]:
+                best = ranks.index(min(ranks))
+                factor, other = expr.args[best], expr.args[1 - best]
+                labels = (*context.labels, _factor_text(factor))
+                inside = [
+                    (factor, replace(context, role="applied")),
+                    (other, replace(context, role="source", labels=labels)),
+                ]
+        return list(reversed(inside))
 
-    def operation(self, key: str, sign: str, index: str | None, expr: Expr) -> None:
-        tooltip = expression_text(expr, self.declared)
-        self.item(key, roman(sign), "operation", index, tooltip)
+    def _factor(self, expr: Expr) -> tuple[int, int]:
+        """Rank how well an operand can stand beside the arrow of the other; the lowest does."""
+        base = expr.args[0] if expr.op.name == "transpose" else expr
+        kind, never = base.op.name, (9, 0)
+        if kind == "param":
+            return (0, -len(self.declared.params[base.attr].shape))
+        if kind == "static" and base.attr in self._constants:
+            return (1, 0)
+        if kind == "input":
+            axes = len(self.declared.inputs[base.attr].shape)
+            return (2, -axes) if axes != 1 else never
+        return never
 
-    def varies(self, expr: Expr) -> bool:
-        """Whether an expression has a value of its own at each step."""
-        pending = [expr]
-        while pending:
-            part = pending.pop()
-            if part.op.name == "read" or (
-                part.op.name == "counter" and part.attr in self.declared.indices
-            ):
-                return True
-            if part.op.name != "reduce":
-                pending.extend(part.args)
-        return False
-
-    def is_array(self, expr: Expr) -> bool:
-        """Whether an operand may be an array; only plain numbers surely are not."""
-        return expr.op.name not in ("const", "size", "counter")
-
-    def leaf(self, expr: Expr, context: _Context) -> None:
+    def _leaf(self, expr: Expr, context: _Context) -> None:
         """Note that the context reads a leaf."""
         kind, attr = expr.op.name, expr.attr
-        if kind == "param":
-            self.link(context, attr, parameter=True, bias=context.plain)
-        elif kind in ("input", "static"):
-            self.link(context, attr)
+        if kind in ("param", "input", "static"):
+            self._link(context, attr)
         elif kind == "read":
-            self.link(context, attr.name, lag=attr.lag)
+            self._link(context, attr.name, lag=attr.lag)
         elif kind == "at_step":
-            self.link(context, attr.name, at=attr)
+            self._link(context, attr.name, at=attr)
         elif self.level == "operations":
-            key = f"{context.head}/const{len(self.items)}"
-            text = expression_text(expr, self.declared)
-            self.item(key, roman(text), "constant", None, text)
-            self.link(context, key)
+            key, text = self._new_key("number"), expression_text(expr, self.declared)
+            self._item(key, roman(text), "constant", self._spaces[id(expr)], text)
+            self._link(context, key)
 
-    def link(
-        self,
-        context: _Context,
-        tail: str,
-        *,
-        lag: int = 0,
-        at: At | None = None,
-        parameter: bool = False,
-        bias: bool = False,
-    ) -> None:
+    def _link(self, context: _Context, tail: str, lag: int = 0, at: At | None = None) -> None:
+        labels = (context.labels,) if context.labels and context.role != "applied" else ()
         self.links.append(
-            Link(
-                tail,
-                context.head,
-                lag,
-                at,
-                context.over,
-                context.condition,
-                context.labels,
-                parameter,
-                bias,
-            )
+            Link(tail, context.head, lag, at, context.over, context.condition, labels, context.role)
         )
 
+    def _new_key(self, kind: str) -> str:
+        self._count += 1
+        return f"{self._prefix}/{kind}{self._count}"
 
-def _applied(expr: Expr) -> str | None:
-    """Return the parameter (or static matrix) that an operand is, transposed or not."""
-    base = expr.args[0] if expr.op.name == "transpose" else expr
-    if base.op.name in ("param", "static", "input"):
-        return f"{base.attr}⊤" if base is not expr else str(base.attr)
-    return None
+    def _typed(self, order: list[Expr]) -> dict[int, Type | None]:
+        """Return the types of expressions by id, None where a step is implied."""
+        shapes = {name: variable.shape for name, variable in self.system.variables.items()}
+        types: dict[int, Type | None] = {}
+        for expr in order:
+            operands = [types[id(arg)] for arg in expr.args]
+            try:
+                if not expr.args:
+                    types[id(expr)] = leaf_type(expr, self.declared, shapes)
+                elif expr.op.name in ("choose", "reduce"):
+                    types[id(expr)] = operands[0]
+                else:
+                    known = [each for each in operands if each is not None]
+                    whole = len(known) == len(operands)
+                    types[id(expr)] = expr.op.shape(expr.attr, *known) if whole else None
+            except GraphgradError:
+                types[id(expr)] = None
+        return types
+
+
+def boundary_key(key: At) -> str:
+    """Return the key of the item that a boundary equation defines."""
+    end = "tau" if key.last else ""
+    return f"{key.name}[{end}{key.offset:+d}]" if end else f"{key.name}[{key.offset}]"
+
+
+def _factor_text(expr: Expr) -> str:
+    return f"{expr.args[0].attr}⊤" if expr.op.name == "transpose" else str(expr.attr)
+
+
+def _named_leaves(root: Expr) -> list[Expr]:
+    """Return the leaves of an expression that stand for values with names, each once."""
+    return [expr for expr in topological([root]) if expr.op.name in LEAVES_WITH_NAMES]
 
 
 def _targets(declared: Declared) -> set[str]:
-    """Return the inputs that are compared with outputs in a loss."""
+    """Return the inputs that are compared with outputs in a loss.
+
+    A model without state that reads its own past reads it as any other input.
+    """
     found: set[str] = set()
+    delayed: set[str] = set()
     for equation in declared.equations.values():
-        pending = [equation.root]
-        while pending:
-            expr = pending.pop()
-            pending.extend(expr.args)
+        for expr in topological([equation.root]):
             if expr.op.name in LOSSES:
                 target = expr.args[1]
                 if target.op.name in ("read", "at_step"):
                     found.add(target.attr.name)
                 elif target.op.name == "input":
                     found.add(target.attr)
+            elif expr.op.name == "read" and expr.attr.lag:
+                delayed.add(expr.attr.name)
+    indexed = {name for name, given in declared.inputs.items() if given.index is not None}
+    if indexed <= found:
+        memoryless = not any(component.recurrent for component in schedule(declared))
+        found -= delayed if memoryless else set()
     return found & set(declared.inputs)
 
 
@@ -290,14 +326,20 @@ def _before_recurrences(declared: Declared) -> set[Unit]:
     return inner
 
 
-def _merged(links: list[Link]) -> list[Link]:
-    """Return the links with parallel ones of the same kind made one, labels joined."""
-    found: dict[Link, list[str]] = {}
+def _merged(links: list[Link], items: Mapping[str, Item]) -> list[Link]:
+    """Return the links with equal ones made one, their labels collected."""
+    fed = {link.head for link in links if items[link.tail].kind != "parameter"}
+    found: dict[Link, list[Link]] = {}
     for link in links:
-        labels = found.setdefault(replace(link, labels=(), bias=False), [])
-        labels += [label for label in link.labels if label not in labels]
-    biases = {replace(link, labels=(), bias=False) for link in links if not link.bias}
-    return [
-        replace(link, labels=tuple(labels), bias=link.parameter and link not in biases)
-        for link, labels in found.items()
-    ]
+        if link.role == "bias" and link.head not in fed:
+            link = replace(link, role="source")
+        found.setdefault(replace(link, labels=(), role="source"), []).append(link)
+    result = []
+    for key, same in found.items():
+        labels = tuple(dict.fromkeys(label for link in same for label in link.labels))
+        role = "source" if any(link.role == "source" for link in same) else same[0].role
+        result.append(replace(key, labels=labels, role=role))
+    return result
+
+
+__all__ = ["Item", "Level", "Link", "Role", "Structure", "structure"]

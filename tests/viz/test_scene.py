@@ -35,8 +35,8 @@ def test_a_second_base_comes_after_the_scripts() -> None:
     ("name", "text"),
     [
         ("h", "h"), ("yhat", "ŷ"), ("W_hh", "W_hh"), ("delta_h", "δ_h"), ("lam", "λ"),
-        ("loss", "loss"), ("h1", "h_1"), ("what", "ŵ"), ("that_x", "t̂_x"), ("Omega", "Ω"),
-        ("hat", "hat"), ("λ", "λ"), ("_", ""),
+        ("loss", "L"), ("h1", "h_1"), ("what", "ŵ"), ("that_x", "t̂_x"), ("Omega", "Ω"),
+        ("hat", "hat"), ("λ", "λ"), ("_", "_"),
     ],
 )  # fmt: skip
 def test_symbols(name: str, text: str) -> None:

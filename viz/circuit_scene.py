@@ -1,0 +1,114 @@
+"""From a structure to the scene of a circuit diagram."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+from graphgrad.conditions import ALWAYS
+from graphgrad.notation.names import verbatim
+from viz.items import Item, Link, Structure
+from viz.label import Label, Run, roman
+from viz.scene import CircuitScene, Edge, Node
+
+
+def circuit_scene(parts: Structure) -> CircuitScene:
+    """Return the scene of a circuit diagram, in which each variable stands once."""
+    links = _parallel_merged([link for link in parts.links if _is_drawn(link, parts)])
+    used = {end for link in links for end in (link.tail, link.head)}
+    named = [item for item in parts.items.values() if item.key in used]
+    labels = _distinct(named, parts)
+    nodes = tuple(
+        Node(
+            item.key,
+            labels[item.key],
+            item.kind,
+            tooltip=item.tooltip,
+            data=(("name", item.key),),
+        )
+        for item in named
+    )
+    edges = tuple(
+        Edge(
+            f"e{number}",
+            link.tail,
+            link.head,
+            edge_label(link, parts),
+            link.lag,
+            "parameter" if parts.is_parameter(link) else "forward",
+            tooltip=link_tooltip(link, parts),
+        )
+        for number, link in enumerate(links)
+    )
+    return CircuitScene(nodes, edges)
+
+
+def _is_drawn(link: Link, parts: Structure) -> bool:
+    """Whether a link is an arrow of its own; factors stand beside arrows, biases are left out."""
+    if parts.items[link.head].boundary is not None:
+        return False
+    if parts.level == "operations":
+        return True
+    return link.role == "source" or (link.role == "bias" and not parts.is_parameter(link))
+
+
+def _parallel_merged(links: list[Link]) -> list[Link]:
+    """Return the links with one for all that lead from one item to another over one delay."""
+    found: dict[tuple[str, str, int], Link] = {}
+    for link in links:
+        key = link.tail, link.head, link.lag
+        if key in found:
+            before = found[key]
+            labels = tuple(dict.fromkeys((*before.labels, *link.labels)))
+            same = before.condition == link.condition
+            condition = before.condition if same else ALWAYS
+            found[key] = replace(before, labels=labels, condition=condition)
+        else:
+            found[key] = link
+    return list(found.values())
+
+
+def _distinct(items: list[Item], parts: Structure) -> dict[str, Label]:
+    """Return the labels; of two alike, which only their times tell apart, the static one is typed.
+
+    Textbooks write L beside L with a time; without times one of them is `loss`.
+    """
+    names = [item for item in items if item.kind not in ("operation", "constant")]
+    count = Counter(item.label for item in names)
+    plain = {
+        item.key: Label(verbatim(item.key).runs())
+        for item in names
+        if count[item.label] > 1 and item.index is None and item.key in parts.names
+    }
+    return {item.key: plain.get(item.key, item.label) for item in items}
+
+
+def edge_label(link: Link, parts: Structure) -> Label | None:
+    """Return what stands beside an arrow: the factors that are applied on the way."""
+    if parts.level == "operations":
+        return None
+    label: Label | None = None
+    for product in link.labels:
+        part = Label(tuple(run for name in product for run in _factor(name, parts).runs))
+        label = part if label is None else label + roman(", ") + part
+    return label
+
+
+def _factor(name: str, parts: Structure) -> Label:
+    base = Label(parts.names[name.removesuffix("⊤")].runs())
+    return base + Label((Run("⊤", level=1),)) if name.endswith("⊤") else base
+
+
+def link_tooltip(link: Link, parts: Structure) -> str:
+    """Return in words what a link means."""
+    tail = parts.items[link.tail]
+    if tail.index is None or tail.key not in parts.declared.names():
+        return f"{link.head} reads {link.tail}"
+    when = tail.index if not link.lag else f"{tail.index}{-link.lag:+d}"
+    if link.at is not None:
+        length = parts.declared.indices[tail.index].length
+        when = length if link.at.last else str(link.at.offset)
+        if link.at.last and link.at.offset:
+            when += f"{link.at.offset:+d}"
+    test = "" if link.condition == ALWAYS else f" if {link.condition}"
+    return f"{link.head} reads {link.tail}[{when}]{test}"

@@ -1,0 +1,75 @@
+"""What there is to draw in a circuit: items and links, before any length is chosen.
+
+The same structure gives the circuit diagram (links with delays) and every unfolded view (links
+instantiated for each step), at the level of variables or of primitive operations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+from graphgrad.conditions import ALWAYS, Condition
+from graphgrad.declared import Declared
+from graphgrad.ir import At
+from graphgrad.notation.naming import Names
+from viz.label import Label
+from viz.scene import NodeKind
+
+Level = Literal["variables", "operations"]
+Role = Literal["source", "applied", "bias"]
+"""How a value is used: for itself, as a factor written beside an arrow, or as an addend."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """One thing to draw: a variable, input, parameter, constant or operation.
+
+    - `index`: the time index it has an instance for at every step, None if it is static.
+    - `implied`: it has no name in the text: the term of a sum of losses.
+    - `boundary`: it belongs to the boundary equation of that instance, and is that instance itself
+      if `kind` is "boundary".
+    """
+
+    key: str
+    label: Label
+    kind: NodeKind
+    index: str | None
+    tooltip: str
+    implied: bool = False
+    boundary: At | None = None
+
+
+@dataclass(frozen=True)
+class Link:
+    """One arrow: `head` reads `tail`.
+
+    `lag` is the delay where both vary with time; `at` the fixed step that is read; `over` the index
+    all of whose steps are read, where `condition` holds. `labels` are the products of factors that
+    are applied on the way.
+    """
+
+    tail: str
+    head: str
+    lag: int = 0
+    at: At | None = None
+    over: str | None = None
+    condition: Condition = ALWAYS
+    labels: tuple[tuple[str, ...], ...] = ()
+    role: Role = "source"
+
+
+@dataclass(frozen=True)
+class Structure:
+    """The items by key and the links, in the order of the equations."""
+
+    declared: Declared
+    names: Names
+    items: Mapping[str, Item]
+    links: tuple[Link, ...]
+    level: Level
+
+    def is_parameter(self, link: Link) -> bool:
+        """Whether a link leads from a parameter."""
+        return self.items[link.tail].kind == "parameter"
