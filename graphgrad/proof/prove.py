@@ -26,7 +26,7 @@ from graphgrad.errors import GraphgradError, Place, ShapeError, unknown_name
 from graphgrad.proof.algebra import SympyAlgebra
 from graphgrad.proof.derivative import Derivatives
 from graphgrad.proof.result import Claim, Proof
-from graphgrad.proof.zero import Field, ZeroDecision
+from graphgrad.proof.zero import Field, Simplex, ZeroDecision
 from graphgrad.system import System
 from graphgrad.unfold import Dag, checked_lengths
 
@@ -111,9 +111,9 @@ def prove(
     symbols = SympyAlgebra().symbols(forward.system, forward.tau, forward.sizes, {})
     scalar = question.scalar
     truth = Derivatives(forward.evaluate({}, over="sympy", outputs=[scalar])[scalar])
-    field = Field()
+    field = Field(simplices=_simplices(forward.system, symbols))
     found = [
-        _judge(field, truth, side, name, question, symbols[name], deadline)
+        _judge(field, truth, side, name, question, symbols, deadline)
         for side in sides
         for name in targets
         if side.prefix + name in side.values
@@ -297,11 +297,12 @@ def _judge(
     side: _Side,
     name: str,
     question: _Question,
-    symbols: Any,
+    symbols: Mapping[str, Any],
     deadline: float,
 ) -> Claim:
     """Decide one gradient, entry by entry, and stop at the first that is refuted."""
-    by, claimed = np.asarray(symbols, object), np.asarray(side.values[side.prefix + name], object)
+    by = np.asarray(symbols[name], object)
+    claimed = np.asarray(side.values[side.prefix + name], object)
     claim = Claim(
         side.prefix + name,
         f"∂{question.shown}/∂{name}",
@@ -314,14 +315,13 @@ def _judge(
     for entry in np.ndindex(*by.shape):
         decision = _entry(field, truth, by[entry], claimed[entry], deadline)
         if decision.verdict == "nonzero":
-            witness = {str(k): str(v) for k, v in (decision.witness or {}).items()}
             bounds = decision.enclosure
             return replace(
                 claim,
                 verdict="refuted",
                 reason=decision.reason,
                 entry=entry,
-                witness=dict(sorted(witness.items())),
+                witness=_witness(question.probed.check(), symbols, decision.witness or {}),
                 difference=(str(bounds[0]), str(bounds[1])) if bounds else None,
             )
         if decision.verdict == "undecided":
@@ -336,6 +336,38 @@ def _entry(
     if left <= 0:
         return ZeroDecision("undecided", "the time limit was reached")
     return field.equal(claimed, truth.by(symbol), time_limit=left)
+
+
+def _witness(
+    system: System, symbols: Mapping[str, Any], point: Mapping[sympy.Symbol, sympy.Rational]
+) -> dict[str, Any]:
+    """Return a point as data for the circuit: nested lists of rationals, tokens as integers."""
+    found: dict[str, Any] = {}
+    for name, given in symbols.items():
+        array = np.asarray(given, object)
+        kind = system.inputs[name].kind if name in system.inputs else "input"
+        other = sympy.S.One  # what neither side depends on gets some value, too
+        if kind != "input":
+            other = sympy.S.Zero if kind == "token" else sympy.Rational(1, 13 * array.shape[-1])
+        values = {s: point.get(s, other) for s in array.flat if isinstance(s, sympy.Symbol)}
+        entries = np.empty(array.shape, object)
+        for entry in np.ndindex(*array.shape):
+            entries[entry] = str(sympy.sympify(array[entry]).xreplace(values))
+        if kind == "token":
+            found[name] = np.argmax(entries == "1", axis=-1).tolist()
+        else:
+            found[name] = entries.tolist()
+    return found
+
+
+def _simplices(system: System, symbols: Mapping[str, Any]) -> Iterator[Simplex]:
+    """Yield the symbols that are probability vectors, and those that stand for tokens."""
+    for name, declared in system.inputs.items():
+        if declared.kind == "input":
+            continue
+        for row in np.reshape(symbols[name], (-1, np.shape(symbols[name])[-1])):
+            if len(row) > 1:
+                yield Simplex(tuple(row[:-1]), vertices=declared.kind == "token")
 
 
 def _assumptions(circuit: Circuit, dag: Dag) -> Iterator[str]:

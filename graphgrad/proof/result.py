@@ -7,7 +7,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
+from fractions import Fraction
 from typing import Any, Literal
+
+import numpy as np
 
 Verdict = Literal["proved", "refuted", "undecided"]
 MARKS: dict[str, str] = {"proved": "✓", "refuted": "✗", "undecided": "?"}
@@ -18,8 +21,9 @@ class Claim:
     """One claim: that `name` equals `truth`, entry by entry.
 
     `origin` says what computed it, `by` what the gradient is taken by. A refuted claim names an
-    entry (whose first axis is time, from 0, if `indexed`), values at which the two sides provably
-    differ (`witness`), and bounds that enclose their difference there and exclude 0.
+    entry (whose first axis is time, from 0, if `indexed`), parameters and inputs at which the two
+    sides provably differ (`witness`, rationals as text), and bounds that enclose their difference
+    there and exclude 0.
     """
 
     name: str
@@ -29,7 +33,7 @@ class Claim:
     entries: int
     reason: str = ""
     entry: tuple[int, ...] | None = None
-    witness: Mapping[str, str] = field(default_factory=dict)
+    witness: Mapping[str, Any] = field(default_factory=dict)
     difference: tuple[str, str] | None = None
     by: str = ""
     indexed: bool = False
@@ -47,14 +51,44 @@ class Claim:
     @property
     def refuted_text(self) -> str:
         """What a refutation found, in one line; empty for other verdicts."""
+        return " ".join(self.refuted_parts())
+
+    def refuted_parts(self) -> list[str]:
+        """Return the pieces of `refuted_text`, between which lines may be broken."""
         if self.verdict != "refuted":
-            return ""
+            return []
         bounds = "is not 0"
         if self.difference:
             low, high = _outward(*self.difference)
             bounds = f"is between {low} and {high}"
-        values = ", ".join(f"{name} = {value}" for name, value in self.witness.items())
-        return f"{self.where}: claim − truth {bounds}" + (f" at {values}" if values else "")
+        found = f"{self.where}: claim − truth {bounds}{' at' if self.witness else ''}"
+        values = [f"{name} = {_shown(value)}," for name, value in self.witness.items()]
+        return [found, *values[:-1], *(last.removesuffix(",") for last in values[-1:])]
+
+    def values(self) -> dict[str, Any]:
+        """Return the witness as arrays, to evaluate the opened circuit (`c.open()`) with."""
+        return {name: np.array(_numbers(value)) for name, value in self.witness.items()}
+
+
+def _shown(value: Any) -> str:
+    return str(value).replace("'", "")
+
+
+def _numbers(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_numbers(each) for each in value]
+    return float(Fraction(value)) if isinstance(value, str) else value
+
+
+def _filled(parts: list[str], indent: int, width: int = 100) -> list[str]:
+    """Return the parts on as few lines as fit."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 1 + len(part) <= width:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(" " * indent + part)
+    return lines
 
 
 def _outward(low: str, high: str, digits: int = 6) -> tuple[str, str]:
@@ -121,7 +155,7 @@ class Proof:
                 f"{claim.verdict}{reason}"
             )
             if claim.verdict == "refuted":
-                lines.append(f"        {claim.refuted_text}")
+                lines += _filled(claim.refuted_parts(), indent=8)
         if self.unclaimed:
             lines.append(f"  nothing is claimed about {', '.join(self.unclaimed)}")
         lines.append(f"  for {self.scope}")

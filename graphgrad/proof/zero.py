@@ -6,12 +6,13 @@ rational point at which a rigorous enclosure of the value excludes 0 (`intervals
 else is "undecided".  Nothing is simplified, nothing is decided by sampling.
 
 Every symbol ranges over the reals (over what its SymPy assumptions allow, over the positive reals
-if declared so).  The domain is where every sub-expression is real and finite, kinks excluded.
+or a simplex if declared so).  The domain is where every sub-expression is real and finite, kinks
+excluded.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
 from fractions import Fraction
@@ -32,6 +33,17 @@ SCALES = (Fraction(1), Fraction(1, 4), Fraction(3), Fraction(8), Fraction(1, 16)
 CANDIDATES = 32
 PRECISIONS = (64, 192, 640)
 SEEDS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Simplex:
+    """Symbols that are entries of one probability vector, whose last entry is 1 less the others.
+
+    With `vertices` it is a token: one entry is 1, the others are 0.
+    """
+
+    symbols: tuple[sympy.Symbol, ...]
+    vertices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +71,17 @@ def decide_zero(
 class Field:
     """Decisions that share one table of atoms, one memo of elements and one set of enclosures."""
 
-    def __init__(self, *, positive: Iterable[sympy.Symbol] = (), max_terms: int = 200_000) -> None:
+    def __init__(
+        self,
+        *,
+        positive: Iterable[sympy.Symbol] = (),
+        simplices: Iterable[Simplex] = (),
+        max_terms: int = 200_000,
+    ) -> None:
         self.max_terms = max_terms
+        self._simplices = {symbol: each for each in simplices for symbol in each.symbols}
         self._positive = frozenset(positive)
+        self._positive |= {s for s, each in self._simplices.items() if not each.vertices}
         self._nodes = Nodes()
         self._algebras: dict[bool, Algebra] = {}
         self._samples: dict[tuple[int, int], Sample] = {}
@@ -83,7 +103,9 @@ class Field:
         return self._decide(root, Budget.start(self.max_terms, time_limit))
 
     def _decide(self, root: int, budget: Budget) -> ZeroDecision:
-        witnesses = _Witnesses(self._nodes, self._samples, root, self._positive, budget.tick)
+        witnesses = _Witnesses(
+            self._nodes, self._samples, root, self._positive, self._simplices, budget.tick
+        )
         try:
             decision = witnesses.first()
             reasons = []
@@ -145,12 +167,14 @@ class _Witnesses:
         samples: dict[tuple[int, int], Sample],
         root: int,
         positive: frozenset[sympy.Symbol],
+        simplices: Mapping[sympy.Symbol, Simplex],
         tick: Callable[[], None],
     ) -> None:
         self.nodes = nodes
         self.samples = samples
         self.root = root
         self.positive = positive
+        self.simplices = simplices
         self.tick = tick
         reached = nodes.pending(root, ())
         self.symbols = [n for n in reached if isinstance(nodes.heads[n], sympy.Symbol)]
@@ -216,6 +240,8 @@ class _Witnesses:
 
     def _value(self, candidate: int, node: int) -> Fraction | None:
         symbol = self._symbol(node)
+        if symbol in self.simplices:
+            return self._share(candidate, symbol, self.simplices[symbol])
         draw = Random(f"{candidate} {node} {symbol.name}")
         scale = SCALES[candidate // 2] if candidate < 2 * len(SCALES) else draw.choice(SCALES)
         for attempt in range(12):
@@ -229,6 +255,15 @@ class _Witnesses:
             if all(getattr(number, f"is_{fact}", None) == held for fact, held in facts):
                 return value
         return None
+
+    def _share(self, candidate: int, symbol: sympy.Symbol, simplex: Simplex) -> Fraction:
+        """An entry of a probability vector or of a token's unit vector."""
+        count = len(simplex.symbols)
+        if simplex.vertices:
+            draw = Random(f"{candidate} {simplex.symbols[0].name}")
+            chosen = draw.randrange(count + 1)
+            return Fraction(int(chosen < count and simplex.symbols[chosen] == symbol))
+        return Fraction(Random(f"{candidate} {symbol.name}").randint(1, 12), 13 * count)
 
     def _symbol(self, node: int) -> sympy.Symbol:
         symbol = self.nodes.heads[node]
