@@ -1,0 +1,63 @@
+"""`import graphgrad` is light: SymPy, networkx and drawing are loaded when they are used."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import graphgrad as gg
+
+HEAVY = ("sympy", "networkx", "graphviz", "pygraphviz", "rich", "scipy", "matplotlib", "torch", "jax",
+         "flint", "numba", "viz")  # fmt: skip
+
+
+def loaded_after(code: str) -> set[str]:
+    """The top-level modules that a fresh interpreter has loaded after some code."""
+    script = f"{code}\nimport sys\nprint(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stderr == ""
+    return set(done.stdout.split())
+
+
+def test_importing_loads_nothing_heavy() -> None:
+    assert not loaded_after("import graphgrad") & set(HEAVY)
+
+
+def test_reading_and_writing_circuits_loads_no_sympy_and_no_drawing() -> None:
+    code = (
+        "import graphgrad as gg\n"
+        "c = gg.cells.load('elman')\n"
+        "d = c.unfold(3)\n"
+        "d.grad().evaluate(c.init(0, H=2, D=2, K=2) | c.example(0, 3, H=2, D=2, K=2))\n"
+        "str(c)"
+    )
+    assert not loaded_after(code) & {"sympy", "graphviz", "pygraphviz", "viz", "matplotlib"}
+
+
+def test_what_sympy_is_for_loads_it() -> None:
+    code = "import graphgrad as gg\ngg.parse('k: param()\\nout = k * 2').unfold(1).evaluate({}, over='sympy')"
+    assert "sympy" in loaded_after(code)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["parse", "load", "cells", "Circuit", "t", "tau", "steps", "sum", "mean", "max", "choose",
+     "where", "split", "at", "zeros", "ones", "onehot", "index", "tanh", "softmax", "cross_entropy",
+     "prove", "GraphgradError", "__version__"],
+)  # fmt: skip
+def test_public_names(name: str) -> None:
+    assert hasattr(gg, name)
+
+
+def test_the_functions_of_the_notation_are_public() -> None:
+    for name, op in gg.FUNCTIONS.items():
+        assert getattr(gg, name) is op
+
+
+def test_a_misspelt_attribute_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError):
+        _ = gg.tnah
