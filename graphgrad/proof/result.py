@@ -12,8 +12,8 @@ from typing import Any, Literal
 
 import numpy as np
 
-Verdict = Literal["proved", "refuted", "undecided"]
-MARKS: dict[str, str] = {"proved": "✓", "refuted": "✗", "undecided": "?"}
+Verdict = Literal["proved", "certified", "refuted", "undecided"]
+MARKS: dict[str, str] = {"proved": "✓", "certified": "≈", "refuted": "✗", "undecided": "?"}
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ class Proof:
     @property
     def verdict(self) -> Verdict:
         """The worst verdict among the claims."""
-        for verdict in ("refuted", "undecided"):
+        for verdict in ("refuted", "undecided", "certified"):
             if any(claim.verdict == verdict for claim in self.claims):
                 return verdict
         return "proved"
