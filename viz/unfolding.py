@@ -74,7 +74,8 @@ class Unfolding:
         self._add_boundaries([x for x in links if self.parts.items[x.head].boundary is not None])
         used = self._prune()
         nodes = [node for item in self.parts.items.values() for node in self._nodes(item)]
-        kept = [node for node in nodes if node.id in used]
+        equations = self.parts.declared.equations
+        kept = [n for n in nodes if n.id in used or dict(n.data)["name"] in equations]
         tracks = tuple(
             Track(name, steps, self._title(name) if len(self.columns) > 1 else None)
             for name, steps in self.columns.items()

@@ -1,0 +1,183 @@
+"""What is drawn is what is computed: scenes of the gallery against their unfolded graphs."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter, defaultdict
+from hashlib import sha256
+from typing import Any
+
+import networkx as nx
+import pytest
+
+import graphgrad as gg
+from graphgrad.unfold import checked_lengths
+from viz.circuit_scene import circuit_scene
+from viz.scene import Node, UnfoldedScene
+from viz.structure import Level, structure
+from viz.unfolding import unfolded_scene
+
+TAUS = [1, 2, 3, 6]
+NUMBERS = {"const", "fill", "basis", "size", "counter"}
+INVISIBLE = {"copy", "accumulate", "onehot"}
+"""What unfolding adds: copies, sums over time, and the unit vectors of tokens in losses."""
+
+
+def scene_of(name: str, tau: int, level: Level = "operations") -> UnfoldedScene:
+    circuit = gg.cells.load(name)
+    lengths = checked_lengths(circuit.check(), dict.fromkeys(circuit.indices, tau))
+    return unfolded_scene(structure(circuit, level, terms=True), lengths)
+
+
+def dag_of(name: str, tau: int) -> nx.MultiDiGraph[Any]:
+    circuit = gg.cells.load(name)
+    return circuit.unfold(dict.fromkeys(circuit.indices, tau)).to_networkx()
+
+
+def without(graph: nx.DiGraph[Any], nodes: set[Any]) -> nx.DiGraph[Any]:
+    """The graph in which paths through some nodes are edges."""
+    graph = nx.DiGraph(graph)
+    for node in nodes:
+        before, after = list(graph.predecessors(node)), list(graph.successors(node))
+        graph.remove_node(node)
+        graph.add_edges_from((a, b) for a in before for b in after)
+    return graph
+
+
+def numbers_removed(graph: nx.DiGraph[Any], numbers: set[Any]) -> nx.DiGraph[Any]:
+    """The graph without plain numbers, and what is computed from numbers alone."""
+    graph = nx.DiGraph(graph)
+    gone = set(numbers)
+    for node in nx.topological_sort(graph):
+        before = set(graph.predecessors(node))
+        if before and before <= gone:
+            gone.add(node)
+    graph.remove_nodes_from(gone)
+    return graph
+
+
+def fingerprints(graph: nx.DiGraph[Any], labels: dict[Any, str]) -> Counter[str]:
+    """What every node is: its label and, recursively, the nodes it reads, whatever their order."""
+    known: dict[Any, str] = {}
+    for node in nx.topological_sort(graph):
+        read = ",".join(sorted(known[before] for before in graph.predecessors(node)))
+        known[node] = f"{labels[node]} {sha256(f'{labels[node]}({read})'.encode()).hexdigest()}"
+    return Counter(known.values())
+
+
+def is_mean(dag: nx.MultiDiGraph[Any], node: int) -> bool:
+    """Whether a node divides a sum over time by the number of its terms."""
+    before = [dag.nodes[arg]["op"] for arg in dag.predecessors(node)]
+    return dag.nodes[node]["op"] == "div" and before in (["accumulate", "const"], ["copy", "const"])
+
+
+def graph_of(scene: UnfoldedScene) -> nx.DiGraph[str]:
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(node.id for node in scene.nodes)
+    graph.add_edges_from((edge.tail, edge.head) for edge in scene.edges)
+    return graph
+
+
+def title(node: Node) -> str:
+    """The name of a node as the Dag has it: `h[2]`, `W`; of an operation the op."""
+    data = dict(node.data)
+    if "/" in data["name"]:
+        return re.sub(r"\d+$", "", data["name"].split("/")[1])
+    return data["name"] + (f"[{data['time']}]" if "time" in data else "")
+
+
+@pytest.mark.parametrize("tau", TAUS)
+@pytest.mark.parametrize("name", gg.cells.names())
+def test_operations_are_those_of_the_dag(name: str, tau: int) -> None:
+    scene, dag = scene_of(name, tau), dag_of(name, tau)
+    drawn = graph_of(scene)
+    nodes = {node.id: node for node in scene.nodes}
+    numbers = {n for n in drawn if nodes[n].kind == "constant"}
+    # A value that is given by a number, or is zero where nothing gives it, has no arrow to it.
+    numbers |= {n for n in drawn if nodes[n].kind == "boundary" and not drawn.in_degree(n)}
+    numbers |= {n for n in drawn if not drawn.degree(n)}  # a sum over no step
+    drawn = numbers_removed(drawn, numbers)
+    named = {n for n in drawn if nodes[n].kind != "operation" and drawn.in_degree(n)}
+    sums = {n for n in drawn if "/Σ" in n}
+    found = fingerprints(without(drawn, named | sums), {n: title(nodes[n]) for n in drawn})
+
+    wanted_numbers = {n for n, op in dag.nodes(data="op") if op in NUMBERS}
+    graph = numbers_removed(nx.DiGraph(dag), wanted_numbers)
+    invisible = {n for n in graph if dag.nodes[n]["op"] in INVISIBLE}
+    invisible |= {n for n in graph if is_mean(dag, n)}
+    labels = {
+        n: data["name"] if data["op"] in ("param", "input") else data["op"]
+        for n, data in dag.nodes(data=True)
+    }
+    used = {n for n in graph if graph.degree(n)}
+    wanted = fingerprints(without(graph.subgraph(used), invisible & used), labels)
+    assert found == wanted
+
+
+@pytest.mark.parametrize("tau", TAUS)
+@pytest.mark.parametrize("name", gg.cells.names())
+def test_variables_depend_on_each_other_as_in_the_dag(name: str, tau: int) -> None:
+    scene, dag = scene_of(name, tau, "variables"), dag_of(name, tau)
+    drawn = graph_of(scene)
+    titles = {n.id: title(n) for n in scene.nodes}
+    shown = set(titles.values()) - {"term"}
+    found = {
+        (titles[a], titles[b])
+        for b in drawn
+        for a in nx.ancestors(drawn, b)
+        if "term" not in (titles[a], titles[b])
+    }
+    names = {n: name for n, name in dag.nodes(data="name") if name}
+    wanted = {
+        (names[a], names[b])
+        for b in names
+        for a in nx.ancestors(dag, b)
+        if a in names and names[a] in shown and names[b] in shown
+    }
+    assert found == wanted
+    # A direct arrow is a dependency through no other variable.
+    hidden = without(drawn, {n for n in drawn if titles[n] == "term"})
+    direct = {(titles[a], titles[b]) for a, b in hidden.edges}
+    unnamed = {n for n in dag if n not in names}
+    assert direct == {(names[a], names[b]) for a, b in without(dag, unnamed).edges}
+
+
+@pytest.mark.parametrize("tau", TAUS)
+@pytest.mark.parametrize("level", ["variables", "operations"])
+@pytest.mark.parametrize("name", gg.cells.names())
+def test_instances(name: str, level: Level, tau: int) -> None:
+    """Each parameter is one node, each variable one node a step, on one row."""
+    circuit = gg.cells.load(name)
+    scene = scene_of(name, tau, level)
+    system = circuit.check()
+    count = Counter(dict(node.data)["name"] for node in scene.nodes if node.kind != "boundary")
+    for parameter in circuit.params:
+        assert count[parameter] == 1
+    for variable in system.variables.values():
+        assert count[variable.name] == (tau if variable.index is not None else 1)
+    rows = defaultdict(set)
+    for node in scene.nodes:
+        if node.time is not None:
+            rows[node.track, node.row, dict(node.data)["name"]].add(node.time)
+    assert len({key[:2] for key in rows}) == len(rows)
+    assert len({node.id for node in scene.nodes}) == len(scene.nodes)
+    assert len({(edge.tail, edge.head) for edge in scene.edges}) == len(scene.edges)
+
+
+@pytest.mark.parametrize("level", ["variables", "operations"])
+@pytest.mark.parametrize("name", gg.cells.names())
+def test_circuit_diagram(name: str, level: Level) -> None:
+    """Every variable stands once, with the delays of the text; labels tell all nodes apart."""
+    circuit = gg.cells.load(name)
+    scene = circuit_scene(structure(circuit, level))
+    ids = [node.id for node in scene.nodes]
+    assert len(set(ids)) == len(ids)
+    texts = [node.label for node in scene.nodes if node.kind not in ("operation", "constant")]
+    assert len(set(texts)) == len(texts)
+    arrows = [(edge.tail, edge.head, edge.delay) for edge in scene.edges]
+    assert len(set(arrows)) == len(arrows)
+    if level == "variables":
+        delays = {(a, b, d["delay"]) for a, b, d in circuit.graph.edges(data=True)}
+        indexed = {n for n, variable in circuit.variables.items() if variable.index is not None}
+        lags = {(a, b, k) for a, b, k in arrows if k and b in indexed}
+        assert lags == {(a, b, k) for a, b, k in delays if k and a in ids and b in ids}
