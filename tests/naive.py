@@ -282,10 +282,11 @@ class Naive:
                 chosen = bool(holds(attr, at | self.lengths))
                 return self._joined(expr, 0 if chosen else 1, at)
             case "reduce":
-                terms = []
-                for step in range(1, self.steps[attr.over] + 1):
-                    if holds(attr.condition, {attr.over: step} | self.lengths):
-                        terms.append(self._expr(expr.args[0], {attr.over: step}))
+                terms = [
+                    self._expr(expr.args[0], {attr.over: step})
+                    for step in range(1, self.steps[attr.over] + 1)
+                    if holds(attr.condition, {attr.over: step} | self.lengths)
+                ]
                 if attr.kind == "mean":
                     if not terms:
                         raise EmptyMean

@@ -397,7 +397,7 @@ class _Author:
         return [leaf for leaf in found if leaf]
 
     def instance(self, name: str, at: str, index: str | None) -> Tree:
-        """A read of an indexed value: relative where its index is in scope, else of a fixed step."""
+        """A read of an indexed value: relative where its index is in scope, else a fixed step."""
         if at == index:
             return ("read", name, self.pick(0, 0, 1, -1, 2, -2))
         last, offset = self.pick((False, 1), (True, 0), (True, -1), (False, 2), (False, 0))
@@ -531,15 +531,8 @@ class _Author:
             self.root(v, own)
 
     def boundaries(self) -> None:
-        """Add boundary equations where reads reach."""
-        reads: dict[str, set[int]] = {}
-        pending: list[Any] = [v.root for v in self.drawn.variables]
-        while pending:
-            tree = pending.pop()
-            if isinstance(tree, tuple):
-                if len(tree) == 3 and tree[0] == "read":
-                    reads.setdefault(tree[1], set()).add(tree[2])
-                pending.extend(tree)
+        """Add boundary equations where reads reach; those of tokens last, for all need them."""
+        reads = self.reads()
         ranks = {v.name: v.rank for v in self.drawn.variables}
         shapes: dict[str, Shape] = {n: s for n, (_, _, s) in self.drawn.inputs.items()}
         shapes |= {v.name: v.shape for v in self.drawn.variables}
@@ -547,18 +540,31 @@ class _Author:
             reached = {(False, k) for lag in reads[name] for k in range(1 - lag, 1)}
             reached |= {(True, k) for lag in reads[name] for k in range(1, 1 - lag)}
             for last, offset in sorted(reached):
-                if name == "n":
-                    root: Tree = ("number", self.pick(0, 1, 2))
-                elif self.chance(2):
+                if name == "n" or self.chance(2):
                     continue
-                elif self.chance(3):
-                    root = ("number", self.pick(0, 1, 2))
+                if self.chance(3):
+                    root: Tree = ("number", self.pick(0, 1, 2))
                 else:
                     rank = ranks.get(name, -1)
                     root = self.tree(shapes[name], None, rank, [], 1) if rank >= 0 else (
                         self.pick(*[("name", n) for n, s in PARAMS.items() if s == shapes[name]])
                     )  # fmt: skip
                 self.drawn.boundaries[name, last, offset] = root
+        if 1 in self.reads().get("n", ()):
+            self.drawn.boundaries["n", False, 0] = ("number", self.pick(0, 1, 2))
+
+    def reads(self) -> dict[str, set[int]]:
+        """The lags by which each name is read."""
+        found: dict[str, set[int]] = {}
+        pending: list[Any] = [v.root for v in self.drawn.variables]
+        pending += self.drawn.boundaries.values()
+        while pending:
+            tree = pending.pop()
+            if isinstance(tree, tuple):
+                if len(tree) == 3 and tree[0] == "read":
+                    found.setdefault(tree[1], set()).add(tree[2])
+                pending.extend(tree)
+        return found
 
     def loss(self) -> None:
         """Add a scalar that everything so far contributes to."""

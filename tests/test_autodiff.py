@@ -444,7 +444,7 @@ def test_against_torch(name: str, oracle: ModuleType) -> None:
 @pytest.mark.oracle("torch")
 def test_lstm_against_the_lstm_of_torch(oracle: ModuleType) -> None:
     """torch.nn.LSTM itself, its stacked weights taken apart: gates i, f, g, o, two biases."""
-    circuit, dag, values = gallery("lstm", tau=5)
+    _, dag, values = gallery("lstm", tau=5)
     hidden, width = LENGTHS["H"], LENGTHS["D"]
     module = oracle.nn.LSTM(width, hidden).double()
     order = "ifgo"

@@ -97,7 +97,7 @@ def test_sizes_are_read_off_the_data() -> None:
 
 @pytest.mark.parametrize("tau", [0, -1, 1.0, "3", None, True, 2**31, 10**30, [3], np.float64(3)])
 def test_lengths_that_are_none(tau: Any) -> None:
-    with pytest.raises(DataError, match="the number of steps tau = .* is not possible"):
+    with pytest.raises(DataError, match=r"the number of steps tau = .* is not possible"):
         checked_lengths(circuit().check(), tau)
 
 
@@ -115,7 +115,7 @@ def test_sizes_that_are_none() -> None:
     system = circuit().check()
     assert checked_sizes(system, {"H": np.int64(3)}) == {"H": 3}
     for wrong in (0, -2, 1.5, True, "3", None):
-        with pytest.raises(DataError, match="the size H = .* is not possible"):
+        with pytest.raises(DataError, match=r"the size H = .* is not possible"):
             checked_sizes(system, {"H": wrong})
     with pytest.raises(UnknownNameError) as caught:
         checked_sizes(system, {"HH": 3})

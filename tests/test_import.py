@@ -9,8 +9,20 @@ import pytest
 
 import graphgrad as gg
 
-HEAVY = ("sympy", "networkx", "graphviz", "pygraphviz", "rich", "scipy", "matplotlib", "torch", "jax",
-         "flint", "numba", "viz")  # fmt: skip
+HEAVY = [
+    "sympy",
+    "networkx",
+    "graphviz",
+    "pygraphviz",
+    "rich",
+    "scipy",
+    "matplotlib",
+    "torch",
+    "jax",
+    "flint",
+    "numba",
+    "viz",
+]
 
 
 def loaded_after(code: str) -> set[str]:
@@ -39,7 +51,10 @@ def test_reading_and_writing_circuits_loads_no_sympy_and_no_drawing() -> None:
 
 
 def test_what_sympy_is_for_loads_it() -> None:
-    code = "import graphgrad as gg\ngg.parse('k: param()\\nout = k * 2').unfold(1).evaluate({}, over='sympy')"
+    code = (
+        "import graphgrad as gg\n"
+        "gg.parse('k: param()\\nout = k * 2').unfold(1).evaluate({}, over='sympy')"
+    )
     assert "sympy" in loaded_after(code)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from pathlib import Path
 
 import pytest
 
@@ -113,8 +114,8 @@ def test_scopes() -> None:
     two = "s: steps(m)\nt: steps(n)\ng[s] = s * m\n"
     fine = gg.parse(two + "h[t] = t + n + m + g[2] + g[m] + sum(g[s] for s in steps)")
     assert fine.variables["h"].index == "t"
-    for wrong in ("h[t] = s", "h[t] = g[s]", "h[t] = g[t]", "c = t", "h[t] = sum(g[s] for t in steps)",
-                  "h[t] = tau", "h[t] = g[n]", "c = sum(g[s] * t for s in steps)"):  # fmt: skip
+    for wrong in ("h[t] = s", "h[t] = g[s]", "h[t] = g[t]", "c = t", "h[t] = tau", "h[t] = g[n]",
+                  "h[t] = sum(g[s] for t in steps)", "c = sum(g[s] * t for s in steps)"):  # fmt: skip
         with pytest.raises(GraphgradError):
             gg.parse(two + wrong)
 
@@ -142,7 +143,7 @@ def test_placement_of_every_error() -> None:
 
 
 def test_the_module_never_evaluates() -> None:
-    source = ast.parse(open(expressions.__file__, encoding="utf-8").read())
+    source = ast.parse(Path(expressions.__file__).read_text(encoding="utf-8"))
     called = {
         n.func.id
         for n in ast.walk(source)

@@ -333,10 +333,11 @@ def survives(text: str) -> None:
     try:
         circuit = parse(text)
     except GraphgradError as error:
-        assert error.message
-        str(error)
+        said = str(error)
     else:
-        assert parse(str(circuit)) == circuit
+        said = str(circuit)
+        assert parse(said) == circuit
+    assert said
 
 
 @given(st.text(max_size=80))

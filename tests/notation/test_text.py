@@ -89,7 +89,8 @@ def test_numbers() -> None:
 def test_signs() -> None:
     c = gg.Circuit()
     k = c.param("k")
-    c["out"] = -(-k) - (-k) * -3 + (-k) ** 2 - (-(k**2)) + 2 ** (-k) - (k - (k - k)) / -(k / k)
+    negative = -k
+    c["out"] = -negative - (-k) * -3 + (-k) ** 2 - (-(k**2)) + 2 ** (-k) - (k - (k - k)) / -(k / k)
     assert str(c.equations["out"]) == (
         "out = --k - -k * -3 + (-k)**2 - -k**2 + 2**-k - (k - (k - k)) / -(k / k)"
     )

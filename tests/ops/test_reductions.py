@@ -110,8 +110,8 @@ def test_softmax_then_cross_entropy_is_prediction_less_target() -> None:
 
 
 def test_hinge_at_its_kink_has_gradient_zero() -> None:
-    found = evaluate("loss = hinge(u, y)",
-                     {"u": np.array([1.0, -1.0, 0.5, 2.0]), "y": np.array([1.0, -1.0, 1.0, 1.0])})  # fmt: skip
+    values = {"u": np.array([1.0, -1.0, 0.5, 2.0]), "y": np.array([1.0, -1.0, 1.0, 1.0])}
+    found = evaluate("loss = hinge(u, y)", values)
     assert found["loss"] == 0.5
     np.testing.assert_array_equal(found["d_u"], [0, 0, -1, 0])
 
