@@ -2,27 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
 import importlib.metadata
 import os
+import shutil
+import subprocess
 from types import ModuleType
 
 import pytest
 
 ORACLES = {"torch": "torch", "jax": "jax", "autograd": "autograd", "flint": "python-flint"}
+PROGRAMS = {"chromium": ("chromium", "chromedriver")}
+"""Oracles that are programs: what has to be on the path; the first one tells its version."""
 REQUIRED = os.environ.get("GRAPHGRAD_REQUIRE_ORACLES", "") not in ("", "0")
 
 
+@functools.cache
 def version(oracle: str) -> str | None:
     """The installed version of an oracle, found without importing it."""
+    if oracle in PROGRAMS:
+        found = [shutil.which(program) for program in PROGRAMS[oracle]]
+        return None if None in found else _program_version(str(found[0]))
     try:
         return importlib.metadata.version(ORACLES[oracle])
     except importlib.metadata.PackageNotFoundError:
         return None
 
 
+def _program_version(program: str) -> str:
+    """What a program says about itself, without its own name: `156.0.8078.79`."""
+    done = subprocess.run([program, "--version"], capture_output=True, text=True, check=False)
+    return next((word for word in done.stdout.split() if word[0].isdigit()), "of unknown version")
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    found = ", ".join(f"{name} {version(name) or 'missing'}" for name in ORACLES)
+    names = (*ORACLES, *PROGRAMS)
+    found = ", ".join(f"{name} {version(name) or 'missing'}" for name in names)
     terminalreporter.write_line(f"optional oracles: {found}")
 
 
@@ -33,7 +49,8 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         if version(name) is None:
             if REQUIRED:
                 pytest.fail(f"the oracle {name} is required here but not installed", pytrace=False)
-            pytest.skip(f"the oracle {name} is not installed (see requirements-oracles.txt)")
+            remedy = "install it" if name in PROGRAMS else "see requirements-oracles.txt"
+            pytest.skip(f"the oracle {name} is not installed ({remedy})")
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from graphgrad.unfold import checked_lengths
 from viz.report_equations import backward_equations, forward_equations
 from viz.report_items import items
 from viz.report_page import Contents, page
-from viz.report_pictures import Plan, key, packed, pictures, plans
+from viz.report_pictures import Plan, key, packed, pictures, plans, shared_lines
 from viz.report_values import Values, steps_of
 
 LIMIT = 400_000
@@ -73,19 +73,22 @@ def report(
                 remedy="give longer inputs, or a smaller tau",
             )
     html = ""
-    for plan in plans(circuit, lengths, most):
-        evaluated = Values(
-            circuit, longest(plan), sizes or {}, loss if backward.circuit else None, values
-        )
+    offered = list(plans(circuit, lengths, most))
+    evaluated = Values(
+        circuit, longest(offered[0]), sizes or {}, loss if backward.circuit else None, values
+    )
+    for plan in offered:
         drawn = pictures(circuit, plan)
+        lines, numbers = shared_lines(drawn)
         data = {
             "choices": [
-                {"index": c.index, "length": c.length, "steps": c.steps, "start": c.start}
+                {"label": c.label, "length": c.length, "steps": c.steps, "start": c.start}
                 for c in plan.choices
             ],
             "levels": plan.levels,
             "loss": loss if backward.circuit else None,
-            "pictures": drawn,
+            "lines": lines,
+            "pictures": numbers,
             "items": items(circuit),
             "values": {key(each): evaluated.at(each) for each in plan.lengths()},
         }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from graphgrad.circuit import Circuit
@@ -54,13 +55,16 @@ def shape_of(circuit: Circuit, name: str) -> str:
     return shape_text(system.variables[name].shape)
 
 
-def declarations(circuit: Circuit) -> list[tuple[str, str, str, str]]:
-    """Return name, name as written, kind and shape of everything that a circuit names."""
+def declarations(circuit: Circuit, sizes: Mapping[str, int]) -> list[tuple[str, str, str, str]]:
+    """Return name, name as written, kind and shape of everything that a circuit names.
+
+    `sizes` are those of the values in the report.
+    """
     system = circuit.check()
-    rows = [
-        (name, name, "size", "bound by the data" if default is None else f"{default} by default")
-        for name, default in circuit.sizes.items()
-    ]
+    rows = []
+    for name, default in circuit.sizes.items():
+        origin = "bound by the data" if default is None else f"{default} by default"
+        rows.append((name, name, "size", f"{origin}, {sizes[name]} here"))
     for name, given in system.inputs.items():
         shown = f"{name}[{given.index}]" if given.index else name
         rows.append((name, shown, given.kind, shape_of(circuit, name)))

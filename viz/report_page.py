@@ -54,13 +54,13 @@ def page(contents: Contents) -> str:
         font=font_face_css("regular", "italic"),
         light=colours(STYLES["colour"]),
         dark=colours(STYLES["dark"]),
-        declarations=_declarations(contents.circuit),
+        declarations=_declarations(contents),
         forward=_equations(contents.forward, "forward equations", "forward"),
         backward=_backward(contents),
         circuit_picture=contents.pictures[f"{level}:"],
         unfolded_picture=contents.pictures[f"{level}:{key(contents.plan.start)}"],
         controls=_controls(contents.plan),
-        lengths=_text(", ".join(f"{c.length} = {c.start}" for c in contents.plan.choices)),
+        lengths=_text(", ".join(f"{c.label} = {c.start}" for c in contents.plan.choices)),
         values=_values(contents),
         proof=_proof(contents),
         data=contents.data,
@@ -85,11 +85,11 @@ def _text(text: str) -> str:
     return escape("\n".join(displayable(line) for line in text.split("\n")))
 
 
-def _declarations(circuit: Circuit) -> str:
+def _declarations(contents: Contents) -> str:
     return "\n".join(
         f'<tr data-names="{_text(name)}"><th scope="row"><code>{_text(shown)}</code></th>'
         f"<td>{_text(kind)}</td><td>{_text(shape)}</td></tr>"
-        for name, shown, kind, shape in declarations(circuit)
+        for name, shown, kind, shape in declarations(contents.circuit, contents.sizes)
     )
 
 
@@ -125,7 +125,7 @@ def _controls(plan: Plan) -> str:
             continue
         position = choice.steps.index(choice.start)
         parts.append(
-            f'<label class="control">Steps <var>{_text(choice.length)}</var> '
+            f'<label class="control">Steps <var>{_text(choice.label)}</var> '
             f'<input type="range" class="length" data-choice="{number}" min="0" '
             f'max="{len(choice.steps) - 1}" value="{position}" '
             f'aria-valuetext="{_text(choice.length)} = {choice.start}">'

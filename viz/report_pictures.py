@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import itertools
 import json
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,12 +14,15 @@ from typing import Any, get_args
 
 from graphgrad.circuit import Circuit
 from viz.drawing import Drawing
+from viz.label import symbol
 from viz.render_svg import to_svg
 from viz.structure import Level, structure
 from viz.style import STYLES, Style
 from viz.views import circuit as circuit_view
 from viz.views import unfolded as unfolded_view
 
+_NODE = re.compile(r'<g id="[^"]*" class="node ')
+_NAMED = re.compile(r'<g id="[^"]*"( [^>]*>)(?:<title>[^<]*</title>)?')
 LEVELS: tuple[Level, ...] = get_args(Level)
 
 
@@ -30,6 +34,11 @@ class Choice:
     length: str
     steps: tuple[int, ...]
     start: int
+
+    @property
+    def label(self) -> str:
+        """The length's name as it is printed: τ."""
+        return symbol(self.length).text
 
 
 @dataclass(frozen=True)
@@ -88,17 +97,35 @@ def pictures(circuit: Circuit, plan: Plan) -> dict[str, str]:
 def page_svg(drawing: Drawing) -> str:
     """Return a drawing as an SVG element for the page, which brings its font and colours.
 
-    Identifiers become `data-id`: several pictures stand on one page.
+    Several pictures stand on one page, so that the identifiers of nodes become `data-id`; lines
+    are known by their ends. Every element stands on a line of its own, see `shared_lines`.
     """
-    svg = to_svg(drawing.layout, alt=drawing.alt, embed_font=False)
-    head, _, rest = svg.partition("<style>")
-    width, height = drawing.size
-    head = head.replace(
-        "<svg ", f'<svg style="--natural:{width:.0f}pt" data-height="{height:.0f}" ', 1
+    opening, _, rest = to_svg(drawing.layout, alt=drawing.alt, embed_font=False).partition(
+        "<style>"
     )
-    rest = rest.partition("</style>\n")[2]
-    rest = "\n".join(line for line in rest.split("\n") if 'class="background"' not in line[:40])
-    return (head + rest).replace('<g id="', '<g data-id="').strip()
+    natural = f'<svg style="--natural:{drawing.size[0]:.0f}pt" '
+    lines = rest.partition("</style>\n")[2].strip().split("\n")
+    kept = [_element(line) for line in lines if not line.startswith('<rect class="background"')]
+    return "\n".join([opening.strip().replace("<svg ", natural, 1), *kept])
+
+
+def _element(line: str) -> str:
+    if line.startswith("<g id=") and not _NODE.match(line):
+        return _NAMED.sub(r"<g\1", line, count=1)
+    return line.replace("<g id=", "<g data-id=", 1)
+
+
+def shared_lines(texts: Mapping[str, str]) -> tuple[list[str], dict[str, list[int]]]:
+    """Return the lines of all texts, each once, and each text as the numbers of its lines.
+
+    The columns of a sequence are drawn alike whatever its length, so there is much to share.
+    """
+    numbers: dict[str, int] = {}
+    split = {
+        key: [numbers.setdefault(line, len(numbers)) for line in text.split("\n")]
+        for key, text in texts.items()
+    }
+    return list(numbers), split
 
 
 def packed(data: Mapping[str, Any]) -> str:

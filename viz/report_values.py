@@ -11,6 +11,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.data import bind, check_names
 from graphgrad.errors import GraphgradError
 from graphgrad.system import System
+from graphgrad.unfold import checked_sizes
 
 SEED = 0
 LARGEST_SHOWN = 64
@@ -40,10 +41,10 @@ class Values:
             self.sizes = chosen_sizes(circuit, sizes)
             data = circuit.example(SEED, dict(longest), (), **self.sizes)
             self.data = {**circuit.init(SEED, **self.sizes), **data}
-            self.origin = (
-                f"random example values, not trained ones: parameters from init(seed={SEED}), "
-                f"inputs from example(seed={SEED})"
-            )
+            sources = [f"parameters by c.init({SEED})"] * bool(self.system.params)
+            sources += [f"inputs by c.example({SEED}, …)"] * bool(self.system.inputs)
+            made = ", ".join(sources)
+            self.origin = "example values, random and untrained" + (f" ({made})" if made else "")
         else:
             self.data = {name: np.asarray(value) for name, value in given.items()}
             check_names(self.system, self.data)
@@ -106,6 +107,7 @@ def steps_of(circuit: Circuit, given: Mapping[str, Any]) -> dict[str, int]:
 
 def chosen_sizes(circuit: Circuit, sizes: Mapping[str, int]) -> dict[str, int]:
     """Return a number for every size: the one asked for, its default, or a small one."""
+    checked_sizes(circuit.check(), sizes)
     small = (3, 2, 4)
     chosen = {}
     for position, (name, default) in enumerate(circuit.sizes.items()):

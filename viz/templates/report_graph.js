@@ -35,11 +35,22 @@ class Workbench {
     for (const radio of document.querySelectorAll("input[name=trace]")) {
       radio.addEventListener("change", () => this.show(this.kept));
     }
+    const fullSize = document.getElementById("full-size");
+    const resize = () =>
+      document.querySelector(".pictures").classList.toggle("full-size", fullSize.checked);
+    fullSize.addEventListener("change", resize);
+    resize(); // a reloaded page may come back with the box ticked
     addEventListener("keydown", (event) => {
       if (event.key === "Escape") this.keep(null);
     });
     document.querySelectorAll("input.length").forEach((slider) => this.setLength(slider, false));
     this.redraw();
+  }
+
+  // A picture; pictures share their lines.
+  svg(key) {
+    const numbers = this.data.pictures[`${this.level}:${key}`];
+    return numbers.map((number) => this.data.lines[number]).join("\n");
   }
 
   setLength(slider, redraw = true) {
@@ -54,9 +65,9 @@ class Workbench {
   redraw() {
     const keptIn = this.kept?.picture;
     const id = this.kept?.id;
-    this.unfolded.draw(this.data.pictures[`${this.level}:${this.key}`]);
-    this.circuit.draw(this.data.pictures[`${this.level}:`]);
-    const lengths = this.data.choices.map((choice, k) => `${choice.length} = ${this.steps[k]}`);
+    this.unfolded.draw(this.svg(this.key));
+    this.circuit.draw(this.svg(""));
+    const lengths = this.data.choices.map((choice, k) => `${choice.label} = ${this.steps[k]}`);
     document.querySelector("#unfolded .lengths").textContent = lengths.join(", ");
     this.keep(keptIn ? keptIn.node(id) : null);
   }
