@@ -34,17 +34,20 @@ function setUpTheme() {
   show();
 }
 
-// Copies a text where the browser lets a page do so, else by the old command.
+// Copies a text where the browser lets a page do so, else by the old command; tells if it did.
 async function copy(text) {
   try {
     await navigator.clipboard.writeText(text);
+    return true;
   } catch {
     const area = element("textarea", "visually-hidden");
     area.value = text;
     document.body.append(area);
+    area.focus();
     area.select();
-    document.execCommand("copy");
+    const done = document.execCommand("copy");
     area.remove();
+    return done;
   }
 }
 
@@ -52,10 +55,10 @@ function setUpCopying() {
   for (const button of document.querySelectorAll("[data-copy]")) {
     const label = button.textContent;
     button.addEventListener("click", async () => {
-      await copy(document.getElementById(button.dataset.copy).textContent);
+      const done = await copy(document.getElementById(button.dataset.copy).textContent);
       button.focus();
-      button.textContent = "Copied";
-      announce("Copied");
+      button.textContent = done ? "Copied" : "Not allowed to copy";
+      announce(button.textContent);
       setTimeout(() => (button.textContent = label), 1500);
     });
   }

@@ -1,0 +1,322 @@
+"""The report in a browser: driven by mouse and keyboard, watched for errors and requests."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pypdf
+import pytest
+
+import graphgrad as gg
+import viz
+from viz.report import Report
+
+webdriver = pytest.importorskip("selenium.webdriver", reason="selenium comes with the dev extra")
+from selenium.webdriver.chrome.service import Service  # noqa: E402
+from selenium.webdriver.common.by import By  # noqa: E402
+from selenium.webdriver.common.keys import Keys  # noqa: E402
+from selenium.webdriver.support.ui import WebDriverWait  # noqa: E402
+
+pytestmark = pytest.mark.oracle("chromium")
+FLAGS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run "
+    "--disable-background-networking --disable-component-update --disable-sync "
+    "--window-size=1400,1000"
+)
+HOSTILE = "</script><script>document.title='owned'</script><b onclick=alert(1)>\"' ]]> 😀 שלום"
+
+
+class Browser:
+    """A browser with one page open; `close` checks what happened meanwhile."""
+
+    def __init__(self, profile: Path) -> None:
+        options = webdriver.ChromeOptions()
+        options.binary_location = _program("chromium")
+        for flag in (*FLAGS.split(), f"--user-data-dir={profile}"):
+            options.add_argument(flag)
+        options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+        self.driver = webdriver.Chrome(options=options, service=Service(_program("chromedriver")))
+
+    def open(self, html: str, folder: Path) -> None:
+        page = folder / "page.html"
+        page.write_text(html, encoding="utf-8")
+        self.driver.get(page.as_uri())
+        WebDriverWait(self.driver, 20).until(
+            lambda driver: self.js("return document.documentElement.dataset.ready ?? null")
+        )
+
+    def js(self, script: str, *arguments: object) -> object:
+        return self.driver.execute_script(script, *arguments)
+
+    def find(self, selector: str):
+        return self.driver.find_element(By.CSS_SELECTOR, selector)
+
+    def count(self, selector: str) -> int:
+        return len(self.driver.find_elements(By.CSS_SELECTOR, selector))
+
+    def node(self, name: str, picture: str = "unfolded"):
+        return self.find(f'#{picture} [data-id="{name}"]')
+
+    def lit(self, kind: str, picture: str = "unfolded") -> set[str]:
+        script = "return [...document.querySelectorAll(arguments[0])].map((e) => e.dataset.id)"
+        return set(self.js(script, f"#{picture} .node.{kind}"))
+
+    def details(self) -> str:
+        return self.find("#details").text
+
+    def press(self, *keys: str) -> None:
+        webdriver.ActionChains(self.driver).send_keys(*keys).perform()
+
+    def point_at(self, element) -> None:
+        self.js("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", element)
+        webdriver.ActionChains(self.driver).move_to_element(element).perform()
+
+    def click(self, selector: str) -> None:
+        self.point_at(self.find(selector))
+        self.find(selector).click()
+
+    def messages(self) -> list[str]:
+        return [entry["message"] for entry in self.driver.get_log("browser")]
+
+    def requests(self) -> list[str]:
+        events = [json.loads(e["message"])["message"] for e in self.driver.get_log("performance")]
+        sent = [e["params"] for e in events if e["method"] == "Network.requestWillBeSent"]
+        return [params["request"]["url"] for params in sent]
+
+
+def _program(name: str) -> str:
+    return shutil.which(name) or name
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    browser = Browser(tmp_path_factory.mktemp("profile"))
+    yield browser
+    browser.driver.quit()
+
+
+@pytest.fixture
+def show(running, tmp_path):
+    """Open a report; afterwards there must be no message and no request to anywhere."""
+
+    def opened(report: Report) -> Browser:
+        running.open(report.html, tmp_path)
+        return running
+
+    running.messages(), running.requests()
+    yield opened
+    assert running.messages() == []
+    local = ("file:", "data:", "about:", "chrome:")  # the last for the browser's own first page
+    assert [url for url in running.requests() if not url.startswith(local)] == []
+
+
+@pytest.fixture(scope="module")
+def elman() -> Report:
+    circuit = gg.cells.load("elman")
+    return viz.report(circuit, proof=gg.prove(circuit, tau=2))
+
+
+@pytest.mark.parametrize("name", ["lstm", "bidirectional", "fixed_point", "many_to_one"])
+def test_cells_open(show, name):
+    browser = show(viz.report(gg.cells.load(name)))
+    assert browser.count("#unfolded .node") > 3
+    assert browser.count("#circuit .node") > 0
+
+
+def test_slider(show, elman):
+    browser = show(elman)
+    slider = browser.find("input.length")
+    for keys, steps in ((Keys.ARROW_RIGHT, 4), (Keys.END, 6), (Keys.HOME, 1)):
+        slider.send_keys(keys)
+        assert browser.count("#unfolded .node.variable[data-name=h]") == steps
+        assert browser.find("#unfolded .lengths").text == f"τ = {steps}"
+        assert slider.get_attribute("aria-valuetext") == f"tau = {steps}"
+    assert browser.js("return document.activeElement.className") == "length"
+
+
+def test_two_sliders(show):
+    browser = show(viz.report(gg.cells.load("encoder_decoder")))
+    first, second = browser.driver.find_elements(By.CSS_SELECTOR, "input.length")
+    first.send_keys(Keys.HOME)
+    second.send_keys(Keys.END)
+    assert browser.count("#unfolded .node.variable[data-name=h]") == 1
+    assert browser.count("#unfolded .node.variable[data-name=g]") == 4
+
+
+def test_hover_shows_equation_value_and_gradient(show, elman):
+    circuit = gg.cells.load("elman")
+    browser = show(elman)
+    browser.point_at(browser.node("h.2"))
+    said = browser.details()
+    assert "h[2] = tanh(a[2])" in said
+    assert "(H)" in said
+    assert browser.count("#details math") == 1
+    sizes = {"D": 3, "K": 2, "H": 4}
+    data = circuit.example(0, 6, **sizes)
+    values = circuit.init(0, **sizes) | {"x": data["x"][:3], "y": data["y"][:3]}
+    found = circuit.unfold(3, **sizes).grad().evaluate(values)
+    tables = browser.driver.find_elements(By.CSS_SELECTOR, "#details .array")
+    for table, expected in zip(tables, (found["h"][1], found["d_h"][1]), strict=True):
+        cells = [cell.text.replace("−", "-") for cell in table.find_elements(By.TAG_NAME, "td")]
+        np.testing.assert_allclose([float(cell) for cell in cells], expected, atol=6e-4, rtol=6e-3)
+    browser.point_at(browser.find("h1"))
+    assert "Point at a node" in browser.details()
+
+
+def test_tracing(show, elman):
+    browser = show(elman)
+    browser.point_at(browser.node("h.2"))
+    assert browser.lit("here") == {"h.2"}
+    assert browser.lit("up") == {"a.2", "x.2", "h.1", "a.1", "x.1", "h.0", "U", "W", "b"}
+    down = {"o.2", "yhat.2", "L.2", "a.3", "h.3", "o.3", "yhat.3", "L.3", "loss"}
+    assert browser.lit("down") == down
+    browser.click("input[value=up]")
+    browser.point_at(browser.node("h.2"))
+    assert browser.lit("down") == set()
+    browser.click("input[value=both]")
+    browser.point_at(browser.node("W"))
+    assert browser.lit("down") == {"a.1", "a.2", "a.3"}  # the uses of the parameter
+    browser.point_at(browser.node("h", "circuit"))
+    assert browser.lit("up", "circuit") == {"a"}
+    assert browser.count("[data-names~=h].lit") >= 2  # its equation and its declaration
+
+
+def test_keyboard(show, elman):
+    browser = show(elman)
+    browser.js("document.getElementById('full-size').focus()")
+    browser.press(Keys.TAB)
+    focused = "return document.activeElement.dataset.id"
+    assert browser.js(focused)
+    browser.js("arguments[0].focus()", browser.node("h.1"))
+    browser.press(Keys.ARROW_RIGHT)
+    assert browser.js(focused) == "h.2"
+    browser.press(Keys.ARROW_UP)
+    assert browser.js(focused) == "o.2"
+    browser.press(Keys.ARROW_DOWN)
+    browser.press(Keys.ARROW_LEFT)
+    assert browser.js(focused) == "h.1"
+    assert "h[1] = tanh(a[1])" in browser.details()
+    outline = "return getComputedStyle(document.activeElement.querySelector('circle')).strokeWidth"
+    assert browser.js(outline) == "4px"
+    browser.press(Keys.ENTER)
+    assert browser.node("h.1").get_attribute("aria-pressed") == "true"
+    browser.press(Keys.TAB)  # on to the circuit; what is kept stays in the panel
+    browser.js("document.activeElement.blur()")
+    assert "h[1] = tanh(a[1])" in browser.details()
+    slider = browser.find("input.length")
+    slider.send_keys(Keys.ARROW_RIGHT)
+    assert "h[1] = tanh(a[1])" in browser.details()  # kept through a redrawing
+    browser.press(Keys.ESCAPE)
+    assert browser.lit("here") == set()
+
+
+def test_names_for_screen_readers(show, elman):
+    browser = show(elman)
+    assert browser.node("h.2").get_attribute("aria-label") == "h at step 2, variable"
+    assert browser.find("#unfolded svg").get_attribute("role") == "application"
+    assert "h[t] = tanh(a[t])" in browser.find("#unfolded svg").get_attribute("aria-label")
+    tree = browser.driver.execute_cdp_cmd("Accessibility.getFullAXTree", {})["nodes"]
+    named = {(n["role"]["value"], n["name"]["value"]) for n in tree if "role" in n and "name" in n}
+    assert ("button", "h at step 2, variable") in named
+    assert ("region", "Graph") in named
+    assert ("main", "") in named
+    assert ("navigation", "Sections") in named
+    unnamed = [role for role, name in named if role in ("button", "slider", "radio") and not name]
+    assert unnamed == []
+
+
+def test_level(show, elman):
+    browser = show(elman)
+    browser.click("input[value=operations]")
+    assert browser.count("#unfolded .node.operation") > 10
+    assert browser.count("#circuit .node.operation") > 3
+    browser.point_at(browser.find("#unfolded .node.operation"))
+    assert "the equation of" in browser.details()
+    browser.click("input[value=variables]")
+    assert browser.count(".node.operation") == 0
+
+
+def test_light_and_dark(show, elman):
+    browser = show(elman)
+    colours = "return [getComputedStyle(document.body).backgroundColor, "
+    colours += "getComputedStyle(document.querySelector('.node.input > circle')).fill]"
+    light = browser.js(colours)
+    theme = browser.find("#theme")
+    theme.click()
+    dark = browser.js(colours)
+    assert light[0] == "rgb(255, 255, 255)"
+    assert light[0] != dark[0]
+    assert light[1] != dark[1]
+    assert theme.get_attribute("aria-pressed") == "true"
+    theme.click()
+    assert browser.js(colours) == light
+    browser.js("delete document.documentElement.dataset.theme")
+    prefers = [{"name": "prefers-color-scheme", "value": "dark"}]
+    browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": prefers})
+    try:
+        assert browser.js(colours) == dark
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_copy(show, elman):
+    browser = show(elman)
+    copied = "window.copied = []; document.addEventListener('copy', () => "
+    copied += "copied.push(String(document.activeElement.value ?? '')))"
+    browser.js("delete Navigator.prototype.clipboard; " + copied)
+    for target, text in (("text-forward", "h[t] = tanh(a[t])"), ("latex-backward", "align*")):
+        button = browser.find(f"[data-copy={target}]")
+        browser.click(f"[data-copy={target}]")
+        WebDriverWait(browser.driver, 5).until(lambda _, b=button: b.text == "Copied")
+        assert text in browser.js("return copied.at(-1)")
+    assert browser.find("#status").get_attribute("textContent") == "Copied"
+
+
+def test_text_is_shown_as_typed(show):
+    circuit = gg.cells.load("vanilla")
+    browser = show(viz.report(circuit, title=HOSTILE))
+    assert browser.driver.title == HOSTILE
+    assert browser.find("h1").text == HOSTILE
+
+
+def test_narrow_window(show, elman):
+    browser = show(elman)
+    metrics = {"width": 360, "height": 740, "deviceScaleFactor": 1, "mobile": False}
+    browser.driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
+    try:
+        assert browser.js("return document.documentElement.scrollWidth") <= 360
+    finally:
+        browser.driver.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_print(show, elman):
+    browser = show(elman)
+    data = browser.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"]
+    text = "".join(
+        page.extract_text() for page in pypdf.PdfReader(io.BytesIO(base64.b64decode(data))).pages
+    )
+    for heading in ("Forward", "Backward", "Declarations", "Unfolded", "Circuit", "Proof"):
+        assert heading in text
+    for control in ("Copy notation", "Trace", "Details", "Skip to"):
+        assert control not in text
+
+
+def test_notebook_frame(running, tmp_path, elman):
+    page = tmp_path / "notebook.html"
+    page.write_text(f"<!DOCTYPE html><title>n</title>{elman._repr_html_()}", encoding="utf-8")
+    running.driver.get(page.as_uri())
+    running.driver.switch_to.frame(0)
+    try:
+        WebDriverWait(running.driver, 20).until(
+            lambda driver: running.js("return document.documentElement.dataset.ready ?? null")
+        )
+        running.find("#theme").click()
+        running.find("input.length").send_keys(Keys.END)
+        assert running.count("#unfolded .node.variable[data-name=h]") == 6
+    finally:
+        running.driver.switch_to.default_content()
