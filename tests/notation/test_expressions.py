@@ -114,10 +114,13 @@ def test_scopes() -> None:
     two = "s: steps(m)\nt: steps(n)\ng[s] = s * m\n"
     fine = gg.parse(two + "h[t] = t + n + m + g[2] + g[m] + sum(g[s] for s in steps)")
     assert fine.variables["h"].index == "t"
-    for wrong in ("h[t] = s", "h[t] = g[s]", "h[t] = g[t]", "c = t", "h[t] = tau", "h[t] = g[n]",
-                  "h[t] = sum(g[s] for t in steps)", "c = sum(g[s] * t for s in steps)"):  # fmt: skip
+    wrong = (
+        "h[t] = s", "h[t] = g[s]", "h[t] = g[t]", "c = t", "h[t] = tau", "h[t] = g[n]",
+        "h[t] = sum(g[s] for t in steps)", "c = sum(g[s] * t for s in steps)",
+    )  # fmt: skip
+    for text in wrong:
         with pytest.raises(GraphgradError):
-            gg.parse(two + wrong)
+            gg.parse(two + text)
 
 
 def test_a_reduction_may_stand_inside_another_over_the_same_index() -> None:
