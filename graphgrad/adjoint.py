@@ -268,6 +268,8 @@ class _Adjoint:
         """Carry a cotangent from a node of an equation down to its leaves."""
         if is_zero(cotangent):
             return
+        # an equation with an index may have a right side without: h[t] = 2 * w
+        condition, cotangent = self._crossed(self._index(unit), start, condition, cotangent)
         pending: dict[int, tuple[Condition, Expr]] = {start: (condition, cotangent)}
         found: list[Contribution] = []
         memo: Memo = {}
@@ -276,12 +278,13 @@ class _Adjoint:
             if node not in pending or node not in self.live:
                 continue
             holding, value = pending[node]
-            op, args, _, _ = self.nodes[node]
+            op, args, attr, _ = self.nodes[node]
+            within = attr.over if op.name == "reduce" else self.system.spaces[node]
             if not args:  # an equation that is nothing but a leaf
                 found.append(Contribution(node, holding, value, self.system.spaces[node], unit))
                 continue
             for arg, test, part in self._rule(node, holding, value, memo):
-                test, part = self._crossed(node, arg, test, part)
+                test, part = self._crossed(within, arg, test, part)
                 cotangents[id(part)] = part
                 if self.nodes[arg].args:
                     pending[arg] = test, part
@@ -353,11 +356,10 @@ class _Adjoint:
         return declared is not None and declared.kind == "distribution"
 
     def _crossed(
-        self, user: int, arg: int, condition: Condition, value: Expr
+        self, outer: str | None, arg: int, condition: Condition, value: Expr
     ) -> tuple[Condition, Expr]:
-        """Sum a cotangent over the steps where it leaves an indexed node for a static one."""
-        outer, inner = self.system.spaces[user], self.system.spaces[arg]
-        if outer is None or inner is not None:
+        """Sum a cotangent over the steps of an index where it reaches a node that is static."""
+        if outer is None or self.system.spaces[arg] is not None:
             return condition, value
         return ALWAYS, simplified(reduce("sum", outer, condition, value))
 
