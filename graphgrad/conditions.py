@@ -222,6 +222,8 @@ def both(*parts: Condition) -> Condition:
     """Return the conjunction, flattened, without repetitions."""
     flat: list[Condition] = []
     for part in parts:
+        if part == NEVER:
+            return NEVER
         inner = part.parts if isinstance(part, Junction) and part.word == "and" else (part,)
         flat += [each for each in inner if each not in flat]
     return flat[0] if len(flat) == 1 else Junction("and", tuple(flat))
@@ -231,6 +233,8 @@ def either(*parts: Condition) -> Condition:
     """Return the disjunction, flattened, without repetitions."""
     flat: list[Condition] = []
     for part in parts:
+        if part == ALWAYS:
+            return ALWAYS
         inner = part.parts if isinstance(part, Junction) and part.word == "or" else (part,)
         flat += [each for each in inner if each not in flat]
     return flat[0] if len(flat) == 1 else Junction("or", tuple(flat))

@@ -100,6 +100,8 @@ def test_always_and_never() -> None:
     assert negate(NEVER) == ALWAYS
     assert both(ALWAYS, t > 1) == (t > 1)
     assert either(NEVER, t > 1) == (t > 1)
+    assert both(NEVER, t > 1) == both(t > 1, NEVER) == NEVER
+    assert either(ALWAYS, t > 1) == either(t > 1, ALWAYS) == ALWAYS
     assert both() == ALWAYS
     assert either() == NEVER
 
