@@ -1,7 +1,7 @@
-"""Pictures of circuits and of their unfolded graphs."""
+"""Pictures of circuits, of their unfolded graphs and of the gradients that flow back in them."""
 
+from viz.backward import backward
 from viz.drawing import Drawing
-from viz.report import report
 from viz.views import circuit, unfolded
 
-__all__ = ["Drawing", "circuit", "report", "unfolded"]
+__all__ = ["Drawing", "backward", "circuit", "unfolded"]

@@ -29,6 +29,10 @@ def check(scene: Scene) -> None:
                 raise DrawingError(
                     f"the edge {edge.id!r} ends at {end!r}, which is not a node of the scene"
                 )
+    ways = {edge.id: (edge.head, edge.tail) for edge in scene.edges if not edge.beside}
+    for edge in scene.edges:
+        if edge.beside and ways.get(edge.beside) != (edge.tail, edge.head):
+            raise DrawingError(f"the edge {edge.id!r} does not run back beside {edge.beside!r}")
     if isinstance(scene, UnfoldedScene):
         _check_tracks(scene)
         rows = {node.row or node.id for node in scene.nodes if node.time is not None}
@@ -67,7 +71,7 @@ def _check_tracks(scene: UnfoldedScene) -> None:
     static.add_edges_from(
         (edge.tail, edge.head)
         for edge in scene.edges
-        if edge.tail in outside and edge.head in outside
+        if edge.tail in outside and edge.head in outside and not edge.beside
     )
     if not nx.is_directed_acyclic_graph(static):
         raise DrawingError("the static nodes of a scene form a cycle")

@@ -47,7 +47,7 @@ class Link:
 
     `lag` is the delay where both vary with time; `at` the fixed step that is read; `over` the index
     all of whose steps are read, where `condition` holds. `labels` are the products of factors that
-    are applied on the way.
+    are applied on the way. No gradient flows along a `blocked` one.
     """
 
     tail: str
@@ -58,6 +58,7 @@ class Link:
     condition: Condition = ALWAYS
     labels: tuple[tuple[str, ...], ...] = ()
     role: Role = "source"
+    blocked: bool = False
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,7 @@ class Structure:
     items: Mapping[str, Item]
     links: tuple[Link, ...]
     level: Level
+    loss: str = "loss"
 
     def is_parameter(self, link: Link) -> bool:
         """Whether a link leads from a parameter."""

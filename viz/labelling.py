@@ -160,6 +160,8 @@ def _along(
         if trouble == 0:
             break
     assert best is not None
+    if best[0] and group[0].kind == "adjoint":
+        return  # a derivative is left out where it would be in the way
     for item, text in zip(group, texts, strict=True):
         label = PlacedLabel(item.id, text, item.curve[0][0] + best[1], item.curve[0][1] + best[2])
         room.add(label.box)
@@ -179,7 +181,8 @@ def _offsets(
     total = sum(math.dist(a, b) for a, b in pairwise(points))
     if not total:
         return
-    for clearance in CLEARANCES:
+    # A derivative must stand close to its own line: there are others of the same colour.
+    for clearance in CLEARANCES if item.kind != "adjoint" else CLEARANCES[:3]:
         for share in SHARES:
             (x, y), (tx, ty) = _at_length(points, share * total)
             nx, ny = (ty, -tx) if ty > 0.25 or (abs(ty) <= 0.25 and tx < 0) else (-ty, tx)

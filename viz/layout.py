@@ -7,6 +7,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from viz.checks import check
+from viz.companions import Companions
 from viz.font import text_width
 from viz.grid import Grid, Plan, Role
 from viz.label import typeset
@@ -29,6 +30,11 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     give equal layouts. `DrawingError` where the scene contradicts itself.
     """
     check(scene)
+    whole = scene
+    back = tuple(edge for edge in scene.edges if edge.beside)
+    if back:
+        scene = replace(scene, edges=tuple(edge for edge in scene.edges if not edge.beside))
+        style = _roomier(style)
     if isinstance(scene, CircuitScene):
         plan = plan_circuit(scene, style)
         steps = _steps(plan)
@@ -64,7 +70,9 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
         )
         for name, cell in plan.cells.items()
     ]
-    labels, frames = place_labels(scene, plan, grid, router, [*placed, *statics.nodes])
+    if back:
+        Companions(plan, router.ink, [*placed, *statics.nodes]).run(back)
+    labels, frames = place_labels(whole, plan, grid, router, [*placed, *statics.nodes])
     return _framed(
         Layout(
             (*placed, *statics.nodes),
@@ -77,6 +85,17 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
             0.0,
             style,
         )
+    )
+
+
+def _roomier(style: Style) -> Style:
+    """The style with room for a second line beside each."""
+    return replace(
+        style,
+        port_gap=style.port_gap + 3,
+        track_gap=style.track_gap + 5,
+        node_gap=style.node_gap + 6,
+        column_gap=style.column_gap + 8,
     )
 
 

@@ -126,6 +126,11 @@ class Layout:
     height: float
     style: Style
 
+    def label_colours(self) -> list[str]:
+        """The colour of each label: that of its line, if a gradient flows along it."""
+        back = {e.id: self.style.edges[e.kind].stroke for e in self.edges if e.kind == "adjoint"}
+        return [back.get(label.owner, self.style.text) for label in self.labels]
+
 
 def overlaps(layout: Layout, *, slack: float = 0.5) -> list[str]:
     """What lies on what it should not, one sentence each; empty for a good picture.

@@ -10,9 +10,6 @@ from viz.nets import Manner, Tracks
 from viz.routing import Point, spread
 from viz.step import Link
 
-LEAST_DISTANCE = 7.0
-"""Between the arrows that arrive at one side of a node."""
-
 Place = tuple[tuple[str, Role], str, int]
 """Template, row, and side: -1 for the lower border, 1 for the upper."""
 
@@ -29,7 +26,7 @@ class Ports:
         for place, mine in wishes.items():
             limit = 0.9 * plan.sizes[place[1]].width / 2
             weights = [_firmness(key, offset) for key, offset in mine.items()]
-            offsets = spread(list(mine.values()), weights, LEAST_DISTANCE, limit)
+            offsets = spread(list(mine.values()), weights, plan.style.port_gap, limit)
             for key, offset in zip(mine, offsets, strict=True):
                 self._offsets[place, key] = offset
 

@@ -55,8 +55,8 @@ def to_dot(layout: Layout, *, title: str = "") -> str:
         dark = node.node.shade is not None and node.node.shade >= 0.5
         colour = style.background if dark else look.text
         lines.extend(_text(node.text, node.x, node.y, colour, f"{names[node.node.id]}_"))
-    for i, label in enumerate(layout.labels):
-        lines.extend(_text(label.text, label.x, label.y, style.text, f"t{i}_"))
+    for i, (label, colour) in enumerate(zip(layout.labels, layout.label_colours(), strict=True)):
+        lines.extend(_text(label.text, label.x, label.y, colour, f"t{i}_"))
     lines.extend(_edge(edge, names, layout) for edge in layout.edges)
     lines.append("}\n")
     return "\n".join(lines)

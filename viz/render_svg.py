@@ -150,7 +150,8 @@ def _edge(
             f'width="{_n(mark.size)}" height="{_n(mark.size)}" fill="{fill}" '
             f'stroke="{look.stroke}"/>'
         )
-    parts.extend(_label(label, layout.style.text, height) for label in labels)
+    colour = look.stroke if placed.kind == "adjoint" else layout.style.text
+    parts.extend(_label(label, colour, height) for label in labels)
     return "".join((*parts, "</g>"))
 
 

@@ -127,8 +127,8 @@ def to_tikz(layout: Layout, *, title: str = "") -> str:
     for node in layout.nodes:
         body.extend(_node(node, layout, colours))
     body.extend(
-        _text(label.text.label, (label.x, label.y), label.text.size, style.text, colours)
-        for label in layout.labels
+        _text(label.text.label, (label.x, label.y), label.text.size, colour, colours)
+        for label, colour in zip(layout.labels, layout.label_colours(), strict=True)
     )
     head = [
         r"\documentclass[tikz]{standalone}",

@@ -62,6 +62,50 @@ def joined(*curves: Curve) -> Curve:
     return tuple(points)
 
 
+def reversed_curve(curve: Curve) -> Curve:
+    """The curve from its end to its start."""
+    return curve[::-1]
+
+
+def parallel(curve: Curve, side: float) -> Curve:
+    """A curve at a distance to the left of another (to the right, if negative).
+
+    Turns that are too narrow for it become corners.
+    """
+    if not side:
+        return curve
+    pieces: list[list[Point]] = []
+    corner: Point | None = None
+    for index in range(0, len(curve) - 1, 3):
+        p0, p1, p2, p3 = curve[index : index + 4]
+        if math.dist(p0, p3) < 1e-6:
+            continue
+        first = _direction(p0, p1 if math.dist(p0, p1) > 1e-6 else p3)
+        last = _direction(p2 if math.dist(p2, p3) > 1e-6 else p0, p3)
+        q0 = (p0[0] - side * first[1], p0[1] + side * first[0])
+        q3 = (p3[0] - side * last[1], p3[1] + side * last[0])
+        turn = first[0] * last[1] - first[1] * last[0]
+        along = (q3[0] - q0[0]) * first[0] + (q3[1] - q0[1]) * first[1]
+        if abs(turn) > 0.5 and along < 0.1:
+            share = ((q3[0] - q0[0]) * last[1] - (q3[1] - q0[1]) * last[0]) / turn
+            corner = (q0[0] + share * first[0], q0[1] + share * first[1])
+            if pieces:
+                pieces[-1][3] = corner
+            continue
+        if corner is not None:
+            q0, corner = corner, None
+        scale = math.dist(q0, q3) / math.dist(p0, p3)
+        pieces.append(
+            [
+                q0,
+                (q0[0] + scale * (p1[0] - p0[0]), q0[1] + scale * (p1[1] - p0[1])),
+                (q3[0] + scale * (p2[0] - p3[0]), q3[1] + scale * (p2[1] - p3[1])),
+                q3,
+            ]
+        )
+    return joined(*(tuple(piece) for piece in pieces))
+
+
 def with_arrow(curve: Curve, length: float) -> tuple[Curve, Point]:
     """The curve drawn back by the length of an arrowhead, and the arrow's tip."""
     *front, before, handle, tip = curve

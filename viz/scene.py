@@ -18,7 +18,7 @@ NodeKind = Literal[
     "boundary",
     "operation",
 ]
-EdgeKind = Literal["forward", "parameter", "adjoint"]
+EdgeKind = Literal["forward", "parameter", "adjoint", "gradient"]
 Data = tuple[tuple[str, str], ...]
 """Pairs (name, value), written as `data-name="value"` in SVG; a name is letters and hyphens."""
 
@@ -58,6 +58,8 @@ class Edge:
     - `delay`: only in a `CircuitScene`. Time steps on the way: a black square on the arrow, with
       the number beside it unless it is 1; negative for an advance, a hollow square.
     - `kind`: selects line and colour in the style.
+    - `beside`: the id of the edge from `head` to `tail` along which it runs back. The line of a
+      parameter is not accompanied but turned round.
     """
 
     id: str
@@ -66,6 +68,7 @@ class Edge:
     label: Label | None = None
     delay: int = 0
     kind: EdgeKind = "forward"
+    beside: str = ""
     tooltip: str = ""
     data: Data = ()
     classes: tuple[str, ...] = ()

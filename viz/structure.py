@@ -37,7 +37,7 @@ def structure(
     for key, boundary in reader.declared.boundaries.items():
         reader.boundary(key, boundary.root)
     links = tuple(_merged(reader.links, reader.items))
-    return Structure(reader.declared, reader.names, reader.items, links, level)
+    return Structure(reader.declared, reader.names, reader.items, links, level, loss)
 
 
 @dataclass(frozen=True)
@@ -49,13 +49,14 @@ class _Context:
     over: str | None = None
     labels: tuple[str, ...] = ()
     role: Role = "source"
+    blocked: bool = False
 
 
 class _Reader:
     """Walks equations, without recursion, and notes items and links."""
 
     def __init__(self, system: System, level: Level, *, terms: bool, loss: str) -> None:
-        self.system, self.level, self.terms = system, level, terms
+        self.system, self.level, self.terms, self.loss = system, level, terms, loss
         self.declared = system.declared
         self.names = Names(self.declared, loss=loss)
         self.items: dict[str, Item] = {}
@@ -88,7 +89,7 @@ class _Reader:
         inner = _before_recurrences(declared)
         for name, equation in declared.equations.items():
             kind = "variable" if name in inner or name in self._constants else "output"
-            if name == "loss" or equation.root.op.name in LOSSES:
+            if name == self.loss or equation.root.op.name in LOSSES:
                 kind = "loss"
             self._item(name, self._label(name), kind, equation.index, str(equation))
 
@@ -190,8 +191,12 @@ class _Reader:
         self._item(key, sign(expr.op.name, given, scalar=scalar), "operation", space, text)
         # An operation that does not vary with time exists once, whenever its value is wanted.
         inside = _Context(key, context.condition if space is not None else ALWAYS)
-        operands = [arg for arg, number in zip(expr.args, numbers, strict=True) if not number]
-        return [(arg, inside) for arg in reversed(operands)]
+        operands = [
+            (arg, replace(inside, blocked=position in expr.op.blocked))
+            for position, arg in enumerate(expr.args)
+            if not numbers[position]
+        ]
+        return operands[::-1]
 
     def _is_number(self, expr: Expr) -> bool:
         """Whether an expression is made of numbers alone, the same at each step."""
@@ -248,8 +253,11 @@ class _Reader:
     def _link(self, context: _Context, tail: str, lag: int = 0, at: At | None = None) -> None:
         labels = (context.labels,) if context.labels and context.role != "applied" else ()
         self.links.append(
-            Link(tail, context.head, lag, at, context.over, context.condition, labels, context.role)
-        )
+            Link(
+                tail, context.head, lag, at, context.over, context.condition, labels, context.role,
+                context.blocked,
+            )
+        )  # fmt: skip
 
     def _new_key(self, kind: str) -> str:
         self._count += 1

@@ -42,7 +42,7 @@ class Style:
 
     Lengths are in points. `page_width` scales a wider picture down to fit (None: natural size).
     `column_gap`, `layer_gap` and `node_gap` are the least free distances between columns, layers
-    and neighbours in a layer.
+    and neighbours in a layer, `port_gap` between arrows that arrive at one side of a node.
     """
 
     name: str
@@ -60,6 +60,7 @@ class Style:
     node_gap: float = 14.0
     track_gap: float = 7.0
     delay_size: float = 7.0
+    port_gap: float = 7.0
 
     def with_options(
         self, *, font_size: float | None = None, page_width: float | None = None
@@ -76,6 +77,7 @@ class Style:
             node_gap=self.node_gap * scale,
             track_gap=self.track_gap * scale,
             delay_size=self.delay_size * scale,
+            port_gap=self.port_gap * scale,
         )
 
 
@@ -112,7 +114,8 @@ BOOK = Style(
         {
             "forward": EdgeStyle(),
             "parameter": EdgeStyle(stroke="#808080", line=0.6, arrow=4.0),
-            "adjoint": EdgeStyle(stroke="#000000", line=1.0, dash=(4.0, 2.5)),
+            "adjoint": EdgeStyle(stroke="#000000", line=1.0, dash=(4.0, 2.5), arrow=5.0),
+            "gradient": EdgeStyle(stroke="#808080", line=0.6, dash=(4.0, 2.5), arrow=4.0),
         }
     ),
 )
@@ -138,7 +141,8 @@ COLOUR = Style(
         {
             "forward": EdgeStyle(stroke="#1a1a1a"),
             "parameter": EdgeStyle(stroke="#a8527f", line=0.6, arrow=4.0),
-            "adjoint": EdgeStyle(stroke="#d55e00", line=1.1),
+            "adjoint": EdgeStyle(stroke="#d55e00", line=1.1, arrow=5.0),
+            "gradient": EdgeStyle(stroke="#d55e00", line=0.6, arrow=4.0),
         }
     ),
 )
@@ -162,7 +166,8 @@ DARK = Style(
         {
             "forward": EdgeStyle(stroke="#d8dee4"),
             "parameter": EdgeStyle(stroke="#c184a7", line=0.6, arrow=4.0),
-            "adjoint": EdgeStyle(stroke="#f08a4b", line=1.1),
+            "adjoint": EdgeStyle(stroke="#f08a4b", line=1.1, arrow=5.0),
+            "gradient": EdgeStyle(stroke="#f08a4b", line=0.6, arrow=4.0),
         }
     ),
     background="#0d1117",

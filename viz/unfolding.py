@@ -41,7 +41,7 @@ class Unfolding:
         parameters: Parameters = "shared",
         fold: Fold = None,
     ) -> None:
-        self.parts, self.lengths, self.parameters = parts, lengths, parameters
+        self.parts, self.lengths, self.parameters, self.fold = parts, lengths, parameters, fold
         self.columns = {name: columns(length, fold) for name, length in lengths.items()}
         self.drawn = {
             name: [step for step in steps if step is not None]
@@ -52,12 +52,14 @@ class Unfolding:
             index.length: lengths[name] for name, index in parts.declared.indices.items()
         }
         self._given = {
-            (key.name, self._step_of(key)): item.key
+            (key.name, self.step_of(key)): item.key
             for item in parts.items.values()
             if (key := item.boundary) is not None and item.kind == "boundary"
         }
         self._late = self._results_of_one_step()
         self._edges: dict[tuple[str, str], Edge] = {}
+        self.open: set[tuple[str, str]] = set()
+        """The ends of the edges along which gradients can flow."""
         self.outside: dict[str, Node] = {}
         """The nodes of values outside the steps, found as they are read."""
 
@@ -84,6 +86,8 @@ class Unfolding:
 
     def _add(self, link: Link) -> None:
         for tail, head in self.instances(link):
+            if tail is not None and not link.blocked:
+                self.open.add((tail, head))
             if tail is not None and (tail, head) not in self._edges:
                 self._edges[tail, head] = Edge(
                     f"e{len(self._edges)}",
@@ -103,7 +107,7 @@ class Unfolding:
                 for link in links
                 if (boundary := self.parts.items[link.head].boundary) is not None
                 and boundary not in done
-                and f"{boundary.name}.{self._step_of(boundary)}" in self.outside
+                and f"{boundary.name}.{self.step_of(boundary)}" in self.outside
             ]
             if not wanted:
                 return
@@ -132,7 +136,7 @@ class Unfolding:
         data = (("name", item.key),)
         if item.boundary is not None:
             if item.kind != "boundary":
-                step = self._step_of(item.boundary)
+                step = self.step_of(item.boundary)
                 track = self.parts.declared.index_of(item.boundary.name) or ""
                 yield Node(
                     item.key, item.label, item.kind, item.key, step, track,
@@ -168,7 +172,7 @@ class Unfolding:
 
     def _head(self, head: Item, step: int | None) -> str:
         if head.kind == "boundary" and head.boundary is not None:
-            return f"{head.boundary.name}.{self._step_of(head.boundary)}"
+            return f"{head.boundary.name}.{self.step_of(head.boundary)}"
         return head.key if head.index is None else f"{head.key}.{step}"
 
     def _tail(self, link: Link, tail: Item, step: int | None) -> str | None:
@@ -176,7 +180,7 @@ class Unfolding:
         if tail.index is None:
             return tail.key
         if link.at is not None:
-            at = self._step_of(link.at)
+            at = self.step_of(link.at)
         else:
             assert step is not None
             at = step - link.lag
@@ -184,7 +188,8 @@ class Unfolding:
             return f"{tail.key}.{at}" if at in self._shown[tail.index] else None
         return self._outside(tail, at)
 
-    def _step_of(self, at: At) -> int:
+    def step_of(self, at: At) -> int:
+        """Return the step of an absolute read."""
         index = self.parts.declared.index_of(at.name)
         return self.lengths[index or ""] + at.offset if at.last else at.offset
 
@@ -242,7 +247,7 @@ class Unfolding:
         if link.over is not None:
             return None
         if tail.index is not None and link.at is not None:
-            step = self._step_of(link.at)
+            step = self.step_of(link.at)
             return (tail.index, step) if step == self.lengths[tail.index] else None
         return found.get(link.tail)
 

@@ -1,0 +1,98 @@
+"""The backward view: cotangents flow back beside the values that they answer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from graphgrad.circuit import Circuit
+from graphgrad.unfold import checked_lengths
+from viz.derivatives import Derivatives
+from viz.drawing import Drawing
+from viz.flow_back import Primal, cotangents, flow_of_operations, flow_of_variables
+from viz.items import Level, Structure
+from viz.label import Label
+from viz.layout import lay_out
+from viz.scene import Edge, Node, UnfoldedScene
+from viz.structure import structure
+from viz.style import Style
+from viz.unfolding import Fold, Unfolding
+from viz.views import style_of
+
+
+def backward(
+    circuit: Circuit,
+    tau: int | Mapping[str, int] = 3,
+    *,
+    loss: str = "loss",
+    level: Level = "variables",
+    derivatives: bool = False,
+    fold: Fold = None,
+    style: str | Style = "colour",
+) -> Drawing:
+    """Return the unfolded graph with the flow of the gradient of a loss.
+
+    Beside every arrow along which the gradient flows runs one back, and the contributions of all
+    steps flow into one node a parameter, its gradient. `derivatives` writes the local derivative
+    beside the arrows, where it is short, at the level of variables. `fold` as in `unfolded`.
+    """
+    adjoint = circuit.adjoint(loss)
+    lengths = checked_lengths(circuit.check(), tau)
+    scene = backward_scene(
+        circuit, adjoint, lengths, loss=loss, level=level, derivatives=derivatives, fold=fold
+    )
+    shown = ", ".join(f"{name} = 1..{length}" for name, length in lengths.items())
+    added = [str(e) for name, e in adjoint.equations.items() if name not in circuit.equations]
+    alt = f"Gradient of {loss} in {circuit.name} for {shown}: {'; '.join(added)}."
+    return Drawing.of(lay_out(scene, style_of(style)), alt=alt, title=circuit.title or circuit.name)
+
+
+def backward_scene(
+    circuit: Circuit,
+    adjoint: Circuit,
+    lengths: Mapping[str, int],
+    *,
+    loss: str = "loss",
+    level: Level = "variables",
+    derivatives: bool = False,
+    fold: Fold = None,
+) -> UnfoldedScene:
+    """Return the scene of the backward view; `adjoint` is the circuit's own for that loss."""
+    unfolding = Unfolding(structure(circuit, level, terms=True, loss=loss), lengths, fold=fold)
+    scene = unfolding.scene()
+    back = structure(adjoint, loss=loss)
+    primals = cotangents(circuit, adjoint)
+    if level == "variables":
+        arrows = flow_of_variables(scene, unfolding, back, primals)
+    else:
+        wanted = {name for name, at in primals.values() if at is None and name in circuit.params}
+        arrows = flow_of_operations(scene, unfolding, wanted)
+    found = Derivatives(adjoint, primals, back.names) if derivatives else None
+    nodes = {node.id: node for node in scene.nodes}
+    companions = tuple(
+        Edge(
+            f"back-{edge.id}",
+            edge.head,
+            edge.tail,
+            found.of(nodes[edge.tail], nodes[edge.head]) if found is not None else None,
+            kind="adjoint",
+            beside=edge.id,
+            tooltip=f"cotangent of {edge.tail} from {edge.head}",
+        )
+        for edge in scene.edges
+        if (edge.head, edge.tail) in arrows
+    )
+    names = {primal: name for name, primal in primals.items()}
+    shown = tuple(_with_gradient(node, names, back) for node in scene.nodes)
+    return replace(scene, nodes=shown, edges=(*scene.edges, *companions))
+
+
+def _with_gradient(node: Node, names: Mapping[Primal, str], back: Structure) -> Node:
+    """A parameter's node shows its gradient; others say in their tooltip how theirs is found."""
+    found = names.get((dict(node.data)["name"], None))
+    if found is None or node.kind == "boundary":
+        return node
+    equation = str(back.declared.equations[found])
+    if node.kind == "parameter":
+        return replace(node, label=Label(back.names[found].runs()), tooltip=equation)
+    return replace(node, tooltip=f"{node.tooltip}\n{equation}")

@@ -1,0 +1,218 @@
+"""Lines that run back beside others: the adjoint arrow next to the arrow that it answers."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import replace
+from itertools import pairwise
+
+from viz.grid import Plan
+from viz.ink import Ink
+from viz.picture import Dot, PlacedEdge, PlacedNode
+from viz.routing import Curve, Point, flatten, joined, line, parallel, reversed_curve
+from viz.scene import Edge, EdgeKind
+
+APART = 4.5
+"""Distance between an arrow and its companion."""
+REACH = 6.0
+"""How far a line is prolonged at most to meet a border or another line."""
+SHORT = 3.0
+"""A line is prolonged by less than this without a segment of its own."""
+TOUCH = 0.8
+
+
+class Companions:
+    """Draws edges that follow others backwards, once those have been drawn.
+
+    A parameter's line is not accompanied but turned round: its gradient flows where it was.
+    """
+
+    def __init__(self, plan: Plan, ink: Ink, nodes: Iterable[PlacedNode]) -> None:
+        self._ink = ink
+        self._style = plan.style
+        self._nodes = {node.node.id: node for node in nodes}
+        self._bundles: dict[tuple[str, str], list[PlacedEdge]] = {}
+        self._ends: dict[tuple[str, str], list[PlacedEdge]] = {}
+        for piece in ink.edges:
+            self._bundles.setdefault((piece.tail, piece.kind), []).append(piece)
+            self._ends.setdefault((piece.head, piece.kind), []).append(piece)
+        self._chosen: dict[str, PlacedEdge] = {}
+        self._joints: dict[str, tuple[PlacedEdge, Point]] = {}
+
+    def run(self, edges: Iterable[Edge]) -> None:
+        """Add the lines of edges with `beside`."""
+        wanted = {edge.beside: edge for edge in edges}
+        stubs = {
+            piece.id: wanted[piece.id.split("…")[0]]
+            for piece in self._ink.edges
+            if "…" in piece.id and piece.id.split("…")[0] in wanted
+        }
+        for piece in [p for p in self._ink.edges if p.id in wanted or p.id in stubs]:
+            self._choose(piece)
+        turned = {piece.id for piece in self._chosen.values() if piece.kind == "parameter"}
+        added = [self._back(piece, wanted.get(piece.id)) for piece in self._chosen.values()]
+        joints = [at for piece, at in self._joints.values() if piece.id in turned]
+        self._ink.edges[:] = [piece for piece in self._ink.edges if piece.id not in turned]
+        self._ink.edges.extend(added)
+        self._ink.dots[:] = [
+            replace(dot, kind="gradient")
+            if dot.kind == "parameter" and any(math.dist((dot.x, dot.y), j) < 1.0 for j in joints)
+            else dot
+            for dot in self._ink.dots
+        ]
+
+    def _choose(self, piece: PlacedEdge) -> None:
+        """Take a piece, and those that connect it with the ends of its edge."""
+        while piece.id not in self._chosen:
+            self._chosen[piece.id] = piece
+            start, end = piece.curve[0], piece.tip or piece.curve[-1]
+            if piece.tail and not self._touches(piece.tail, start):
+                other = self._through(piece, start, self._bundles[piece.tail, piece.kind])
+            elif piece.head and piece.tip is None:
+                other = self._through(piece, end, self._ends[piece.head, piece.kind])
+                start = end
+            else:
+                return
+            if other is None:
+                return
+            self._joints[piece.id] = other, start
+            piece = other
+
+    def _touches(self, node: str, at: Point) -> bool:
+        left, bottom, right, top = self._nodes[node].box
+        return left - 1 <= at[0] <= right + 1 and bottom - 1 <= at[1] <= top + 1
+
+    def _through(
+        self, piece: PlacedEdge, at: Point, others: Iterable[PlacedEdge]
+    ) -> PlacedEdge | None:
+        found = [p for p in others if p.id != piece.id and _passes(p, at) is not None]
+        return min(found, key=lambda p: p.edge is not None, default=None)
+
+    def _back(self, piece: PlacedEdge, edge: Edge | None) -> PlacedEdge:
+        """The companion of one piece."""
+        turned = piece.kind == "parameter"
+        whole = (
+            piece.curve
+            if piece.tip is None
+            else joined(piece.curve, line(piece.curve[-1], piece.tip))
+        )
+        side = 0.0 if turned else APART * self._side(piece)
+        joint = self._joints.get(piece.id)
+        at_start = joint is not None and math.dist(joint[1], whole[0]) < 0.1
+        branches = joint is not None and not _goes_on(whole, joint, at_start=at_start)
+        curve = parallel(whole, self._inner_side(piece, whole, side) if branches else side)
+        if joint is not None and branches:
+            curve = self._joined(curve, joint, side, at_start=at_start)
+        if piece.tail and not at_start:
+            curve = self._to_border(curve, piece.tail)
+        if piece.head and piece.tip is not None:
+            curve = reversed_curve(self._to_border(reversed_curve(curve), piece.head))
+        kind: EdgeKind = "gradient" if turned else "adjoint"
+        tail, head = (edge.tail, edge.head) if edge is not None else (piece.head, piece.tail)
+        curve = reversed_curve(curve)
+        name = edge.id if edge is not None else f"{piece.id}-back"
+        mark = len(self._ink.edges)
+        self._ink.emit(curve, name=name, edge=edge, kind=kind, tail=tail, head=head,
+                       arrow=not at_start)  # fmt: skip
+        placed = self._ink.edges.pop(mark)
+        if branches and not turned:
+            self._ink.dots.append(Dot(kind, *(curve[-1] if at_start else curve[0]), 1.3))
+        return placed
+
+    def _side(self, piece: PlacedEdge) -> int:
+        """1 for the left of the way forward: above where it leads to the right."""
+        while piece.id in self._joints:
+            piece = self._joints[piece.id][0]
+        width = piece.curve[-1][0] - piece.curve[0][0]
+        return -1 if width < -1.0 else 1
+
+    def _inner_side(self, piece: PlacedEdge, whole: Curve, side: float) -> float:
+        """The side of a branch on which its companion meets the middle of the node."""
+        end = piece.head if piece.tip is not None else piece.tail
+        at, before = (whole[-1], whole[-2]) if piece.tip is not None else (whole[0], whole[1])
+        if not end or not side:
+            return side
+        node, way = self._nodes[end], _unit(before, at)
+        left = (node.x - at[0]) * -way[1] + (node.y - at[1]) * way[0]
+        if abs(left) < 0.3 * APART:
+            return side
+        return math.copysign(side, left if piece.tip is not None else -left)
+
+    def _joined(
+        self, curve: Curve, joint: tuple[PlacedEdge, Point], side: float, *, at_start: bool
+    ) -> Curve:
+        """The curve prolonged or cut so that it ends on the companion of the piece it leaves."""
+        other, at = joint
+        way = _passes(other, at)
+        if way is None:
+            return curve
+        if not at_start:
+            curve = reversed_curve(curve)
+        start, after = curve[0], _next(curve)
+        own = _unit(start, after)
+        normal = (-way[1], way[0])
+        share = own[0] * normal[0] + own[1] * normal[1]
+        if abs(share) > 0.3:
+            target = (at[0] + side * normal[0], at[1] + side * normal[1])
+            gap = (target[0] - start[0]) * normal[0] + (target[1] - start[1]) * normal[1]
+            curve = _extended(curve, own, gap / share)
+        return curve if at_start else reversed_curve(curve)
+
+    def _to_border(self, curve: Curve, node: str) -> Curve:
+        """The curve prolonged so that it starts on the border of a round node."""
+        placed = self._nodes[node]
+        if placed.shape != "round" or abs(placed.width - placed.height) > 0.1:
+            return curve
+        start = curve[0]
+        own = _unit(start, _next(curve))
+        dx, dy = start[0] - placed.x, start[1] - placed.y
+        along, radius = dx * own[0] + dy * own[1], placed.width / 2
+        inside = along * along - (dx * dx + dy * dy - radius * radius)
+        if inside < 0:
+            return curve
+        return _extended(curve, own, math.sqrt(inside) - along)
+
+
+def _goes_on(whole: Curve, joint: tuple[PlacedEdge, Point], *, at_start: bool) -> bool:
+    """Whether a line continues the one that it joins, instead of branching off."""
+    way = _passes(*joint)
+    own = _unit(whole[0], _next(whole)) if at_start else _unit(_next(whole[::-1]), whole[-1])
+    return way is not None and abs(way[0] * own[0] + way[1] * own[1]) > 0.9
+
+
+def _extended(curve: Curve, way: Point, by: float) -> Curve:
+    """The curve whose start is moved along its own direction; negative: backwards."""
+    if abs(by) > REACH or abs(by) < 0.01:
+        return curve
+    start = (curve[0][0] + by * way[0], curve[0][1] + by * way[1])
+    if by < -SHORT:
+        return joined(line(start, curve[0]), curve)
+    handle = (curve[1][0] + by * way[0], curve[1][1] + by * way[1])
+    return (start, handle, *curve[2:])
+
+
+def _passes(piece: PlacedEdge, at: Point) -> Point | None:
+    """The direction of a line at a point on it, None if it does not pass there."""
+    points = flatten(piece.curve)
+    if piece.tip is not None:
+        points.append(piece.tip)
+    for a, b in pairwise(points):
+        length = math.dist(a, b)
+        if length < 1e-6:
+            continue
+        way = _unit(a, b)
+        along = (at[0] - a[0]) * way[0] + (at[1] - a[1]) * way[1]
+        off = abs((at[0] - a[0]) * way[1] - (at[1] - a[1]) * way[0])
+        if off < TOUCH and -TOUCH <= along <= length + TOUCH:
+            return way
+    return None
+
+
+def _next(curve: Curve) -> Point:
+    return next((p for p in curve[1:] if math.dist(p, curve[0]) > 1e-6), curve[-1])
+
+
+def _unit(a: Point, b: Point) -> Point:
+    length = math.dist(a, b) or 1.0
+    return ((b[0] - a[0]) / length, (b[1] - a[1]) / length)

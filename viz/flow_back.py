@@ -1,0 +1,149 @@
+"""Where the gradient flows: the arrows of an unfolded graph along which cotangents run back."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import networkx as nx
+
+from graphgrad.adjoint import boundary_name
+from graphgrad.autodiff import cotangent_prefix
+from graphgrad.circuit import Circuit
+from graphgrad.ir import At
+from viz.items import Structure
+from viz.scene import UnfoldedScene
+from viz.unfolding import Unfolding
+
+Arrow = tuple[str, str]
+"""Ids of tail and head."""
+Primal = tuple[str, At | None]
+"""What a cotangent is of: a variable or parameter, or one boundary value."""
+
+
+def cotangents(circuit: Circuit, adjoint: Circuit) -> dict[str, Primal]:
+    """Return the names of the cotangents in an adjoint, and of what they are."""
+    system = circuit.check()
+    prefix = cotangent_prefix(system.declared.names())
+    known: dict[str, Primal] = {
+        prefix + name: (name, None) for name in (*system.inputs, *system.params, *system.variables)
+    }
+    for key in system.boundary_roots:
+        known[prefix + boundary_name(system, key)] = (key.name, key)
+    return {name: known[name] for name in adjoint.equations if name in known}
+
+
+def flow_of_variables(
+    scene: UnfoldedScene, unfolding: Unfolding, back: Structure, primals: dict[str, Primal]
+) -> set[Arrow]:
+    """Return the arrows back, as the equations of the adjoint have them.
+
+    Cotangents inside an equation (`delta_h`) are passed through. Where the adjoint skips a variable
+    (softmax before a cross entropy), the gradient flows through it all the same.
+    """
+    forward = set(unfolding.parts.items)
+    there = Unfolding(back, unfolding.lengths, fold=unfolding.fold)
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    inner: dict[str, None] = {}
+    node: dict[str, str] = {}
+    for key, item in back.items.items():
+        if key in forward:
+            continue
+        steps = [""] if item.index is None else [f".{k}" for k in there.drawn[item.index]]
+        for step in steps:
+            if key in primals:
+                name, at = primals[key]
+                node[key + step] = name + (step if at is None else f".{unfolding.step_of(at)}")
+            else:
+                inner[key + step] = None
+    for link in back.links:
+        if link.tail in forward or link.head in forward:
+            continue
+        for tail, head in there.instances(link):
+            if tail is not None and tail not in there.outside:
+                graph.add_edge(tail, head)
+    for name in inner:
+        if name in graph:
+            graph.add_edges_from(
+                (a, b) for a in list(graph.pred[name]) for b in list(graph.succ[name])
+            )
+            graph.remove_node(name)
+    arrows = {(node[a], node[b]) for a, b in graph.edges if a in node and b in node}
+    arrows = _through_the_rest(scene, set(node.values()), arrows, unfolding.parts.loss)
+    return _leaving(arrows, unfolding.parts.loss)
+
+
+def _through_the_rest(
+    scene: UnfoldedScene, known: set[str], arrows: set[Arrow], loss: str
+) -> set[Arrow]:
+    """Return the arrows of the scene, through nodes that have no cotangent of their own.
+
+    What flows directly from the loss is not read in the adjoint: its cotangent is 1.
+    """
+    values = {n.id for n in scene.nodes if n.kind not in ("input", "target", "constant")}
+    before: defaultdict[str, list[str]] = defaultdict(list)
+    for edge in scene.edges:
+        if edge.tail in values:
+            before[edge.head].append(edge.tail)
+    heads: defaultdict[str, set[str]] = defaultdict(set)
+    for tail, head in arrows:
+        heads[tail].add(head)
+    heads[loss] |= known
+    found: set[Arrow] = set()
+    for start, ends in heads.items():
+        here: set[Arrow] = set()
+        pending, seen = [start], {start}
+        while pending:
+            tail = pending.pop()
+            for head in before[tail]:
+                here.add((tail, head))
+                if head not in known and head not in seen:
+                    seen.add(head)
+                    pending.append(head)
+        found |= _reaching(here, ends)
+    return found
+
+
+def flow_of_operations(scene: UnfoldedScene, unfolding: Unfolding, wanted: set[str]) -> set[Arrow]:
+    """Return the arrows back from the loss that lead to what is differentiated by."""
+    before: defaultdict[str, list[str]] = defaultdict(list)
+    for tail, head in sorted(unfolding.open):
+        before[head].append(tail)
+    found: set[Arrow] = set()
+    pending, seen = [unfolding.parts.loss], {unfolding.parts.loss}
+    while pending:
+        head = pending.pop()
+        for tail in before[head]:
+            found.add((head, tail))
+            if tail not in seen:
+                seen.add(tail)
+                pending.append(tail)
+    return _reaching(found, wanted)
+
+
+def _reaching(arrows: set[Arrow], ends: set[str]) -> set[Arrow]:
+    """Return the arrows on the way to some nodes."""
+    after: defaultdict[str, list[str]] = defaultdict(list)
+    for tail, head in arrows:
+        after[head].append(tail)
+    useful = set(ends)
+    pending = list(ends)
+    while pending:
+        for tail in after[pending.pop()]:
+            if tail not in useful:
+                useful.add(tail)
+                pending.append(tail)
+    return {(tail, head) for tail, head in arrows if head in useful}
+
+
+def _leaving(arrows: set[Arrow], start: str) -> set[Arrow]:
+    """Return the arrows that a gradient that starts at a node reaches; others carry zero."""
+    after: defaultdict[str, list[str]] = defaultdict(list)
+    for tail, head in arrows:
+        after[tail].append(head)
+    reached, pending = {start}, [start]
+    while pending:
+        for head in after[pending.pop()]:
+            if head not in reached:
+                reached.add(head)
+                pending.append(head)
+    return {(tail, head) for tail, head in arrows if tail in reached}
