@@ -15,6 +15,7 @@ from graphgrad.proof.result import Proof
 from graphgrad.unfold import checked_lengths
 from viz.report_equations import backward_equations, forward_equations
 from viz.report_items import items
+from viz.report_operations import boundaries
 from viz.report_page import Contents, page
 from viz.report_pictures import Plan, key, packed, pictures, plans, shared_lines
 from viz.report_values import Values, steps_of
@@ -82,7 +83,8 @@ def report(
         lines, numbers = shared_lines(drawn)
         data = {
             "choices": [
-                {"label": c.label, "length": c.length, "steps": c.steps, "start": c.start}
+                {"index": c.index, "length": c.length, "label": c.label}
+                | {"steps": c.steps, "start": c.start}
                 for c in plan.choices
             ],
             "levels": plan.levels,
@@ -90,6 +92,8 @@ def report(
             "lines": lines,
             "pictures": numbers,
             "items": items(circuit),
+            "boundaries": boundaries(circuit),
+            "observed": evaluated.observations,
             "values": {key(each): evaluated.at(each) for each in plan.lengths()},
         }
         html = page(

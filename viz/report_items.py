@@ -63,8 +63,8 @@ def declarations(circuit: Circuit, sizes: Mapping[str, int]) -> list[tuple[str, 
     system = circuit.check()
     rows = []
     for name, default in circuit.sizes.items():
-        origin = "bound by the data" if default is None else f"{default} by default"
-        rows.append((name, name, "size", f"{origin}, {sizes[name]} here"))
+        usual = "" if default in (None, sizes[name]) else f", {default} by default"
+        rows.append((name, name, "size", f"{sizes[name]} here{usual}"))
     for name, given in system.inputs.items():
         shown = f"{name}[{given.index}]" if given.index else name
         rows.append((name, shown, given.kind, shape_of(circuit, name)))

@@ -60,6 +60,7 @@ def page(contents: Contents) -> str:
         circuit_picture=contents.pictures[f"{level}:"],
         unfolded_picture=contents.pictures[f"{level}:{key(contents.plan.start)}"],
         controls=_controls(contents.plan),
+        legend=_legend(),
         lengths=_text(", ".join(f"{c.label} = {c.start}" for c in contents.plan.choices)),
         values=_values(contents),
         proof=_proof(contents),
@@ -139,6 +140,15 @@ def _controls(plan: Plan) -> str:
         )
         parts.append(f'<fieldset class="control"><legend>Nodes are</legend>{radios}</fieldset>')
     return "\n".join(parts)
+
+
+def _legend() -> str:
+    kinds = ("input", "variable", "output", "loss", "parameter", "boundary", "operation")
+    return "\n".join(
+        f'<li><span style="background:var(--{kind}-fill);border-color:var(--{kind}-stroke)"></span>'
+        f"{kind}</li>"
+        for kind in kinds
+    )
 
 
 def _values(contents: Contents) -> str:

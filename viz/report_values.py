@@ -7,11 +7,14 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.data import bind, check_names
+from graphgrad.dims import shape_text
 from graphgrad.errors import GraphgradError
 from graphgrad.system import System
 from graphgrad.unfold import checked_sizes
+from viz.report_operations import observed
 
 SEED = 0
 LARGEST_SHOWN = 64
@@ -36,6 +39,7 @@ class Values:
     ) -> None:
         self.circuit = circuit
         self.system: System = circuit.check()
+        self.observed, self.names = observed(circuit)
         self.loss = loss
         if given is None:
             self.sizes = chosen_sizes(circuit, sizes)
@@ -53,26 +57,50 @@ class Values:
             self.origin = "values given by the author of this report"
 
     def at(self, lengths: Lengths) -> dict[str, Any]:
-        """Return `{"values": …, "gradients": …}` by name; series are lists over the steps."""
+        """Return `{"values": …, "gradients": …}` by name; series are lists over the steps.
+
+        Operations and boundary equations have values under their key and their text.
+        """
         data = {name: self._cut(name, value, lengths) for name, value in self.data.items()}
         try:
-            dag = self.circuit.unfold(dict(lengths), **self.sizes)
-            if self.loss is not None:
-                floats = [n for n, i in self.system.inputs.items() if i.kind == "input"]
-                dag = dag.grad(self.loss, wrt=[*self.system.params, *floats])
-            found = dag.evaluate(data)
-        except GraphgradError as error:
-            return {"error": error.message, "values": {}, "gradients": {}}
-        known = {**data, **found}
-        names = [*self.system.params, *self.system.inputs, *self.system.variables]
-        prefix = _prefix(found, self.loss)
-        return {
-            "values": {name: self._entry(name, known[name]) for name in names if name in known},
-            "gradients": {
+            known = {**data, **self._evaluated(self.observed, data, lengths)}
+        except GraphgradError:
+            try:
+                known = {**data, **self._evaluated(self.circuit, data, lengths)}
+            except GraphgradError as error:
+                return {"error": error.message, "values": {}, "gradients": {}}
+        own = [*self.system.params, *self.system.inputs, *self.system.variables]
+        values = {name: self._entry(name, known[name]) for name in own if name in known}
+        for name, key in self.names.items():
+            if name in known:
+                values[key] = self._entry(name, known[name])
+        gradients = {}
+        if self.loss is not None:
+            prefix = cotangent_prefix(self.observed.declared().names())
+            gradients = {
                 name: self._entry(name, known[prefix + name])
-                for name in names
-                if prefix + name in known and self.loss is not None
-            },
+                for name in own
+                if prefix + name in known
+            }
+        return {"values": values, "gradients": gradients}
+
+    def _evaluated(
+        self, circuit: Circuit, data: Mapping[str, Any], lengths: Lengths
+    ) -> dict[str, Any]:
+        dag = circuit.unfold(dict(lengths), **self.sizes)
+        if self.loss is not None:
+            numbers = [name for name, i in self.system.inputs.items() if i.kind == "input"]
+            dag = dag.grad(self.loss, wrt=[*self.system.params, *numbers])
+        with np.errstate(all="ignore"):  # an infinity is shown as one
+            return dag.evaluate(data)
+
+    @property
+    def observations(self) -> dict[str, dict[str, Any]]:
+        """Shape and index of operations and boundary equations by key, where they are known."""
+        known = self.observed.variables
+        return {
+            key: {"shape": shape_text(known[name].shape), "index": known[name].index}
+            for name, key in self.names.items()
         }
 
     def _cut(self, name: str, value: Any, lengths: Lengths) -> Any:
@@ -84,15 +112,10 @@ class Values:
     def _entry(self, name: str, value: Any) -> Any:
         """Return an array as JSON data: a list over the steps where it has a time index."""
         array = np.asarray(value)
-        variable = self.system.variables.get(name) or self.system.inputs.get(name)
+        variable = self.observed.variables.get(name) or self.system.inputs.get(name)
         if variable is not None and variable.index is not None:
             return [shown(step) for step in array]
         return shown(array)
-
-
-def _prefix(found: Mapping[str, Any], loss: str | None) -> str:
-    """Return what stands before the names of cotangents: `d_`, or `dd_` where that is taken."""
-    return "d_" if f"dd_{loss}" not in found else "dd_"
 
 
 def steps_of(circuit: Circuit, given: Mapping[str, Any]) -> dict[str, int]:

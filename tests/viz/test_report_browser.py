@@ -241,6 +241,33 @@ def test_level(show, elman):
     assert browser.count(".node.operation") == 0
 
 
+def test_operations_and_boundaries_have_values(show):
+    circuit = gg.parse(
+        "x[t]: input()\nh0: input()\nw: param()\nh[0] = h0 / 2\n"
+        "h[t] = tanh(w * h[t-1]) + x[t]\nloss = h[tau]"
+    )
+    values = {"x": [0.25, 0.5, 1.0], "h0": 3.0, "w": 0.5}
+    found = circuit.unfold(3).evaluate(values)
+    browser = show(viz.report(circuit, values=values))
+    browser.point_at(browser.node("h.0"))
+    assert "h[0] = h0 / 2" in browser.details()
+    assert "1.500" in browser.details()
+    browser.click("input[value=operations]")
+    browser.point_at(browser.find('#unfolded [data-name^="h/tanh"][data-time="2"]'))
+    assert f"{np.tanh(0.5 * found['h'][0]):.3f}" in browser.details()
+    browser.point_at(browser.find('#circuit [data-name^="h/tanh"]'))
+    assert "t = 3" in browser.details()  # in the circuit, a node stands for all steps
+
+
+def test_lines_that_join_are_lit_to_their_end(show):
+    browser = show(viz.report(gg.cells.load("lstm")))
+    browser.point_at(browser.node("yhat.2"))
+    assert "loss" in browser.lit("down")
+    assert browser.count("#unfolded .prolonged.down") == 1
+    browser.point_at(browser.find("h1"))
+    assert browser.count(".prolonged") == 0
+
+
 def test_light_and_dark(show, elman):
     browser = show(elman)
     colours = "return [getComputedStyle(document.body).backgroundColor, "

@@ -92,7 +92,7 @@ class Workbench {
         for (const row of rows) row.classList.add("lit");
       }
     }
-    this.panel.show(node, this.data.values[this.key]);
+    this.panel.show(node, this.data.values[this.key], this.steps);
   }
 }
 
@@ -167,10 +167,34 @@ class Picture {
       each.element.classList.toggle("here", each === node);
     }
     for (const { element, tail, head } of this.edges) {
-      const trunk = head === undefined;
-      const above = up.has(tail) && (trunk || up.has(head) || head === node?.id);
-      const below = (down.has(tail) || tail === node?.id) && (trunk || down.has(head));
-      mark(element, above, below && down.size > 0);
+      // a trunk is the common part of several edges, and has only one end
+      const [from, to] = [tail === undefined, head === undefined];
+      const above = (from || up.has(tail)) && (to || up.has(head) || head === node?.id);
+      const below = (from || down.has(tail) || tail === node?.id) && (to || down.has(head));
+      mark(element, above && up.size > 0, below && down.size > 0);
+    }
+    this.prolong();
+  }
+
+  // Lights the rest of the way of lines that end in another one with the same head.
+  prolong() {
+    for (const old of this.svg.querySelectorAll(".prolonged")) old.remove();
+    const arrow = ({ element }) => element.querySelector("polygon");
+    for (const edge of this.edges) {
+      const kind = ["up", "down"].find((name) => edge.element.classList.contains(name));
+      if (!kind || !edge.head || arrow(edge)) continue;
+      const carrier = this.edges.find((other) => other.head === edge.head && arrow(other));
+      if (!carrier) continue;
+      const line = edge.element.querySelector("path");
+      const end = line.getPointAtLength(line.getTotalLength());
+      const tip = arrow(carrier).points[0];
+      if (Math.abs(end.x - tip.x) > 1 && Math.abs(end.y - tip.y) > 1) continue;
+      const rest = document.createElementNS(this.svg.namespaceURI, "g");
+      const path = line.cloneNode();
+      path.setAttribute("d", `M${end.x} ${end.y}L${tip.x} ${tip.y}`);
+      rest.append(path, arrow(carrier).cloneNode());
+      rest.setAttribute("class", `prolonged ${kind}`);
+      this.svg.insertBefore(rest, this.svg.querySelector(".node"));
     }
   }
 
@@ -224,8 +248,8 @@ class GraphNode {
     drawn.setAttribute("role", "button");
     drawn.setAttribute("aria-pressed", "false");
     const when = this.time === null ? "" : ` at step ${this.time}`;
-    const what = this.kind === "operation" ? `operation ${this.sign}` : `${this.name}${when}`;
-    drawn.setAttribute("aria-label", `${what}, ${this.kind}`);
+    const what = this.name.includes("/") ? this.sign : this.name;
+    drawn.setAttribute("aria-label", `${what}${when}, ${this.kind}`);
   }
 
   // A parameter's readers are its uses; what they lead to is not traced.

@@ -6,31 +6,26 @@ class Panel {
     this.place = place;
   }
 
-  show(node, example) {
+  // Shows a node, or a hint; `steps` are the lengths of the time indices.
+  show(node, example, steps) {
+    this.place.parentElement.classList.toggle("busy", Boolean(node));
     if (!node) {
-      this.place.replaceChildren(
-        element("p", "hint", "Point at a node, or reach one with the Tab key."),
-      );
+      const hint = "Point at a node, or reach one with the Tab key.";
+      this.place.replaceChildren(element("p", "hint", hint));
       return;
     }
     const item = this.data.items[node.name];
-    const parts = [this.heading(node, item)];
-    const rows = [];
-    if (item?.mathml && node.kind !== "boundary") {
-      const box = element("div", "equation");
-      box.innerHTML = item.mathml; // written by the library, every name in it escaped
-      parts.push(box);
-      rows.push(["written", element("code", "", here(item, node))]);
-    } else if (node.tip) {
-      rows.push([node.kind === "operation" ? "computes" : "is", element("code", "", node.tip)]);
-    }
-    if (node.kind === "operation") rows.push(["in", `the equation of ${node.name.split("/")[0]}`]);
-    if (item) {
-      rows.push(["shape", item.shape]);
-      if (example?.error) rows.push(["value", `none: ${example.error}`]);
-      else rows.push(...this.numbers(node, item, example));
-    }
+    const { math, rows, key } = this.meaning(node, item, steps);
+    const about = item ?? this.data.observed[key];
+    if (about) rows.push(["shape", about.shape]);
+    if (example?.error) rows.push(["value", `none: ${example.error}`]);
+    else rows.push(...this.numbers(node, about, key, example));
     rows.push(...counts(node));
+    const parts = [this.heading(node, item)];
+    if (math) {
+      parts.push(element("div", "equation"));
+      parts[1].innerHTML = math; // written by the library, every name in it escaped
+    }
     const list = element("dl");
     for (const [term, meaning] of rows) {
       list.append(element("dt", "", term), element("dd", "", meaning));
@@ -38,27 +33,53 @@ class Panel {
     this.place.replaceChildren(...parts, list);
   }
 
+  // What is written about a node, and the key of its values.
+  meaning(node, item, steps) {
+    const code = (text) => element("code", "", text);
+    if (node.kind === "boundary") {
+      const index = this.data.choices.findIndex((choice) => choice.index === item?.index);
+      const given = this.data.boundaries.find(
+        ({ name, last, offset }) =>
+          name === node.name && offset + (last ? steps[index] : 0) === node.time,
+      );
+      if (given) return { math: given.mathml, rows: [["written", code(given.text)]], key: given.text };
+      return { rows: [["is", "zero: no boundary equation gives it"]] };
+    }
+    if (item?.mathml) {
+      return { math: item.mathml, rows: [["written", code(here(item, node))]], key: node.name };
+    }
+    if (!node.name.includes("/")) return { rows: [["is", code(node.tip)]], key: node.name };
+    const rows = [["computes", code(node.tip)], ["in", `the equation of ${owner(node)}`]];
+    return { rows, key: node.name };
+  }
+
   heading(node, item) {
     const kind = node.kind === "boundary" ? "boundary" : (item?.role ?? node.kind);
-    const name = node.kind === "operation" || !item ? node.sign : item.label;
+    const name = item?.label ?? node.sign;
     const [base, below] = name.split("_");
     const what = element("p", "what", element("i", "", base));
-    if (below) what.append(element("sub", "", below));
-    if (node.time !== null && node.kind !== "operation") {
+    if (below) what.append(element("sub", "", element("i", "", below)));
+    if (node.time !== null && item) {
       what.append(element("sup", "", `(${node.time})`));
     }
     what.append(element("small", "", kind));
     return what;
   }
 
-  numbers(node, item, example) {
+  numbers(node, about, key, example) {
     const rows = [];
-    const value = at(example?.values[node.name], item, node);
-    if (value !== undefined) rows.push(["value", value]);
-    const gradient = at(example?.gradients[node.name], item, node);
-    if (gradient !== undefined) rows.push(["gradient", gradient]);
+    const index = node.kind === "boundary" ? null : (about?.index ?? null);
+    for (const [word, found] of [["value", example?.values], ["gradient", example?.gradients]]) {
+      const shown = valueAt(found?.[key], index, node.time);
+      if (shown !== undefined) rows.push([word, shown]);
+    }
     return rows;
   }
+}
+
+// The variable in whose equation an operation stands.
+function owner(node) {
+  return node.name.split("/")[0];
 }
 
 // The equation at the node's step: t-1 becomes 2 in the column of 3.
@@ -68,17 +89,17 @@ function here(item, node) {
   return item.text.replace(written, (_, shift) => `[${node.time + Number(shift ?? 0)}]`);
 }
 
-// A node's value as an element; all steps where the node stands for all of them.
-function at(values, item, node) {
+// A value as an element: the step's own, or all steps where the node stands for all of them.
+function valueAt(values, index, time) {
   if (values === undefined) return undefined;
-  if (!item.index) return array(values);
-  if (node.time !== null) {
-    const value = values[node.time - 1];
+  if (index === null) return array(values);
+  if (time !== null) {
+    const value = values[time - 1];
     return value === undefined ? undefined : array(value);
   }
   const table = element("table", "steps");
   values.forEach((value, k) => {
-    const step = element("th", "", `${item.index} = ${k + 1}`);
+    const step = element("th", "", `${index} = ${k + 1}`);
     step.scope = "row";
     table.append(element("tr", "", step, element("td", "", array(value))));
   });
@@ -90,21 +111,37 @@ function array(value) {
     if (value?.shape) return `an array (${value.shape.join(", ")}) of norm ${number(value.norm)}`;
     return element("span", "number", number(value));
   }
+  const rows = Array.isArray(value[0]) ? value : [value];
+  const exponent = scale(rows.flat());
   const table = element("table", "array");
   table.setAttribute("aria-label", Array.isArray(value[0]) ? "matrix" : "vector");
-  for (const row of Array.isArray(value[0]) ? value : [value]) {
-    const cells = row.map((entry) => element("td", "number", number(entry)));
+  for (const row of rows) {
+    const cells = row.map((entry) => element("td", "number", number(entry, exponent)));
     table.append(element("tr", "", ...cells));
   }
-  return table;
+  if (!exponent) return table;
+  const factor = element("span", "factor", "10", element("sup", "", signed(exponent)), " ×");
+  return element("div", "scaled", factor, table);
 }
 
-function number(value) {
+// The power of ten that is put before an array of very small or very large numbers.
+function scale(entries) {
+  const largest = Math.max(...entries.map((entry) => (isFinite(entry) ? Math.abs(entry) : 0)));
+  return largest && (largest < 0.05 || largest >= 1e4) ? Math.floor(Math.log10(largest)) : 0;
+}
+
+function number(value, exponent) {
   if (typeof value !== "number") return String(value);
+  if (exponent) return signed((value / 10 ** exponent).toFixed(2));
   const size = Math.abs(value);
-  const plain = value === 0 || (size >= 1e-2 && size < 1e5);
-  const text = Number.isInteger(value) ? String(value) : plain ? value.toFixed(3) : value.toExponential(2);
-  return text.replaceAll("-", "−");
+  if (Number.isInteger(value) && size < 1e6) return signed(value);
+  if (exponent === 0 || (size >= 1e-2 && size < 1e5)) return signed(value.toFixed(3));
+  return signed(value.toExponential(2));
+}
+
+// A number with a true minus sign, and none before a zero.
+function signed(value) {
+  return String(value).replace(/^-(?=[0.]*$)/, "").replaceAll("-", "−");
 }
 
 function counts(node) {
