@@ -41,6 +41,7 @@ __version__ = "0.1.0"
 _parse = door("graphgrad.notation.parse:parse")
 _load = door("graphgrad.notation.parse:load")
 _prove = door("graphgrad.proof.prove:prove")
+_check_function = door("graphgrad.proof.check:check_function")
 _value_and_grad = door("graphgrad.compile.compiled:value_and_grad")
 
 
@@ -59,6 +60,11 @@ def load(path: Any) -> Circuit:
 def prove(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
     """Return a Proof that the backward equations are right; see `graphgrad.proof.prove.prove`."""
     return _prove(circuit, loss, **options)
+
+
+def check_function(circuit: Circuit, fn: Any, **options: Any) -> Any:
+    """Return a Proof that hand-written NumPy code is right; see `graphgrad.proof.check`."""
+    return _check_function(circuit, fn, **options)
 
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
@@ -93,6 +99,7 @@ __all__ = [
     "UnknownNameError",
     "at",
     "cells",
+    "check_function",
     "choose",
     "index",
     "load",

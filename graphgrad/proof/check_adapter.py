@@ -1,0 +1,336 @@
+"""The adapter of a check: which argument of the code is which quantity, which result which truth.
+
+What the user states is taken as it is. The rest is matched by name, in the form in which the code
+runs and computes the right loss on plain floats at sizes that are all different: as declared,
+transposed, as columns, one-hot rows or integers.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+from typing import Any
+
+import numpy as np
+
+from graphgrad.dims import Token
+from graphgrad.proof.check_case import Case, Goal, normalised
+from graphgrad.proof.check_names import (
+    LOSSES,
+    argument_reader,
+    boundaries,
+    match_argument,
+    match_seed,
+    names_in,
+)
+from graphgrad.proof.check_run import Program
+from graphgrad.proof.prove import ProofError
+
+TOLERANCE = 1e-9
+
+
+@dataclass(frozen=True)
+class Adapter:
+    """Specs by argument and by attribute of the object; `guessed` are those matched by name."""
+
+    arguments: dict[str, Any]
+    attributes: dict[str, Any]
+    guessed: frozenset[str] = frozenset()
+    runs: bool = True
+    agrees: bool = False
+    """Whether the forward pass gave the right value on floats."""
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """The inputs that the code takes as integers."""
+        return frozenset(names_in({**self.arguments, **self.attributes}))
+
+    def notes(self, program: Program) -> Iterator[str]:
+        """Yield how names were matched, where that is worth saying."""
+        specs = {**self.arguments, **{f"self.{k}": v for k, v in self.attributes.items()}}
+        for name, spec in specs.items():
+            if name.removeprefix("self.") in self.guessed and isinstance(spec, str):
+                if normalised(spec) != normalised(name.removeprefix("self.")):
+                    yield f"{name} is taken as {spec}"
+            elif name in self.guessed and isinstance(spec, Mapping):
+                odd = [f"{key} as {value}" for key, value in spec.items() if key != value]
+                if odd:
+                    yield f"{name} holds " + ", ".join(odd)
+
+
+@dataclass
+class Values:
+    """The arguments of one run: what is handed in, and the symbols in it by name."""
+
+    arguments: dict[str, Any] = field(default_factory=dict)
+    attributes: dict[str, Any] = field(default_factory=dict)
+    symbols: dict[str, Any] = field(default_factory=dict)
+    """The entries of each array by the name that its gradient goes by."""
+
+
+def stated(program: Program, goal: Goal, arguments: Mapping[str, Any] | None) -> Adapter:
+    """Return the adapter of what is stated, completed by matching names."""
+    given = dict(arguments or {})
+    parameters = {name for stage in program.stages for name in stage.parameters}
+    known: dict[str, Any] = {}
+    attributes: dict[str, Any] = {}
+    for name, spec in given.items():
+        path = name.removeprefix("self.")
+        if name in parameters:
+            known[name] = spec
+        elif program.owner is not None:
+            attributes[path] = spec
+        else:
+            raise ProofError(
+                f"{program.name} has no argument {name}",
+                remedy=f"its arguments are {', '.join(parameters)}",
+            )
+    taken = [spec for spec in given.values() if isinstance(spec, str)]
+    guessed: set[str] = set()
+    for name in program.attributes:
+        spec = match_argument(name.rpartition(".")[2], goal, taken)
+        if name not in attributes and isinstance(spec, str):
+            attributes[name] = spec
+            guessed.add(name)
+            taken.append(spec)
+    first = program.stages[0]
+    for position, stage in enumerate(program.stages):
+        for name in stage.parameters:
+            if name in known or (position and (name in first.parameters or name in first.returned)):
+                continue
+            if position and match_seed(name, goal, list(first.returned), list(goal.seeds.values())):
+                continue
+            spec = match_argument(name, goal, taken)
+            if spec is not None:
+                known[name] = spec
+                guessed.add(name)
+                taken += [spec] if isinstance(spec, str) else []
+    return Adapter(known, attributes, frozenset(guessed))
+
+
+def values_of(adapter: Adapter, case: Case, convert: Callable[[Any], Any]) -> Values:
+    """Return the arguments for a case; `convert` makes what the code gets of an array."""
+    reader = argument_reader(case)
+    result = Values()
+
+    def one(name: str, spec: Any) -> Any:
+        if isinstance(spec, str):
+            array = reader.read(spec)
+        elif callable(spec):
+            array = spec(_Quantities(case))
+        else:
+            return spec
+        symbols = np.asarray(array)
+        if symbols.dtype == object:
+            result.symbols[name] = symbols
+            return convert(symbols)
+        return array
+
+    for name, spec in adapter.arguments.items():
+        if isinstance(spec, Mapping):
+            result.arguments[name] = {key: one(key, each) for key, each in spec.items()}
+        else:
+            result.arguments[name] = one(name, spec)
+    for path, spec in adapter.attributes.items():
+        result.attributes[path] = one(path.rpartition(".")[2], spec)
+    return result
+
+
+class _Quantities(dict[str, Any]):
+    """The arrays of a case by name, made when asked for."""
+
+    def __init__(self, case: Case) -> None:
+        super().__init__()
+        self.case = case
+
+    def __missing__(self, name: str) -> Any:
+        return argument_reader(self.case).known(name)
+
+
+def seed_giver(
+    case: Case, convert: Callable[[Any], Any]
+) -> Callable[[str, list[str], list[str]], tuple[str, Any] | None]:
+    """Return the function that tells which upstream cotangent a parameter is, with its value."""
+    used: list[str] = []
+
+    def give(name: str, forward: list[str], later: list[str]) -> tuple[str, Any] | None:
+        free = [seed for seed in case.goal.seeds.values() if seed not in used]
+        seed = match_seed(name, case.goal, forward, free)
+        if seed is None:
+            return None
+        used.append(seed)
+        return seed, convert(np.asarray(case.quantity(seed), object))
+
+    return give
+
+
+# Trying forms on floats
+
+
+def fitted(
+    adapter: Adapter, program: Program, make_case: Callable[[Adapter], Case], results: Any
+) -> Adapter:
+    """Return the adapter in the form in which the code runs, best where its loss is right."""
+    best: tuple[int, Adapter] | None = None
+    failure: Exception | None = None
+    for candidate in _forms(adapter, make_case(adapter)):
+        case = make_case(candidate)
+        try:
+            score = _score(candidate, program, case, results)
+        except ProofError:
+            raise
+        except Exception as error:  # whatever foreign code raises
+            failure = failure or error
+            continue
+        if best is None or score > best[0]:
+            best = score, candidate
+        if score >= 2:
+            break
+    if best is not None:
+        return replace(best[1], agrees=best[0] >= 2)
+    assert failure is not None
+    raise ProofError(
+        f"{program.name} does not run on arrays of the circuit's shapes: "
+        f"{type(failure).__name__}: {failure}",
+        remedy="say what its arguments are, arguments={'Wx': 'U.T', 'h0': 'h_0[:, None]'}, and how "
+        "its arrays are laid out, layout='batch_first'",
+    ) from failure
+
+
+def _forms(adapter: Adapter, case: Case) -> Iterator[Adapter]:
+    """Yield adapters in which what was guessed stands in other forms, likely ones first."""
+    goal, system = case.goal, case.system
+    starts = boundaries(goal)
+    kinds: dict[str, list[str]] = {}
+    options: dict[str, tuple[str, ...]] = {}
+    specs = {**adapter.arguments, **adapter.attributes}
+    for name in adapter.guessed:
+        inner = specs[name].values() if isinstance(specs[name], Mapping) else [specs[name]]
+        for spec in inner:
+            declared = system.inputs.get(spec)
+            if spec in case.params and len(system.params[spec].shape) == 2:
+                group, forms = "matrix", ("{}", "{}.T")
+            elif spec in case.params and len(system.params[spec].shape) == 1:
+                group, forms = "vector", ("{}", "{}[:, None]", "{}[None, :]")
+            elif declared is None:
+                continue
+            elif isinstance(declared.type, Token):
+                group, forms = spec, ("{}", "onehot({})", "onehot({})[..., None]")
+            elif spec in starts or declared.index is None:
+                vector = case.batch is None and len(declared.shape) == 1
+                group, forms = "start", ("{}", "{}[:, None]", "{}[None, :]") if vector else ("{}",)
+            elif case.batch is None and len(declared.shape) == 1:
+                group, forms = spec, ("{}", "tokens({})", "{}[..., None]", "{}[:, None]")
+            else:
+                group, forms = spec, ("{}", "tokens({})") if len(declared.shape) == 1 else ("{}",)
+            kinds.setdefault(group, []).append(spec)
+            options[group] = forms
+    groups = list(kinds)
+    choices = sorted(product(*(range(len(options[g])) for g in groups)), key=sum)
+    for choice in choices:
+        form = {s: options[g][k] for g, k in zip(groups, choice, strict=True) for s in kinds[g]}
+
+        def formed(name: str, spec: Any, form: dict[str, str] = form) -> Any:
+            if name not in adapter.guessed:
+                return spec
+            if isinstance(spec, Mapping):
+                return {key: form.get(each, "{}").format(each) for key, each in spec.items()}
+            return form.get(spec, "{}").format(spec)
+
+        yield replace(
+            adapter,
+            arguments={n: formed(n, s) for n, s in adapter.arguments.items()},
+            attributes={n: formed(n, s) for n, s in adapter.attributes.items()},
+        )
+
+
+def floats(case: Case, dtype: Any = float) -> Callable[[Any], Any]:
+    """Return the conversion of symbols to their values at the case's point."""
+
+    def convert(symbols: Any) -> Any:
+        flat = [float(case.number(entry)) for entry in symbols.flat]
+        return np.array(flat, dtype).reshape(symbols.shape)
+
+    return convert
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Let foreign code run without its printing, warnings and floating-point errors."""
+    with (
+        contextlib.redirect_stdout(io.StringIO()),
+        warnings.catch_warnings(),
+        np.errstate(all="ignore"),
+    ):
+        warnings.simplefilter("ignore")
+        yield
+
+
+def _score(adapter: Adapter, program: Program, case: Case, results: Any) -> int:
+    """Return 2 where the forward value is right, 1 where gradients have the right shapes, else 0."""
+    values = values_of(adapter, case, floats(case))
+    with quietly():
+        found, outcomes = program.run(
+            values.arguments, values.attributes, seed_giver(case, floats(case))
+        )
+    truths = float_values(case)
+    if case.goal.outputs:
+        first = outcomes[0][0] if isinstance(outcomes[0], tuple) else outcomes[0]
+        return 2 if _near(first, [truths_of(case, truths, case.goal.outputs[0])]) else 1
+    loss = [
+        value for path, value in found.items() if is_loss(path, results) and np.size(value) == 1
+    ]
+    if loss:
+        total = sum(float(t[case.goal.loss]) for t in truths)
+        right = _near(np.ravel(loss[0])[0], [total, total / len(truths)])
+        return 2 if right else 0
+    return 1
+
+
+def is_loss(path: str, results: Any) -> bool:
+    """Whether a result is the loss, by what is stated or by its name."""
+    if isinstance(results, Mapping) and path in results:
+        return results[path] == "loss"
+    return normalised(path.rpartition(".")[2]) in LOSSES
+
+
+def truths_of(case: Case, truths: Sequence[Mapping[str, Any]], output: str) -> Any:
+    """Return the value of an output of the goal in the code's layout."""
+    variable, _, last = output.partition("[")
+    arrays = [np.asarray(each[variable]) for each in truths]
+    if last:
+        return arrays[0][-1] if case.batch is None else np.stack([a[-1] for a in arrays])
+    return np.asarray(case.laid_out(variable, arrays), float)
+
+
+def float_values(case: Case) -> list[dict[str, Any]]:
+    """Return all variables of the circuit as floats, for each example."""
+    convert = floats(case)
+    params = {name: convert(np.asarray(a, object)) for name, a in case.params.items()}
+    found = []
+    for position, values in enumerate(case.inputs):
+        tokens = case.tokens[position]
+        inputs = {
+            name: np.asarray(value)
+            if isinstance(case.system.inputs[name].type, Token) and name in tokens
+            else convert(np.asarray(value, object))
+            for name, value in values.items()
+        }
+        found.append(case.dag.evaluate({**params, **inputs}))
+    return found
+
+
+def _near(value: Any, wanted: Sequence[Any]) -> bool:
+    try:
+        array = np.asarray(value, float)
+    except (TypeError, ValueError):
+        return False
+    return any(
+        array.size == np.size(each)
+        and np.allclose(array.ravel(), np.ravel(each), rtol=1e-6, atol=TOLERANCE)
+        for each in wanted
+    )

@@ -1,0 +1,46 @@
+"""What a check of hand-written code says: a proof, with what was noticed and what there is to learn."""
+
+from __future__ import annotations
+
+import html
+from dataclasses import dataclass
+
+from graphgrad.proof.result import MARKS, Proof
+
+
+@dataclass(frozen=True)
+class Checked(Proof):
+    """The result of `check_function`.
+
+    `notes` say how the code's names were matched and what was noticed on the way, `lessons` explain
+    each fault: what is wrong, how far it reaches, its likely cause, and the remedy.
+    """
+
+    code: str = ""
+    notes: tuple[str, ...] = ()
+    lessons: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        width = max((len(claim.name) for claim in self.claims), default=0)
+        truth = max((len(claim.truth) for claim in self.claims), default=0)
+        lines = [f"{self.code}: {self.verdict} against {self.circuit}"]
+        for claim in self.claims:
+            entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
+            reason = f": {claim.reason}" if claim.reason else ""
+            lines.append(
+                f"  {MARKS[claim.verdict]} {claim.name:{width}} = {claim.truth:{truth}}  "
+                f"{claim.verdict}, {entries}{reason}"
+            )
+        for lesson in self.lessons:
+            lines += ["", lesson]
+        lines += [""] if self.lessons else []
+        lines.append(f"  for {self.scope}")
+        lines.append(f"  by {self.method}")
+        lines += [f"  {note}" for note in self.notes]
+        lines += [f"  given that {assumption}" for assumption in self.assumptions]
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
+        lessons = "".join(f"<pre>{html.escape(lesson)}</pre>" for lesson in self.lessons)
+        return super()._repr_html_() + lessons + (f"<ul>{notes}</ul>" if notes else "")

@@ -1,0 +1,271 @@
+"""Calling hand-written code: one function, or a forward and a backward one, plain or methods.
+
+Methods run on a copy of their object, in which the attributes that hold parameters are replaced.
+What comes back is spread out by name: the names in the `return` statement, keys of dicts, and the
+attributes that the run has set.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import inspect
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from graphgrad.proof.check_case import normalised
+from graphgrad.proof.prove import ProofError
+
+CACHES = {
+    "cache",
+    "caches",
+    "ctx",
+    "context",
+    "saved",
+    "history",
+    "memory",
+    "memo",
+    "store",
+    "state",
+}
+LARGEST_RESULT = 10_000
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One function of the code: its parameters and the names in its return statement."""
+
+    function: Callable[..., Any]
+    parameters: dict[str, inspect.Parameter]
+    returned: tuple[str, ...]
+    """The names of what it returns, one for each element of a tuple."""
+
+    @property
+    def name(self) -> str:
+        """What the function is called."""
+        return getattr(self.function, "__name__", type(self.function).__name__)
+
+
+@dataclass
+class Program:
+    """The functions that are checked, and the object whose methods they are."""
+
+    stages: list[Stage]
+    owner: Any = None
+    attributes: dict[str, Any] = field(default_factory=dict)
+    """Arrays of the owner by path: `W`, `params.W`."""
+
+    @property
+    def functions(self) -> list[Callable[..., Any]]:
+        """The functions as they were given."""
+        return [stage.function for stage in self.stages]
+
+    @property
+    def name(self) -> str:
+        """What the code is called in reports."""
+        return " and ".join(stage.name for stage in self.stages)
+
+    def run(
+        self,
+        arguments: Mapping[str, Any],
+        attributes: Mapping[str, Any],
+        seed_of: Callable[[str, list[str], list[str]], tuple[str, Any] | None],
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Return all results by path, and what each stage returned.
+
+        `arguments` are values by parameter, `attributes` by path; `seed_of(parameter, forward
+        names, later parameters)` gives the upstream cotangent that a parameter of the backward
+        function is.
+        """
+        owner = self.owner
+        if owner is not None:
+            owner = _copied(owner, attributes)
+        found: dict[str, Any] = {}
+        outcomes: list[Any] = []
+        earlier: dict[str, Any] = {}
+        for position, stage in enumerate(self.stages):
+            values = {}
+            for name, parameter in stage.parameters.items():
+                if name in arguments:
+                    values[name] = arguments[name]
+                    continue
+                if position:
+                    value = self._handed_on(name, stage, earlier, outcomes[0], seed_of)
+                    if value is not None:
+                        values[name] = value[0]
+                        continue
+                if parameter.default is inspect.Parameter.empty:
+                    raise ProofError(
+                        f"the argument {name} of {stage.name} matches nothing in the circuit",
+                        remedy=f"say what it is: arguments={{{name!r}: 'W.T'}}, or give a number",
+                    )
+            outcome = _call(stage, owner, values)
+            outcomes.append(outcome)
+            parts = _named(outcome, stage.returned)
+            if not position and len(self.stages) > 1:
+                earlier = parts
+            found |= _spread(parts)
+        if owner is not None:
+            found |= _set_attributes(self.owner, owner)
+        return found, outcomes
+
+    def _handed_on(
+        self,
+        name: str,
+        stage: Stage,
+        earlier: Mapping[str, Any],
+        outcome: Any,
+        seed_of: Callable[[str, list[str], list[str]], tuple[str, Any] | None],
+    ) -> tuple[Any] | None:
+        """Return what a parameter of the backward function takes from the forward one."""
+        if name in earlier:
+            return (earlier[name],)
+        if normalised(name) in CACHES and earlier:
+            return (list(earlier.values())[-1],)
+        seed = seed_of(name, list(earlier), list(stage.parameters))
+        if seed is not None:
+            return (seed[1],)
+        if isinstance(outcome, tuple) and list(stage.parameters)[-1] == name:
+            return (outcome[-1],)
+        return None
+
+
+def program_of(fn: Any) -> Program:
+    """Return the code that a function, a method or a pair of them is."""
+    functions = list(fn) if isinstance(fn, tuple | list) else [fn]
+    if not 1 <= len(functions) <= 2 or not all(callable(each) for each in functions):
+        raise ProofError(
+            "what is checked is a function, or a pair (forward, backward) of functions",
+            remedy="give f, (forward, backward), model.loss, or (model.forward, model.backward)",
+        )
+    owners = [getattr(each, "__self__", None) for each in functions]
+    owner = next((o for o in owners if o is not None and not inspect.ismodule(o)), None)
+    return Program([_stage(each) for each in functions], owner, _attributes(owner))
+
+
+def _stage(function: Callable[..., Any]) -> Stage:
+    try:
+        parameters = dict(inspect.signature(function).parameters)
+    except (TypeError, ValueError):
+        raise ProofError(
+            f"{function!r} does not tell its arguments",
+            remedy="wrap it in a Python function whose arguments have names",
+        ) from None
+    variadic = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    parameters = {n: p for n, p in parameters.items() if p.kind not in variadic}
+    return Stage(function, parameters, _returned(function))
+
+
+def _returned(function: Callable[..., Any]) -> tuple[str, ...]:
+    """Return the expressions in the last return statement, as text."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(inspect.unwrap(function))))
+    except (OSError, TypeError, SyntaxError, ValueError):
+        return ()
+    pending: list[ast.AST] = list(tree.body[0].body) if hasattr(tree.body[0], "body") else []
+    last: ast.Return | None = None
+    while pending:
+        node = pending.pop()
+        if isinstance(node, ast.FunctionDef | ast.ClassDef | ast.Lambda):
+            continue
+        if isinstance(node, ast.Return) and node.value is not None:
+            last = node if last is None or node.lineno > last.lineno else last
+        pending.extend(ast.iter_child_nodes(node))
+    if last is None or last.value is None:
+        return ()
+    parts = last.value.elts if isinstance(last.value, ast.Tuple | ast.List) else [last.value]
+    return tuple(ast.unparse(part) for part in parts)
+
+
+# Objects
+
+
+def _attributes(owner: Any) -> dict[str, Any]:
+    """Return the arrays of floats that an object holds, in itself or in dicts, by path."""
+    found: dict[str, Any] = {}
+    for name, value in getattr(owner, "__dict__", {}).items():
+        if _is_floats(value):
+            found[name] = value
+        elif isinstance(value, dict):
+            found |= {f"{name}.{key}": each for key, each in value.items() if _is_floats(each)}
+    return found
+
+
+def _is_floats(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
+
+
+def _copied(owner: Any, attributes: Mapping[str, Any]) -> Any:
+    """Return a copy of an object, its dicts and lists copied, with attributes replaced."""
+    result = copy.copy(owner)
+    for name, value in list(vars(result).items()):
+        if isinstance(value, dict | list | np.ndarray):
+            setattr(result, name, value.copy())
+    for path, value in attributes.items():
+        name, _, key = path.partition(".")
+        if key:
+            getattr(result, name)[key] = value
+        else:
+            setattr(result, name, value)
+    return result
+
+
+def _set_attributes(before: Any, after: Any) -> dict[str, Any]:
+    """Return what a run has set on an object: attributes, and entries of dicts."""
+    old = vars(before)
+    return _spread(
+        {name: value for name, value in vars(after).items() if old.get(name) is not value}
+    )
+
+
+def _call(stage: Stage, owner: Any, values: Mapping[str, Any]) -> Any:
+    function = stage.function
+    if owner is not None and getattr(function, "__self__", None) is not None:
+        function = getattr(function, "__func__").__get__(owner)  # noqa: B009
+    positional, named = [], {}
+    for name, parameter in stage.parameters.items():
+        if name not in values:
+            continue
+        if parameter.kind is inspect.Parameter.POSITIONAL_ONLY:
+            positional.append(values[name])
+        else:
+            named[name] = values[name]
+    return function(*positional, **named)
+
+
+# Results
+
+
+def _named(outcome: Any, names: Sequence[str]) -> dict[str, Any]:
+    """Return the elements of what a function returned, by name."""
+    if hasattr(outcome, "_asdict"):
+        return dict(outcome._asdict())
+    if not isinstance(outcome, tuple) and not (isinstance(outcome, list) and len(names) > 1):
+        return {names[0] if len(names) == 1 else "result": outcome}
+    known = names if len(names) == len(outcome) else [str(k) for k in range(len(outcome))]
+    return dict(zip(known, outcome, strict=True))
+
+
+def _spread(parts: Mapping[str, Any]) -> dict[str, Any]:
+    """Return results with dicts, tuples and plain objects taken apart, by path."""
+    found: dict[str, Any] = {}
+    pending = list(reversed(parts.items()))
+    while pending and len(found) < LARGEST_RESULT:
+        path, value = pending.pop()
+        if isinstance(value, dict) and value and all(isinstance(key, str) for key in value):
+            pending += [(f"{path}.{key}", each) for key, each in reversed(value.items())]
+        elif hasattr(value, "_asdict"):
+            pending += [(f"{path}.{k}", v) for k, v in reversed(value._asdict().items())]
+        elif isinstance(value, tuple) and not _is_array(value):
+            pending += [(f"{path}.{k}", each) for k, each in reversed(list(enumerate(value)))]
+        else:
+            found[path] = value
+    return found
+
+
+def _is_array(value: Any) -> bool:
+    return bool(value) and all(np.ndim(each) == 0 for each in value)

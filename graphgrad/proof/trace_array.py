@@ -1,0 +1,533 @@
+"""Arrays of traced scalars: an ndarray subclass on which NumPy's functions work as on floats.
+
+The entries are `Traced` objects in an object array, so views, slices, in-place updates and most
+functions are NumPy's own. What NumPy would ask of a number (is it larger? is it true?) is answered
+here with masks, which are scalars that are 0 or 1: `(x > 0) * g`, `np.where(x > 0, a, b)`,
+`g[x <= 0] = 0` and `out[m] = np.exp(x[m])` keep both cases.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from graphgrad.proof.trace import ACTIVE, Tape, Traced, TraceError
+
+
+class TracedArray(np.ndarray[Any, Any]):
+    """An array of traced scalars."""
+
+    selected: Any = None
+    """The mask of an array `x[mask]`, which is kept at the full shape of x."""
+
+    def __array_finalize__(self, source: Any) -> None:
+        self.selected = None
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        return apply_ufunc(ufunc, method, inputs, options)
+
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
+    ) -> Any:
+        return apply_function(function, args, kwargs)
+
+    def __getitem__(self, key: Any) -> Any:
+        mask = _mask_in(key)
+        if mask is not None:
+            chosen = wrap(np.array(plain(self)))
+            chosen.selected = _spread(mask, self.shape)
+            return chosen
+        return wrap(plain(self)[_index(key)])
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        mask, base = _mask_in(key), plain(self)
+        if mask is not None:
+            full = _spread(mask, self.shape)
+            if isinstance(value, TracedArray) and value.selected is not None:
+                if not _same(value.selected, full):
+                    raise TraceError("values that one mask selects are put where another one does")
+            elif np.ndim(value) and np.shape(value) != self.shape:
+                raise TraceError(
+                    "an array is put where a mask selects, so that its shape depends on values",
+                    remedy="write np.where(mask, a, b)",
+                )
+            base[...] = _choose(full, np.broadcast_to(lifted(value), self.shape), base)
+            return
+        index = _index(key)
+        found = lifted(value)
+        if not isinstance(base[index], np.ndarray):
+            if found.size != 1:
+                raise ValueError("setting an array element with a sequence.")
+            base[index] = found.item()
+        else:
+            base[index] = found
+
+    def __bool__(self) -> bool:
+        if self.size != 1:
+            raise ValueError("The truth value of an array with more than one element is ambiguous.")
+        return bool(self.item())
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def astype(self, dtype: Any, *args: Any, **options: Any) -> Any:
+        """Return a copy; exact numbers are not rounded, whole constants may become integers."""
+        kind = np.dtype(dtype).kind
+        if kind in "iu":
+            return np.array([int(e) for e in self.flat], dtype).reshape(self.shape)
+        if kind == "b" and all(_known(e) is not None for e in self.flat):
+            return np.array([bool(_known(e)) for e in self.flat], bool).reshape(self.shape)
+        return self.copy()
+
+    def clip(self, *args: Any, **options: Any) -> Any:
+        """Return the clipped array."""
+        return clip(self, *args, **options)
+
+    def argmax(self, *args: Any, **options: Any) -> Any:
+        """Return positions of the largest entries at the sample point."""
+        return sampled(np.argmax, (self, *args), options)
+
+    def argmin(self, *args: Any, **options: Any) -> Any:
+        """Return positions of the smallest entries at the sample point."""
+        return sampled(np.argmin, (self, *args), options)
+
+    def tolist(self) -> Any:
+        """Return nested lists of scalars."""
+        return plain(self).tolist()
+
+    def __repr__(self) -> str:
+        return f"<traced array of shape {self.shape}>"
+
+    __str__ = __repr__
+
+
+def new_tape(**options: Any) -> Tape:
+    """Return an empty tape whose scalars know their arrays."""
+    return Tape(apply_ufunc, apply_function, **options)
+
+
+# Conversions
+
+
+def tape_of(*values: Any) -> Tape | None:
+    """Return the tape of the first traced scalar among arrays and nested sequences of them."""
+    pending = list(reversed(values))
+    while pending:
+        value = pending.pop()
+        if isinstance(value, Traced):
+            return value.tape
+        if isinstance(value, np.ndarray):
+            if value.dtype == object and value.size:
+                pending.append(value.flat[0])
+        elif isinstance(value, list | tuple):
+            pending.extend(reversed(value))
+    return None
+
+
+def plain(value: Any) -> Any:
+    """Return an array (or what becomes one) as a base-class array."""
+    if isinstance(value, TracedArray):
+        return value.view(np.ndarray)
+    if isinstance(value, Traced):
+        result = np.empty((), object)
+        result[()] = value
+        return result
+    if isinstance(value, list | tuple) and tape_of(value) is not None:
+        return np.array(value, object)
+    return np.asarray(value)
+
+
+def lifted(value: Any, tape: Tape | None = None) -> Any:
+    """Return an object array of traced scalars and, where no tape is known, plain numbers."""
+    array = plain(value)
+    known = tape or tape_of(array) or ACTIVE.get()
+    if known is None:
+        return array.astype(object)
+    result = np.empty(array.shape, object)
+    for position, entry in enumerate(array.flat):
+        result.flat[position] = known.lift(entry)
+    return result
+
+
+def wrap(value: Any, tape: Tape | None = None) -> Any:
+    """Return results of NumPy with traced entries as TracedArray or Traced, others unchanged."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        known = tape or tape_of(value) or ACTIVE.get()
+        if known is None:
+            return value
+        if value.ndim == 0:
+            return known.lift(value.item())
+        if not all(type(entry) is Traced for entry in value.flat):
+            value = lifted(value, known)
+        return value.view(TracedArray)
+    if isinstance(value, list):
+        return [wrap(each, tape) for each in value]
+    if type(value) is tuple:
+        return tuple(wrap(each, tape) for each in value)
+    return value
+
+
+def _known(entry: Any) -> Any:
+    return entry.tape.number(entry) if isinstance(entry, Traced) else entry
+
+
+# Masks
+
+
+def _mask_in(key: Any) -> Any:
+    """Return the symbolic mask that an index is, else None."""
+    if isinstance(key, Traced) or not isinstance(key, TracedArray):
+        return None
+    return None if all(_known(entry) is not None for entry in key.flat) else key
+
+
+def _index(key: Any) -> Any:
+    """Return an index with constant traced entries as plain integers or truth values."""
+    if isinstance(key, tuple):
+        return tuple(_index(part) for part in key)
+    if isinstance(key, Traced):
+        return int(key)
+    if isinstance(key, TracedArray):
+        numbers = np.array([int(_known(entry)) for entry in key.flat], int)
+        return numbers.reshape(key.shape)
+    return key
+
+
+def _spread(mask: Any, shape: tuple[int, ...]) -> Any:
+    array = plain(mask)
+    return np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
+
+
+def _same(left: Any, right: Any) -> bool:
+    pairs = zip(left.flat, right.flat, strict=True)
+    return left.shape == right.shape and all(a.node == b.node for a, b in pairs)
+
+
+def _choose(mask: Any, a: Any, b: Any) -> Any:
+    """Return a where the mask is 1 and b where it is 0, entry by entry."""
+
+    def one(m: Any, x: Any, y: Any) -> Any:
+        tape = tape_of(m, x, y) or ACTIVE.get()
+        if tape is None:
+            return x if m else y
+        return tape.choose(tape.lift(m), tape.lift(x), tape.lift(y))
+
+    return np.frompyfunc(one, 3, 1)(plain(mask), plain(a), plain(b))
+
+
+# ufuncs
+
+
+def _unary(name: str) -> Callable[[Any], Any]:
+    return lambda u: u.tape.function(name, u)
+
+
+def _maximum(a: Traced, b: Traced) -> Traced:
+    return a.tape.choose(a > b, a, b)
+
+
+def _minimum(a: Traced, b: Traced) -> Traced:
+    return a.tape.choose(b > a, a, b)
+
+
+def _exponent_base(base: int) -> Callable[[Traced], Traced]:
+    return lambda u: u.log() / u.tape.constant(base).log()
+
+
+SCALAR: dict[str, Callable[..., Any]] = {
+    "exp": _unary("exp"),
+    "log": _unary("log"),
+    "tanh": _unary("tanh"),
+    "sin": _unary("sin"),
+    "cos": _unary("cos"),
+    "sqrt": lambda u: u.sqrt(),
+    "square": lambda u: u * u,
+    "reciprocal": lambda u: 1 / u,
+    "absolute": abs,
+    "fabs": abs,
+    "conjugate": lambda u: u,
+    "expit": lambda u: u.sigma(),
+    "log1p": lambda u: (1 + u).log(),
+    "expm1": lambda u: u.exp() - 1,
+    "exp2": lambda u: (u * u.tape.constant(2).log()).exp(),
+    "log2": _exponent_base(2),
+    "log10": _exponent_base(10),
+    "sinh": lambda u: (u.exp() - (-u).exp()) / 2,
+    "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
+    "sign": lambda u: (u > 0) * 2 - 1,
+    "heaviside": lambda u, v: u.tape.step(u),
+    "maximum": _maximum,
+    "fmax": _maximum,
+    "minimum": _minimum,
+    "fmin": _minimum,
+    "logaddexp": lambda a, b: (a.exp() + b.exp()).log(),
+    "greater": lambda a, b: a > b,
+    "less": lambda a, b: a < b,
+    "greater_equal": lambda a, b: a >= b,
+    "less_equal": lambda a, b: a <= b,
+    "equal": lambda a, b: a == b,
+    "not_equal": lambda a, b: a != b,
+    "logical_not": lambda a: ~a,
+    "invert": lambda a: ~a,
+    "logical_and": lambda a, b: a & b,
+    "bitwise_and": lambda a, b: a & b,
+    "logical_or": lambda a, b: a | b,
+    "bitwise_or": lambda a, b: a | b,
+    "float_power": lambda a, b: a**b,
+}
+NATIVE = {"add", "subtract", "multiply", "divide", "true_divide", "power", "negative", "positive"}
+NATIVE |= {"matmul", "vecdot", "matvec", "vecmat"}
+TESTS = {"isnan": False, "isinf": False, "isfinite": True}
+BOOLEAN = {"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "logical_not"}
+BOOLEAN |= {"invert", "logical_and", "logical_or", "bitwise_and", "bitwise_or"}
+
+
+def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: Any) -> Any:
+    """Return what a ufunc does on traced arrays."""
+    name = ufunc.__name__
+    outs = options.pop("out", None)
+    where = options.pop("where", True)
+    for ignored in ("dtype", "casting", "order", "subok", "signature"):
+        options.pop(ignored, None)
+    tape = tape_of(*inputs) or tape_of(*(outs or ())) or ACTIVE.get()
+    if name in TESTS:
+        return np.full(np.shape(inputs[0]), TESTS[name])[()]
+    if method == "at":
+        _at(ufunc, tape, *inputs)
+        return None
+    selected = next(
+        (s for s in (getattr(each, "selected", None) for each in inputs) if s is not None), None
+    )
+    operands = [
+        each if i and method == "reduceat" else lifted(each, tape) for i, each in enumerate(inputs)
+    ]
+    if method == "__call__":
+        result = _function(ufunc)(*operands)
+        if where is not True:
+            base = lifted(outs[0], tape) if outs else lifted(np.full(np.shape(result), 0), tape)
+            result = _choose(where, result, base)
+    elif method == "reduce":
+        result = _reduced(ufunc, operands[0], selected, tape, where, **options)
+        selected = None
+    elif method in ("outer", "accumulate") and name in NATIVE:
+        result = getattr(ufunc, method)(*operands, **options)
+    else:
+        raise TraceError(f"np.{name}.{method} is not followed")
+    if name in BOOLEAN and _all_plain(result):
+        result = np.asarray(result).astype(bool)[()] if _is_plain_mask(result) else result
+    if outs:
+        return _write(outs[0], result)
+    answer = wrap(result if isinstance(result, np.ndarray) else plain(result), tape)
+    if selected is not None and isinstance(answer, TracedArray):
+        answer.selected = selected
+    return answer
+
+
+def _is_plain_mask(result: Any) -> bool:
+    return True if np.ndim(result) == 0 or result.dtype == object else False
+
+
+def _all_plain(result: Any) -> bool:
+    return all(_known(entry) is not None for entry in plain(result).flat)
+
+
+def _function(ufunc: np.ufunc) -> Callable[..., Any]:
+    """Return a function on object arrays of traced scalars."""
+    name = ufunc.__name__
+    if name in NATIVE:
+        return ufunc
+    if name not in SCALAR:
+        raise TraceError(
+            f"np.{name} is not followed", remedy=f"followed are {', '.join(sorted(SCALAR))}"
+        )
+    rule = SCALAR[name]
+    found: Callable[..., Any] = np.frompyfunc(rule, ufunc.nin, 1)
+    return found
+
+
+def _write(out: Any, result: Any) -> Any:
+    if not isinstance(out, TracedArray):
+        if isinstance(out, np.ndarray) and out.dtype != object:
+            raise TraceError(
+                "traced numbers are added to an array of floats that was made before the run",
+                remedy="make the array inside the function",
+            )
+        out[...] = plain(result)
+        return out
+    selected = out.selected
+    plain(out)[...] = lifted(result)
+    out.selected = selected
+    return out
+
+
+def _at(ufunc: np.ufunc, tape: Tape | None, target: Any, index: Any, *values: Any) -> None:
+    if not isinstance(target, TracedArray) or ufunc.__name__ not in NATIVE:
+        raise TraceError(f"np.{ufunc.__name__}.at is followed only for sums into traced arrays")
+    ufunc.at(plain(target), _index(index), *(lifted(value, tape) for value in values))
+
+
+def _reduced(
+    ufunc: np.ufunc,
+    array: Any,
+    selected: Any,
+    tape: Tape | None,
+    where: Any,
+    axis: Any = 0,
+    keepdims: bool = False,
+    initial: Any = None,
+) -> Any:
+    """Return a reduction, one axis after the other."""
+    name = ufunc.__name__
+    if selected is not None or where is not True:
+        if name != "add":
+            raise TraceError(f"np.{name} over what a mask selects is not followed")
+        array = array * lifted(selected if selected is not None else where, tape)
+    axes = range(array.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
+    function = ufunc if name in ("add", "multiply") else _function(ufunc)
+    for each in sorted((a % array.ndim for a in axes), reverse=True):
+        array = function.reduce(array, axis=each, keepdims=keepdims)  # type: ignore[attr-defined]
+        array = array if isinstance(array, np.ndarray) else plain(array)
+    if initial is not None and initial is not np._NoValue:
+        array = _function(ufunc)(array, lifted(initial, tape))
+    return array
+
+
+# Functions of arrays
+
+
+def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **options: Any) -> Any:
+    """Return a array clipped: itself where the tape takes clips as inactive, else with kinks."""
+    low = options.get("min", a_min)
+    high = options.get("max", a_max)
+    tape = tape_of(a, low, high) or ACTIVE.get()
+    result = lifted(a, tape)
+    one_sided = low is None or high is None or high == np.inf or low == -np.inf
+    if tape is not None and tape.clips and not one_sided:
+        tape.clipped[f"[{_shown(low)}, {_shown(high)}]"] = None
+    else:
+        if low is not None and low != -np.inf:
+            result = np.frompyfunc(_maximum, 2, 1)(result, lifted(low, tape))
+        if high is not None and high != np.inf:
+            result = np.frompyfunc(_minimum, 2, 1)(result, lifted(high, tape))
+    if out is not None:
+        return _write(out[0] if isinstance(out, tuple) else out, result)
+    return wrap(np.array(result), tape)
+
+
+def _shown(bound: Any) -> str:
+    return f"{float(bound):g}" if np.ndim(bound) == 0 else "…"
+
+
+def sampled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
+    """Return a function of the values at the sample point, and note that they were asked for."""
+    tape = tape_of(*args) or ACTIVE.get()
+    if tape is not None and tape_of(*args) is not None:
+        tape.leak(f"was looked at by np.{function.__name__}")
+    return function(*(_floats(arg) for arg in args), **kwargs)
+
+
+def _floats(value: Any) -> Any:
+    if isinstance(value, Traced):
+        return value.value
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        flat = [e.value if isinstance(e, Traced) else float(e) for e in value.flat]
+        return np.array(flat).reshape(value.shape)
+    if isinstance(value, list | tuple):
+        return type(value)(_floats(each) for each in value)
+    return value
+
+
+def _where(condition: Any, *branches: Any) -> Any:
+    if not branches:
+        return sampled(np.where, (condition,), {})
+    shape = np.broadcast_shapes(*(np.shape(each) for each in (condition, *branches)))
+    parts = [np.broadcast_to(lifted(each), shape) for each in (condition, *branches)]
+    return wrap(_choose(*parts)) if shape else _choose(*parts)
+
+
+def _filled_like(value: Any) -> Callable[..., Any]:
+    def filled(prototype: Any, *args: Any, **options: Any) -> Any:
+        shape = options.get("shape") or np.shape(prototype)
+        dtype = options.get("dtype", args[0] if args else None)
+        if dtype is not None and np.dtype(dtype).kind in "iub":
+            return np.full(shape, value, dtype)
+        return wrap(np.full(shape, value, object))
+
+    return filled
+
+
+def _full_like(prototype: Any, fill: Any, *args: Any, **options: Any) -> Any:
+    result = np.empty(np.shape(prototype), object)
+    result[...] = lifted(fill)
+    return wrap(result)
+
+
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+    if ord not in (None, 2, "fro") or (ord == 2 and np.ndim(x) == 2 and axis is None):
+        raise TraceError("np.linalg.norm is followed for the Euclidean norm only")
+    return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
+
+
+def _nan_to_num(x: Any, *args: Any, **options: Any) -> Any:
+    return wrap(lifted(x))
+
+
+def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+    return np.maximum.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
+
+
+def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
+    return np.minimum.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
+
+
+FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
+    np.where: _where,
+    np.clip: clip,
+    np.zeros_like: _filled_like(0),
+    np.empty_like: _filled_like(0),
+    np.ones_like: _filled_like(1),
+    np.full_like: _full_like,
+    np.linalg.norm: _norm,
+    np.nan_to_num: _nan_to_num,
+    np.max: _max,
+    np.amax: _max,
+    np.min: _min,
+    np.amin: _min,
+    np.copy: lambda a, *args, **options: wrap(np.array(lifted(a))),
+}
+SAMPLED = {np.argmax, np.argmin, np.argsort, np.sort, np.unique, np.any, np.all, np.nonzero}
+SAMPLED |= {np.count_nonzero, np.allclose, np.isclose, np.array_equal, np.flatnonzero, np.argwhere}
+SAMPLED |= {np.array2string, np.array_repr, np.array_str, np.median, np.percentile, np.histogram}
+
+
+def apply_function(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
+    """Return what a function of NumPy does on traced arrays."""
+    if function in FUNCTIONS:
+        return FUNCTIONS[function](*args, **kwargs)
+    if function in SAMPLED:
+        return sampled(function, args, kwargs)
+    tape = tape_of(*args, *kwargs.values()) or ACTIVE.get()
+    arguments = [_lowered(arg, tape) for arg in args]
+    options = {name: _lowered(value, tape) for name, value in kwargs.items()}
+    out = options.pop("out", None)
+    options.pop("dtype", None)
+    implementation = getattr(function, "_implementation", function)
+    result = implementation(*arguments, **options)
+    if out is not None:
+        return _write(kwargs["out"], result)
+    return wrap(result, tape)
+
+
+def _lowered(value: Any, tape: Tape | None) -> Any:
+    """Return an argument with traced arrays and scalars as arrays that NumPy may work on."""
+    if isinstance(value, Traced):
+        return plain(value)
+    if isinstance(value, list | tuple):
+        parts = [_lowered(each, tape) for each in value]
+        return parts if isinstance(value, list) else tuple(parts)
+    return value

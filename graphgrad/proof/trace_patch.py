@@ -1,0 +1,235 @@
+"""Run a function under a trace: arrays that it allocates itself take traced scalars, too.
+
+While a trace runs, `np.zeros`, `np.empty`, `np.array` and their like return traced arrays where
+they would return floats, and `math.exp` and its like work on traced scalars. The wrappers look at a
+context variable and at who calls, so other threads and libraries get NumPy as it is; they are installed when the first
+trace begins and removed when the last one ends, whatever happens in between. Names that a module
+took out of NumPy or math (`from numpy import zeros`) are replaced in the modules of the function
+and of what it calls.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import threading
+import types
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from graphgrad.proof.trace import ACTIVE, Tape, Traced
+from graphgrad.proof.trace_array import TracedArray, lifted, plain, wrap
+
+Function = Callable[..., Any]
+LARGEST_SEARCH = 2_000
+
+
+def _is_float(dtype: Any) -> bool:
+    """Whether an array of that dtype would hold floating-point numbers."""
+    return dtype is None or np.dtype(dtype).kind in "fO"
+
+
+def _filled(original: Function, fill: int) -> Function:
+    def allocate(shape: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+        if not _is_float(dtype):
+            return original(shape, dtype, *args, **options)
+        return wrap(ORIGINAL["full"](_shape(shape), fill, object))
+
+    return allocate
+
+
+def _shape(shape: Any) -> Any:
+    sides = shape if isinstance(shape, tuple | list) else [shape]
+    return tuple(int(side) for side in sides)
+
+
+def _full(original: Function) -> Function:
+    def allocate(shape: Any, fill_value: Any, dtype: Any = None, **options: Any) -> Any:
+        whole = isinstance(fill_value, int | np.integer | np.bool_)
+        if (dtype is None and whole) or not _is_float(dtype):
+            return original(shape, fill_value, dtype, **options)
+        result = ORIGINAL["empty"](_shape(shape), object)
+        result[...] = lifted(fill_value)
+        return wrap(result)
+
+    return allocate
+
+
+def _converted(original: Function) -> Function:
+    def convert(value: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+        array = plain(value)
+        if array.dtype != object and (array.dtype.kind != "f" or not _is_float(dtype)):
+            return original(value, dtype, *args, **options)
+        if array.dtype.kind == "f":
+            return wrap(array.astype(object))
+        if not all(isinstance(entry, _NUMBERS) for entry in array.flat):
+            return original(value, dtype, *args, **options)
+        same = isinstance(value, TracedArray) and original is not ORIGINAL["array"]
+        result = value if same else wrap(array.copy())
+        if not _is_float(dtype):
+            return result.astype(dtype)
+        ndmin = options.get("ndmin", 0)
+        shape = np.shape(result)
+        return (
+            result if len(shape) >= ndmin else result.reshape((1,) * (ndmin - len(shape)) + shape)
+        )
+
+    return convert
+
+
+_NUMBERS = (Traced, int, float, np.integer, np.floating)
+
+
+def _eye(original: Function) -> Function:
+    def allocate(*args: Any, **options: Any) -> Any:
+        array = original(*args, **options)
+        return wrap(array.astype(object)) if array.dtype.kind == "f" else array
+
+    return allocate
+
+
+def _scalar(original: Function) -> Function:
+    """Return a function of math that calls the scalar's own."""
+
+    def call(value: Any, *args: Any) -> Any:
+        if isinstance(value, Traced | TracedArray):
+            return getattr(np, original.__name__)(value, *args)
+        return original(value, *args)
+
+    return call
+
+
+MAKERS: dict[str, Callable[[Function], Function]] = {
+    "zeros": lambda original: _filled(original, 0),
+    "empty": lambda original: _filled(original, 0),
+    "ones": lambda original: _filled(original, 1),
+    "full": _full,
+    "eye": _eye,
+    "identity": _eye,
+    "array": _converted,
+    "asarray": _converted,
+    "asanyarray": _converted,
+    "ascontiguousarray": _converted,
+    "asfortranarray": _converted,
+}
+LIKE = {"zeros_like": "zeros", "ones_like": "ones", "empty_like": "empty"}
+ORIGINAL: dict[str, Function] = {name: getattr(np, name) for name in (*MAKERS, *LIKE)}
+MATH = ("exp", "log", "tanh", "sqrt", "sin", "cos", "log1p", "expm1", "log2", "log10", "fabs")
+
+
+def _like(name: str) -> Function:
+    """Return zeros_like and its kin, which make traced arrays like arrays of floats, too."""
+    original, make = ORIGINAL[name], MAKERS[LIKE[name]](ORIGINAL[LIKE[name]])
+
+    def allocate(prototype: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+        kind = plain(prototype).dtype if dtype is None else np.dtype(dtype)
+        if kind.kind not in "fO":
+            return original(prototype, dtype, *args, **options)
+        return make(options.get("shape") or np.shape(prototype))
+
+    return allocate
+
+
+def _dispatching(original: Function, make: Callable[[Function], Function]) -> Function:
+    """Return a function that is the original outside a trace."""
+    inside = make(original)
+
+    def call(*args: Any, **options: Any) -> Any:
+        by = str(sys._getframe(1).f_globals.get("__name__", "")).split(".")[0]
+        if ACTIVE.get() is None or by in _LIBRARIES:
+            return original(*args, **options)
+        return inside(*args, **options)
+
+    call.__name__ = getattr(original, "__name__", "function")
+    return call
+
+
+REPLACED: list[tuple[types.ModuleType, str, Function, Function]] = [
+    *((np, name, ORIGINAL[name], _dispatching(ORIGINAL[name], MAKERS[name])) for name in MAKERS),
+    *((np, n, ORIGINAL[n], _dispatching(ORIGINAL[n], lambda _, n=n: _like(n))) for n in LIKE),
+    *((math, n, getattr(math, n), _dispatching(getattr(math, n), _scalar)) for n in MATH),
+]
+_lock = threading.Lock()
+_running = 0
+
+
+@contextmanager
+def tracing(tape: Tape, *functions: Any) -> Iterator[None]:
+    """Record what runs in this thread on a tape; `functions` are what will be called."""
+    modules = _namespaces(functions)
+    by_original = {id(original): new for _, _, original, new in REPLACED}
+    taken = [
+        (space, name, value)
+        for space in modules
+        for name, value in list(space.items())
+        if id(value) in by_original
+    ]
+    _install(1)
+    token = ACTIVE.set(tape)
+    try:
+        for space, name, value in taken:
+            space[name] = by_original[id(value)]
+        with np.errstate(all="ignore"):
+            yield
+    finally:
+        ACTIVE.reset(token)
+        for space, name, value in taken:
+            space[name] = value
+        _install(-1)
+
+
+def _install(change: int) -> None:
+    """Count the traces that run; replace the functions for the first, restore them after the last."""
+    global _running
+    with _lock:
+        before, _running = _running, _running + change
+        if before == 0 or _running == 0:
+            for module, name, original, new in REPLACED:
+                setattr(module, name, new if _running else original)
+
+
+def _namespaces(functions: tuple[Any, ...]) -> list[dict[str, Any]]:
+    """Return the global names of the functions and of the Python code that they can reach."""
+    found: dict[int, dict[str, Any]] = {}
+    seen: set[int] = set()
+    pending = list(functions)
+    while pending and len(seen) < LARGEST_SEARCH:
+        value = pending.pop()
+        if id(value) in seen:
+            continue
+        seen.add(id(value))
+        if isinstance(value, types.MethodType):
+            pending += [value.__func__, type(value.__self__)]
+        elif isinstance(value, types.FunctionType):
+            space = value.__globals__
+            if _own_code(space) and id(space) not in found:
+                found[id(space)] = space
+                pending += list(space.values())
+            pending += [
+                cell.cell_contents for cell in value.__closure__ or () if _filled_cell(cell)
+            ]
+        elif isinstance(value, type) and value.__module__ not in ("builtins", "numpy"):
+            pending += list(vars(value).values())
+        elif isinstance(value, types.ModuleType) and _own_code(vars(value)):
+            pending += [each for each in vars(value).values() if callable(each)]
+    return list(found.values())
+
+
+def _filled_cell(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:
+        return False
+
+
+def _own_code(space: dict[str, Any]) -> bool:
+    """Whether global names belong to a person's code, not to a library or to this package."""
+    name, path = str(space.get("__name__", "")), str(space.get("__file__") or "")
+    root = name.split(".")[0]
+    return "site-packages" not in path and root not in _LIBRARIES
+
+
+_LIBRARIES = {"numpy", "graphgrad", "sympy"} | set(sys.stdlib_module_names) - {"__main__"}
