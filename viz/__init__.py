@@ -2,6 +2,7 @@
 
 from viz.backward import backward
 from viz.drawing import Drawing
+from viz.report import report
 from viz.views import circuit, unfolded
 
-__all__ = ["Drawing", "backward", "circuit", "unfolded"]
+__all__ = ["Drawing", "backward", "circuit", "report", "unfolded"]
