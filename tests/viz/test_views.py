@@ -1,0 +1,210 @@
+"""Pictures of the gallery: no overlaps, level rows, snapshots, lengths and hostile text."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from collections import defaultdict
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import graphgrad as gg
+import viz
+from graphgrad.errors import GraphgradError
+from tests.viz import pictures
+from viz.drawing import Drawing
+from viz.picture import Layout, overlaps
+from viz.structure import Level
+from viz.unfolding import Parameters
+
+CELLS = gg.cells.names()
+WITH_LOSS = [name for name in CELLS if "loss" in gg.cells.load(name).equations]
+
+
+def lengths(name: str, tau: int) -> dict[str, int]:
+    return dict.fromkeys(gg.cells.load(name).indices, tau)
+
+
+def check(layout: Layout) -> None:
+    """Nothing overlaps, nothing is cut off, rows are level and in one order in all columns."""
+    assert overlaps(layout) == []
+    for node in layout.nodes:
+        assert 0 <= node.box[0] <= node.box[2] <= layout.width
+        assert 0 <= node.box[1] <= node.box[3] <= layout.height
+        assert node.text.width <= node.width
+    for label in layout.labels:
+        assert 0 <= label.box[0] <= label.box[2] <= layout.width
+    rows = defaultdict(list)
+    columns = defaultdict(list)
+    for placed in layout.nodes:
+        node = placed.node
+        if node.time is not None:
+            rows[node.track, node.row].append(placed)
+            columns[node.track, node.time].append(placed)
+    for members in rows.values():
+        assert len({round(placed.y, 2) for placed in members}) == 1
+    orders = defaultdict(set)
+    for (track, _), members in columns.items():
+        members.sort(key=lambda placed: (placed.y, placed.x))
+        for i, low in enumerate(members):
+            for high in members[i + 1 :]:
+                if abs(low.y - high.y) < 0.01 and low.node.kind != "boundary" != high.node.kind:
+                    pair = sorted((low.node.row, high.node.row))
+                    orders[track, *pair].add(low.node.row)
+    assert all(len(first) == 1 for first in orders.values())
+
+
+@pytest.mark.parametrize("level", ["variables", "operations"])
+@pytest.mark.parametrize("name", CELLS)
+def test_circuits(name: str, level: Level) -> None:
+    check(viz.circuit(gg.cells.load(name), level=level).layout)
+
+
+@pytest.mark.parametrize("tau", [1, 2, 3, 6, 40])
+@pytest.mark.parametrize("level", ["variables", "operations"])
+@pytest.mark.parametrize("name", CELLS)
+def test_unfolded(name: str, level: Level, tau: int) -> None:
+    check(viz.unfolded(gg.cells.load(name), lengths(name, tau), level=level).layout)
+
+
+@pytest.mark.parametrize("tau", [1, 2, 3, 6])
+@pytest.mark.parametrize("parameters", ["labels", "none"])
+@pytest.mark.parametrize("name", CELLS)
+def test_parameters_beside_the_arrows(name: str, parameters: Parameters, tau: int) -> None:
+    circuit = gg.cells.load(name)
+    layout = viz.unfolded(circuit, lengths(name, tau), parameters=parameters).layout
+    check(layout)
+    assert not any(placed.node.kind == "parameter" for placed in layout.nodes)
+
+
+@pytest.mark.parametrize("tau", [1, 3, 6])
+@pytest.mark.parametrize("level", ["variables", "operations", "derivatives"])
+@pytest.mark.parametrize("name", WITH_LOSS)
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.GradientWarning")
+def test_backward(name: str, level: str, tau: int) -> None:
+    circuit = gg.cells.load(name)
+    drawing = viz.backward(
+        circuit,
+        lengths(name, tau),
+        level="operations" if level == "operations" else "variables",
+        derivatives=level == "derivatives",
+    )
+    check(drawing.layout)
+
+
+# -- snapshots -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", pictures.PICTURES)
+def test_snapshots(name: str) -> None:
+    """DOT and coordinates are as committed; `python -m tests.viz.pictures` writes them anew."""
+    for path, text in pictures.texts(name).items():
+        assert text == path.read_text(encoding="utf-8"), f"{path.name} has changed"
+
+
+def test_equal_bytes_in_every_process() -> None:
+    code = (
+        "import graphgrad as gg, viz, hashlib\n"
+        "for name in ('elman', 'lstm', 'encoder_decoder', 'state_space'):\n"
+        "    c = gg.cells.load(name); tau = dict.fromkeys(c.indices, 3)\n"
+        "    for d in (viz.circuit(c), viz.unfolded(c, tau), viz.unfolded(c, tau, level='operations'),\n"
+        "              viz.backward(c, tau, derivatives=True)):\n"
+        "        for text in (d.svg, d.dot, d.tex):\n"
+        "            print(hashlib.sha256(text.encode()).hexdigest())\n"
+    )
+    found = [
+        subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1", "12345")
+    ]
+    assert len(found[0].split()) == 4 * 4 * 3
+    assert len(set(found)) == 1
+
+
+def test_png_and_pdf_are_equal_on_repetition() -> None:
+    for ending in ("png", "pdf"):
+        hashes = {
+            hashlib.sha256(viz.unfolded(gg.cells.load("elman"), 2).to_bytes(ending)).hexdigest()  # type: ignore[arg-type]
+            for _ in range(2)
+        }
+        assert len(hashes) == 1
+
+
+# -- lengths ---------------------------------------------------------------------------------------
+
+
+def test_long_sequences_are_folded() -> None:
+    circuit = gg.cells.load("lstm")
+    assert {p.node.time for p in viz.unfolded(circuit, 12).layout.nodes} == {*range(13), None}
+    layout = viz.unfolded(circuit, 13).layout
+    assert {p.node.time for p in layout.nodes} == {None, 0, 1, 2, 3, 13}
+    assert any(dot.ellipsis for dot in layout.dots)
+    layout = viz.unfolded(circuit, 50, fold=(2, 2)).layout
+    assert {p.node.time for p in layout.nodes} == {None, 0, 1, 2, 49, 50}
+    layout = viz.unfolded(circuit, 50, fold=(50, 0)).layout
+    assert {p.node.time for p in layout.nodes} == {None, *range(51)}
+    assert not any(dot.ellipsis for dot in layout.dots)
+
+
+@pytest.mark.parametrize("name", ["lstm", "bidirectional", "encoder_decoder", "sequence_to_one"])
+def test_a_folded_picture_does_not_depend_on_the_length(name: str) -> None:
+    start = time.perf_counter()
+    drawing = viz.unfolded(gg.cells.load(name), lengths(name, 10**6))
+    assert len(drawing.svg) < 200_000
+    assert time.perf_counter() - start < 2.0
+    columns = {(p.node.track, p.node.time) for p in drawing.layout.nodes if p.node.time is not None}
+    assert len(columns) <= 15
+
+
+def test_wrong_lengths_are_refused() -> None:
+    circuit = gg.cells.load("elman")
+    for tau in (0, -1, 2.5, "3", None, {"s": 3}):
+        with pytest.raises(GraphgradError):
+            viz.unfolded(circuit, tau)  # type: ignore[arg-type]
+        with pytest.raises(GraphgradError):
+            viz.backward(circuit, tau)  # type: ignore[arg-type]
+    with pytest.raises(GraphgradError, match="no nothing"):
+        viz.backward(circuit, 2, loss="nothing")
+
+
+# -- text ------------------------------------------------------------------------------------------
+
+HOSTILE = [
+    'a "quoted" title', r"back\slash \N \G", "<b>bold</b> & <script>alert(1)</script>", "]]>",
+    "emoji 🦉 and عربي", "100 % of $x_1$ {braces} #1 ~^", "javascript:alert(1)", "'; DROP --",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", HOSTILE)
+def test_titles_are_shown_as_typed(text: str, tmp_path: Path) -> None:
+    circuit = gg.parse(
+        f"# {text}\nx[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\nloss = h[tau]"
+    )
+    assert circuit.title == text
+    for drawing in (viz.circuit(circuit), viz.unfolded(circuit, 2), viz.backward(circuit, 2)):
+        root = ElementTree.fromstring(drawing.svg)
+        titles = [e.text for e in root if e.tag.endswith("title")]
+        assert titles == [text]
+        assert not any(e.tag.endswith("script") for e in root.iter())
+        for ending in ("svg", "dot", "tex"):
+            drawing.save(tmp_path / f"picture.{ending}")
+            assert (tmp_path / f"picture.{ending}").stat().st_size > 100
+    viz.unfolded(circuit, 2).save(tmp_path / "picture.png")
+    viz.unfolded(circuit, 2).save(tmp_path / "picture.pdf")
+
+
+def test_drawings_say_what_they_show() -> None:
+    drawing: Drawing = viz.backward(gg.cells.load("elman"), 2)
+    assert "d_h[t] = V.T @ d_o[t] + W.T @ d_a[t+1]" in drawing.alt
+    assert drawing.title.startswith("Elman network")
+    for each in (drawing, viz.circuit(gg.cells.load("elman"))):
+        assert each._repr_svg_() == each.svg
