@@ -24,9 +24,13 @@ class Derivatives:
         for part in self.order:
             if part in slopes or not part.args:
                 continue
-            terms = [partial * slopes[arg] for arg, partial in self.partials(part) if arg in slopes]
+            terms = [
+                partial if slopes[arg] is sympy.S.One else _product(partial, slopes[arg])
+                for arg, partial in self.partials(part)
+                if arg in slopes and partial is not sympy.S.Zero
+            ]
             if terms:
-                slopes[part] = sympy.Add(*terms)
+                slopes[part] = sympy.Add(*terms, evaluate=False) if terms[1:] else terms[0]
         return slopes.get(self.expr, sympy.S.Zero)
 
     def partials(self, part: sympy.Basic) -> list[tuple[sympy.Basic, sympy.Expr]]:
@@ -40,6 +44,11 @@ class Derivatives:
                 (arg, sympy.diff(outer, dummy).xreplace(back)) for arg, dummy in stand_ins.items()
             ]
         return self._partials[part]
+
+
+def _product(left: sympy.Expr, right: sympy.Expr) -> sympy.Expr:
+    """Return a product as it stands; SymPy would walk both factors as trees to tidy it up."""
+    return right if left is sympy.S.One else sympy.Mul(left, right, evaluate=False)
 
 
 def _distinct(expr: sympy.Basic) -> list[sympy.Basic]:

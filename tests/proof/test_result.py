@@ -1,0 +1,152 @@
+"""Proofs as text, HTML and JSON."""
+
+import json
+from dataclasses import replace
+
+import pytest
+
+import graphgrad as gg
+from graphgrad.proof.result import Claim, Proof, _outward
+
+CLAIM = Claim("d_W", "∂loss/∂W", "adjoint equations", "proved", 4, by="W")
+REFUTED = replace(
+    CLAIM,
+    verdict="refuted",
+    entry=(0, 1),
+    witness={"W": [["1/2", "-3"], ["0", "4/13"]], "x": [1, 0], "k": "2"},
+    difference=("0.12345678", "0.12345679"),
+)
+UNDECIDED = replace(CLAIM, verdict="undecided", reason="the time limit was reached")
+
+
+def proof_of(*claims, **more):
+    values = {"circuit": "net", "loss": "loss", "tau": {"t": 3}, "sizes": {"H": 2}, "method": "m"}
+    return Proof(**values | {"claims": claims, "assumptions": (), "seconds": 0.5} | more)
+
+
+@pytest.mark.parametrize(
+    ("claims", "verdict"),
+    [
+        ([CLAIM], "proved"),
+        ([CLAIM, UNDECIDED], "undecided"),
+        ([UNDECIDED, REFUTED, CLAIM], "refuted"),
+    ],
+)
+def test_the_worst_verdict_counts(claims, verdict):
+    proof = proof_of(*claims)
+    assert proof.verdict == verdict
+    assert proof.ok == (verdict == "proved")
+
+
+def test_nothing_claimed_is_not_ok():
+    assert not proof_of().ok
+
+
+def test_text():
+    other = replace(CLAIM, name="d_bias", truth="∂loss/∂bias", origin="claimed", entries=1)
+    proof = proof_of(CLAIM, UNDECIDED, other, assumptions=("y sums to 1",), unclaimed=("U", "V"))
+    assert str(proof).splitlines() == [
+        "net: gradient of loss undecided",
+        "  adjoint equations:",
+        "    ✓ d_W    = ∂loss/∂W     proved, 4 entries",
+        "    ? d_W    = ∂loss/∂W     undecided: the time limit was reached",
+        "  claimed:",
+        "    ✓ d_bias = ∂loss/∂bias  proved, 1 entry",
+        "  nothing is claimed about U, V",
+        "  for t = 1..3; H = 2; all real values of parameters, inputs and states",
+        "  by m",
+        "  given that y sums to 1",
+    ]
+
+
+def test_refutation_in_text():
+    assert str(proof_of(REFUTED)).splitlines()[3:5] == [
+        "        d_W entry [0, 1]: claim − truth is between 0.123456 and 0.123457 at",
+        "        W = [[1/2, -3], [0, 4/13]], x = [1, 0], k = 2",
+    ]
+    assert REFUTED.refuted_text.endswith("at W = [[1/2, -3], [0, 4/13]], x = [1, 0], k = 2")
+    assert CLAIM.refuted_text == ""
+
+
+def test_long_witnesses_are_broken_between_values():
+    witness = {f"W_{k}": [["-10/13", "12/13"], ["7/13", "1"]] for k in range(9)}
+    lines = str(proof_of(replace(REFUTED, witness=witness))).splitlines()
+    assert max(map(len, lines)) <= 100
+    assert all(line.count("[") == line.count("]") for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("entry", "indexed", "shown"),
+    [
+        ((), False, "d_W"),
+        ((1,), False, "d_W entry [1]"),
+        ((0, 2), True, "d_W[1] entry [2]"),
+        ((4,), True, "d_W[5]"),
+    ],
+)
+def test_entries_of_indexed_gradients_name_the_step(entry, indexed, shown):
+    assert replace(REFUTED, entry=entry, indexed=indexed).where == shown
+
+
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [("1e-30", "2e-30"), ("-5.00000001", "-4.99999999"), ("0.1", "7"), ("-1E-400", "-1E-500")],
+)
+def test_bounds_are_rounded_outward_and_exclude_zero(low, high):
+    from decimal import Decimal
+
+    down, up = map(Decimal, _outward(low, high))
+    assert down <= Decimal(low)
+    assert up >= Decimal(high)
+    assert down > 0 or up < 0
+
+
+def test_witness_as_arrays():
+    values = REFUTED.values()
+    assert values["W"].tolist() == [[0.5, -3], [0, 4 / 13]]
+    assert values["x"].dtype.kind == "i"
+    assert values["k"] == 2
+
+
+def test_html_escapes_what_came_from_outside():
+    hostile = "<img src=x onerror=alert(1)>&\"'"
+    claim = replace(REFUTED, name=hostile, truth=hostile, origin=hostile, witness={hostile: "1"})
+    proof = proof_of(
+        claim,
+        replace(UNDECIDED, reason=hostile),
+        circuit=hostile,
+        loss=hostile,
+        method=hostile,
+        assumptions=(hostile,),
+        unclaimed=(hostile,),
+    )
+    page = proof._repr_html_()
+    assert "<img" not in page
+    assert "&lt;img" in page
+    from xml.etree import ElementTree
+
+    ElementTree.fromstring(f"<div>{page}</div>")
+
+
+def test_html_says_what_the_text_says():
+    page = gg.prove(gg.cells.load("tied"), tau=2)._repr_html_()
+    assert page.count("<tr>") == 5
+    assert "✓" in page
+    assert "∂loss/∂w" in page
+    assert "graphgrad-proof" in page
+
+
+def test_json():
+    proof = proof_of(REFUTED, UNDECIDED, assumptions=("y sums to 1",))
+    data = json.loads(proof.to_json())
+    assert data["ok"] is False
+    assert data["verdict"] == "refuted"
+    assert data["tau"] == {"t": 3}
+    assert data["claims"][0]["witness"] == REFUTED.witness
+    assert data["claims"][0]["difference"] == ["0.12345678", "0.12345679"]
+    assert data["claims"][1]["reason"] == "the time limit was reached"
+    assert "∂" in proof.to_json(), "readable as it is"
+
+
+def test_scope_of_scalar_circuits():
+    assert proof_of(CLAIM, sizes={}).scope.startswith("t = 1..3; scalars; all real values")
