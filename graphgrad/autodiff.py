@@ -120,27 +120,41 @@ def grad(dag: Dag, loss: str = "loss", wrt: Iterable[str] | str | None = None) -
     """Return the graph with the backward pass of a scalar appended.
 
     `wrt` names parameters and inputs; all parameters, if left out. The new graph has the outputs
-    `d_W` for them and the series `d_h` for every variable (`dd_` where `d_` is taken). What does
-    not depend on something has the gradient zero. Raises GradientError for a loss that is no
+    `d_W` for them (`dd_` where `d_` is taken), zero where the loss does not depend on them, and the
+    series `d_h` for every variable that depends on one of them or does not matter. Raises GradientError for a loss that is no
     scalar, UnknownNameError for names that do not exist.
     """
     root = _scalar_root(dag, loss)
     targets = _targets(dag, wrt)
     names = {*dag.series, *dag.outputs, *dag.param_nodes}
     prefix = cotangent_prefix(names)
-    sweep = _Sweep(dag)
-    sweep.run(root, [node for nodes in targets.values() for node in nodes.tolist()])
-    outputs = dict(dag.outputs)
-    series = dict(dag.series)
     wanted = {name: one for name, one in dag.series.items() if name not in dag.system.inputs}
     wanted |= {name: dag.series[name] for name in targets if name in dag.system.inputs}
+    beyond = {
+        name: {
+            step: node
+            for step, node in one.outside.items()
+            if dag.templates[dag.kinds[node]].op not in (OPS["fill"], OPS["const"])
+        }
+        for name, one in wanted.items()
+    }
+    instances = {
+        name: [*one.nodes.tolist(), *beyond[name].values()] for name, one in wanted.items()
+    }
+    sweep = _Sweep(dag)
+    starts = [node for nodes in targets.values() for node in nodes.tolist()]
+    reached = sweep.run(root, starts, list(instances.values()))
+    unknown = [name for name, nodes in instances.items() if not reached[nodes[0]]]
+    matters = sweep.matters(root) if unknown else bytearray()
+    outputs = dict(dag.outputs)
+    series = dict(dag.series)
     for name, one in wanted.items():
+        if name in unknown and any(matters[node] for node in instances[name]):
+            continue  # its cotangent is not zero, and nobody asked for it
         kind = () if isinstance(one.type, Token) else one.type
         nodes = sweep.cotangents(one.nodes.tolist(), kind)
         outside = {
-            step: int(sweep.cotangents([node], kind)[0])
-            for step, node in one.outside.items()
-            if dag.templates[dag.kinds[node]].op not in (OPS["fill"], OPS["const"])
+            step: int(sweep.cotangents([node], kind)[0]) for step, node in beyond[name].items()
         }
         series[prefix + name] = Series(prefix + name, one.index, kind, nodes, outside)
     for name in targets:
@@ -235,19 +249,40 @@ class _Sweep:
             self.leaves[template] = self.emit(template, int(STATIC), ())
         return self.leaves[template]
 
-    def active(self, root: int, targets: list[int]) -> bytearray:
-        """Return which nodes lie on a path from a target to the root."""
+    def reached(self, targets: list[int], groups: list[list[int]]) -> bytearray:
+        """Return which nodes depend on a target; of a group of nodes all do if one does."""
         starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
         flows = [_flows(template) for template in self.source.templates]
         reached = bytearray(self.first)
-        for node in targets:
-            reached[node] = 1
-        for node in range(self.first):
-            if not reached[node] and flows[kinds[node]]:
+        fresh = targets
+        while fresh:
+            for node in fresh:
+                reached[node] = 1
+            for node in range(self.first):
+                if not reached[node] and flows[kinds[node]]:
+                    for arg in args[starts[node] : starts[node + 1]]:
+                        if reached[arg]:
+                            reached[node] = 1
+                            break
+            partly = [nodes for nodes in groups if any(reached[node] for node in nodes)]
+            fresh = [node for nodes in partly for node in nodes if not reached[node]]
+        return reached
+
+    def matters(self, root: int) -> bytearray:
+        """Return which nodes the root depends on."""
+        starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
+        flows = [_flows(template) for template in self.source.templates]
+        found = bytearray(self.first)
+        found[root] = 1
+        for node in range(root, -1, -1):
+            if found[node] and flows[kinds[node]]:
                 for arg in args[starts[node] : starts[node + 1]]:
-                    if reached[arg]:
-                        reached[node] = 1
-                        break
+                    found[arg] = 1
+        return found
+
+    def active(self, root: int, reached: bytearray) -> bytearray:
+        """Return which nodes lie on a path from one that is reached to the root."""
+        starts, args = self.starts_list, self.args_list
         needed = bytearray(self.first)
         needed[root] = 1
         for node in range(root, -1, -1):
@@ -257,9 +292,12 @@ class _Sweep:
                         needed[arg] = 1
         return bytearray(a & b for a, b in zip(reached, needed, strict=True))
 
-    def run(self, root: int, targets: list[int]) -> None:
-        """Walk backwards from the root and collect the cotangents of all active nodes."""
-        active = self.active(root, targets)
+    def run(self, root: int, targets: list[int], groups: list[list[int]]) -> bytearray:
+        """Walk backwards from the root and collect the cotangents of all nodes on the way to a
+        target or to a group that depends on one; return which nodes those are.
+        """
+        reached = self.reached(targets, groups)
+        active = self.active(root, reached)
         seed = self.leaf(Template(OPS["const"], 1, ()))
         pending: dict[int, list[int]] = {root: [seed]}
         starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
@@ -285,6 +323,7 @@ class _Sweep:
             for operand, result in zip(operands, plan.results, strict=False):
                 if result is not None:
                     pending.setdefault(operand, []).append(values[result])
+        return reached
 
     def plan(self, node: int, operands: list[int], active: bytearray) -> tuple[Plan, list[int]]:
         """Return the plan for a node's kind and active arguments, and the leaves it needs."""
