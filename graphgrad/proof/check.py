@@ -10,14 +10,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
 from graphgrad.circuit import Circuit
-from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_adapter import Adapter, fitted, stated
-from graphgrad.proof.check_case import LAYOUTS, Case, Goal, goal_of
+from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, Goal, goal_of
 from graphgrad.proof.check_judge import (
     Comparison,
     Run,
@@ -28,12 +27,12 @@ from graphgrad.proof.check_judge import (
 )
 from graphgrad.proof.check_result import Checked
 from graphgrad.proof.check_run import Program, program_of
-from graphgrad.proof.prove import DEFAULT_SIZE, ProofError
 from graphgrad.proof.result import Claim
 from graphgrad.proof.trace_sympy import Expressions
 from graphgrad.proof.zero import Field
 
 METHOD = "a traced run against SymPy's derivative of the substituted loss, zero decided exactly"
+DEFAULT_SIZE = 2
 TINY = Fraction(1, 10**5)
 
 
@@ -92,7 +91,7 @@ class Check:
 
         made = compared()
         if not any(each.quantity is not None for each in made):
-            raise ProofError(
+            raise CheckError(
                 f"nothing that {self.program.name} returns is recognised as a gradient: "
                 f"{', '.join(run.found) or 'nothing'}",
                 remedy="say what it returns: results={'dWx': 'd_U.T'}",
@@ -143,7 +142,7 @@ def check_function(
     """
     started = time.monotonic()
     if layout not in LAYOUTS:
-        raise ProofError(f"{layout!r} is not a layout", remedy=f"use one of {', '.join(LAYOUTS)}")
+        raise CheckError(f"{layout!r} is not a layout", remedy=f"use one of {', '.join(LAYOUTS)}")
     program = program_of(fn)
     goal = goal_of(circuit, loss)
     check = Check(

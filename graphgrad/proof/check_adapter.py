@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.dims import Token
-from graphgrad.proof.check_case import Case, Goal, normalised
+from graphgrad.proof.check_case import Case, CheckError, Goal, normalised
 from graphgrad.proof.check_names import (
     LOSSES,
     argument_reader,
@@ -28,7 +28,6 @@ from graphgrad.proof.check_names import (
     names_in,
 )
 from graphgrad.proof.check_run import Program
-from graphgrad.proof.prove import ProofError
 
 TOLERANCE = 1e-9
 
@@ -85,7 +84,7 @@ def stated(program: Program, goal: Goal, arguments: Mapping[str, Any] | None) ->
         elif program.owner is not None:
             attributes[path] = spec
         else:
-            raise ProofError(
+            raise CheckError(
                 f"{program.name} has no argument {name}",
                 remedy=f"its arguments are {', '.join(parameters)}",
             )
@@ -181,7 +180,7 @@ def fitted(
         case = make_case(candidate)
         try:
             score = _score(candidate, program, case, results)
-        except ProofError:
+        except CheckError:
             raise
         except Exception as error:  # whatever foreign code raises
             failure = failure or error
@@ -193,7 +192,7 @@ def fitted(
     if best is not None:
         return replace(best[1], agrees=best[0] >= 2)
     assert failure is not None
-    raise ProofError(
+    raise CheckError(
         f"{program.name} does not run on arrays of the circuit's shapes: "
         f"{type(failure).__name__}: {failure}",
         remedy="say what its arguments are, arguments={'Wx': 'U.T', 'h0': 'h_0[:, None]'}, and how "
@@ -212,6 +211,8 @@ def _forms(adapter: Adapter, case: Case) -> Iterator[Adapter]:
         inner = specs[name].values() if isinstance(specs[name], Mapping) else [specs[name]]
         for spec in inner:
             declared = system.inputs.get(spec)
+            group: str
+            forms: tuple[str, ...]
             if spec in case.params and len(system.params[spec].shape) == 2:
                 group, forms = "matrix", ("{}", "{}.T")
             elif spec in case.params and len(system.params[spec].shape) == 1:

@@ -1,8 +1,8 @@
 """One case of a check: a circuit at one length, sizes and batch, with symbols, a point and truths.
 
-The loss is made one number first: what is not a number (`h`, or `h` and `c` together) is summed
-with upstream cotangents, inputs named `seed_h`, which is what the `dout` of a layer is. With several
-examples the parameters are shared, the inputs are not, and the objective is the sum or the mean.
+The loss is made one number first: what is not a number (`h`, or `h` and `c` together) is
+summed with upstream cotangents, inputs named `seed_h`, which is what the `dout` of a layer is. With
+several examples the parameters are shared, the inputs are not, and the objective is the sum or the mean.
 """
 
 from __future__ import annotations
@@ -20,11 +20,15 @@ import sympy
 
 from graphgrad.circuit import Circuit
 from graphgrad.dims import Token, concrete
-from graphgrad.errors import unknown_name
+from graphgrad.errors import GraphgradError, unknown_name
 from graphgrad.proof.algebra import SympyAlgebra
 from graphgrad.proof.derivative import Derivatives
-from graphgrad.proof.prove import ProofError
 from graphgrad.unfold import checked_lengths
+
+
+class CheckError(GraphgradError):
+    """A check that cannot be asked for, or code that cannot be run."""
+
 
 LAYOUTS = ("time_first", "batch_first", "features_first", "step")
 
@@ -62,7 +66,7 @@ def goal_of(circuit: Circuit, loss: str | Sequence[str]) -> Goal:
     for output in outputs:
         if variable_of(output) not in system.variables:
             error = unknown_name(variable_of(output), system.variables)
-            raise ProofError(f"{circuit.name} has no variable {output}", remedy=error.remedy)
+            raise CheckError(f"{circuit.name} has no variable {output}", remedy=error.remedy)
     opened = circuit.open()
     first = system.variables[variable_of(outputs[0])]
     if len(outputs) == 1 and first.index is None and first.shape == ():
@@ -159,7 +163,7 @@ class Case:
             return found
         result = np.empty(found.shape, object)
         for place in np.ndindex(*found.shape):
-            entry = found[place]
+            entry: Any = found[place]
             new = {
                 s: sympy.Symbol(f"{s.name}_ex{example + 1}", real=True) for s in entry.free_symbols
             }
@@ -169,13 +173,12 @@ class Case:
     def _place(self, name: str, array: Any) -> None:
         """Draw the sample point: dyadic numbers, positive and below 1 in sum for distributions."""
         declared = self.system.inputs.get(name)
-        entries = np.asarray(array, object)
-        for symbol in {
-            s for e in entries.flat if isinstance(e, sympy.Expr) for s in e.free_symbols
-        }:
+        entries: list[Any] = list(np.asarray(array, object).flat)
+        width = np.shape(array)[-1] if np.ndim(array) else 1
+        for symbol in {s for e in entries if isinstance(e, sympy.Expr) for s in e.free_symbols}:
             draw = Random(f"{symbol.name} {self.seed}")
             if declared is not None and declared.kind == "distribution":
-                bits = max(1, entries.shape[-1] - 1).bit_length()
+                bits = max(1, width - 1).bit_length()
                 self.point[symbol] = Fraction(draw.randint(3, 13), 16 << bits)
             else:
                 self.point[symbol] = Fraction(draw.randint(20, 110), 128) * draw.choice((-1, 1))

@@ -11,12 +11,12 @@ import numpy as np
 import sympy
 
 from graphgrad.proof.check_adapter import Adapter, Values, is_loss, seed_giver, values_of, quietly
-from graphgrad.proof.check_case import Case, normalised, variable_of
+from graphgrad.proof.check_case import Case, CheckError, normalised, variable_of
 from graphgrad.proof.check_names import gradient_name, quantities, truth_reader
 from graphgrad.proof.check_run import Program
-from graphgrad.proof.prove import ProofError
 from graphgrad.proof.result import Claim, Verdict
-from graphgrad.proof.trace import Tape, Traced
+from graphgrad.proof.trace import Traced
+from graphgrad.proof.trace_tape import Tape
 from graphgrad.proof.trace_array import lifted, new_tape, wrap
 from graphgrad.proof.trace_patch import tracing
 from graphgrad.proof.trace_sympy import Expressions
@@ -63,8 +63,8 @@ def traced_run(adapter: Adapter, program: Program, case: Case, **options: Any) -
 
     def scalar(entry: Any) -> Traced:
         if isinstance(entry, sympy.Expr) and not entry.is_Rational:
-            return tape.leaf(entry, float(case.number(entry)))
-        return tape.constant(int(entry))
+            return Traced(tape, tape.leaf(entry, float(case.number(entry))))
+        return Traced(tape, tape.constant(int(entry)))
 
     def convert(symbols: Any) -> Any:
         result = np.empty(symbols.shape, object)
@@ -138,7 +138,7 @@ def _stated_results(results: Any, program: Program, found: Mapping[str, Any]) ->
             path = list(found)[key] if isinstance(key, int) and key < len(found) else str(key)
             near = [p for p in found if p == path or p.endswith(f".{path}")]
             if not near:
-                raise ProofError(
+                raise CheckError(
                     f"{program.name} returns nothing named {key}",
                     remedy=f"it returns {', '.join(found)}",
                 )
@@ -152,7 +152,7 @@ def _stated_comparison(
 ) -> Comparison:
     array = as_array(value)
     if array is None:
-        raise ProofError(f"{path} is not an array of numbers", remedy="leave it out of results")
+        raise CheckError(f"{path} is not an array of numbers", remedy="leave it out of results")
     if callable(spec):
         reader = truth_reader(case)
         want, text = spec(_Truths(reader.known)), getattr(spec, "__name__", "truth")

@@ -15,8 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.dims import Token
-from graphgrad.proof.check_case import Case, Goal, normalised, variable_of
-from graphgrad.proof.prove import ProofError
+from graphgrad.proof.check_case import Case, CheckError, Goal, normalised, variable_of
 
 X_NAMES = {"x", "xs", "input", "inputs", "data", "seq", "sequence", "xseq", "xt", "xbatch"}
 Y_NAMES = {"y", "ys", "target", "targets", "label", "labels", "yt", "t", "ts", "z", "d", "ybatch"}
@@ -47,7 +46,7 @@ class Reader:
         self.special = special
 
     def read(self, text: str) -> Any:
-        """Return the array that a text describes; ProofError if it does not."""
+        """Return the array that a text describes; CheckError if it does not."""
         try:
             if len(text) > _LARGEST_TEXT:
                 raise SyntaxError
@@ -84,8 +83,8 @@ class Reader:
         raise _unreadable(text)
 
 
-def _unreadable(text: str) -> ProofError:
-    return ProofError(
+def _unreadable(text: str) -> CheckError:
+    return CheckError(
         f"{text!r} does not describe a quantity of the circuit",
         remedy="write U, U.T, b[:, None], hstack(W, U), tokens(y), d_U.T, h, h[tau], or give a "
         "function of a dict of arrays",
@@ -134,7 +133,7 @@ def argument_reader(case: Case) -> Reader:
     def known(name: str) -> Any:
         if name in case.params or name in case.system.inputs:
             return case.quantity(name)
-        raise ProofError(
+        raise CheckError(
             f"{name} is neither a parameter nor an input of {case.goal.circuit.name}",
             remedy=f"there are {', '.join(quantities(case.goal))}",
         )
@@ -157,7 +156,7 @@ def truth_reader(case: Case) -> Reader:
             return case.value(name)
         if name.startswith("d_") and (name[2:] in case.params or name[2:] in case.system.inputs):
             return case.gradient(case.quantity(name[2:]))
-        raise ProofError(
+        raise CheckError(
             f"{name} is no result of {case.goal.circuit.name}",
             remedy="write loss, a variable, or d_ and " + ", ".join(quantities(case.goal)),
         )

@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.proof.check_case import normalised
-from graphgrad.proof.prove import ProofError
+from graphgrad.proof.check_case import CheckError, normalised
 
 CACHES = {
     "cache",
@@ -99,7 +98,7 @@ class Program:
                         values[name] = value[0]
                         continue
                 if parameter.default is inspect.Parameter.empty:
-                    raise ProofError(
+                    raise CheckError(
                         f"the argument {name} of {stage.name} matches nothing in the circuit",
                         remedy=f"say what it is: arguments={{{name!r}: 'W.T'}}, or give a number",
                     )
@@ -138,7 +137,7 @@ def program_of(fn: Any) -> Program:
     """Return the code that a function, a method or a pair of them is."""
     functions = list(fn) if isinstance(fn, tuple | list) else [fn]
     if not 1 <= len(functions) <= 2 or not all(callable(each) for each in functions):
-        raise ProofError(
+        raise CheckError(
             "what is checked is a function, or a pair (forward, backward) of functions",
             remedy="give f, (forward, backward), model.loss, or (model.forward, model.backward)",
         )
@@ -151,7 +150,7 @@ def _stage(function: Callable[..., Any]) -> Stage:
     try:
         parameters = dict(inspect.signature(function).parameters)
     except (TypeError, ValueError):
-        raise ProofError(
+        raise CheckError(
             f"{function!r} does not tell its arguments",
             remedy="wrap it in a Python function whose arguments have names",
         ) from None
@@ -253,7 +252,7 @@ def _named(outcome: Any, names: Sequence[str]) -> dict[str, Any]:
 def _spread(parts: Mapping[str, Any]) -> dict[str, Any]:
     """Return results with dicts, tuples and plain objects taken apart, by path."""
     found: dict[str, Any] = {}
-    pending = list(reversed(parts.items()))
+    pending = list(reversed(list(parts.items())))
     while pending and len(found) < LARGEST_RESULT:
         path, value = pending.pop()
         if isinstance(value, dict) and value and all(isinstance(key, str) for key in value):

@@ -13,7 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.proof.trace import ACTIVE, Tape, Traced, TraceError
+from graphgrad.proof.trace import ACTIVE, Traced, lift
+from graphgrad.proof.trace_tape import Tape, TraceError
 
 
 class TracedArray(np.ndarray[Any, Any]):
@@ -150,7 +151,7 @@ def lifted(value: Any, tape: Tape | None = None) -> Any:
         return array.astype(object)
     result = np.empty(array.shape, object)
     for position, entry in enumerate(array.flat):
-        result.flat[position] = known.lift(entry)
+        result.flat[position] = lift(known, entry)
     return result
 
 
@@ -161,7 +162,7 @@ def wrap(value: Any, tape: Tape | None = None) -> Any:
         if known is None:
             return value
         if value.ndim == 0:
-            return known.lift(value.item())
+            return lift(known, value.item())
         if not all(type(entry) is Traced for entry in value.flat):
             value = lifted(value, known)
         return value.view(TracedArray)
@@ -173,10 +174,14 @@ def wrap(value: Any, tape: Tape | None = None) -> Any:
 
 
 def _known(entry: Any) -> Any:
-    return entry.tape.number(entry) if isinstance(entry, Traced) else entry
+    return entry.known if isinstance(entry, Traced) else entry
 
 
 # Masks
+
+
+def _select(mask: Traced, a: Traced, b: Traced) -> Traced:
+    return Traced(mask.tape, mask.tape.choose(mask.node, a.node, b.node))
 
 
 def _mask_in(key: Any) -> Any:
@@ -215,7 +220,7 @@ def _choose(mask: Any, a: Any, b: Any) -> Any:
         tape = tape_of(m, x, y) or ACTIVE.get()
         if tape is None:
             return x if m else y
-        return tape.choose(tape.lift(m), tape.lift(x), tape.lift(y))
+        return _select(lift(tape, m), lift(tape, x), lift(tape, y))
 
     return np.frompyfunc(one, 3, 1)(plain(mask), plain(a), plain(b))
 
@@ -223,20 +228,20 @@ def _choose(mask: Any, a: Any, b: Any) -> Any:
 # ufuncs
 
 
-def _unary(name: str) -> Callable[[Any], Any]:
-    return lambda u: u.tape.function(name, u)
+def _unary(name: str) -> Callable[[Traced], Traced]:
+    return lambda u: u.function(name)
 
 
 def _maximum(a: Traced, b: Traced) -> Traced:
-    return a.tape.choose(a > b, a, b)
+    return _select(a > b, a, b)
 
 
 def _minimum(a: Traced, b: Traced) -> Traced:
-    return a.tape.choose(b > a, a, b)
+    return _select(b > a, a, b)
 
 
 def _exponent_base(base: int) -> Callable[[Traced], Traced]:
-    return lambda u: u.log() / u.tape.constant(base).log()
+    return lambda u: u.log() / lift(u.tape, base).log()
 
 
 SCALAR: dict[str, Callable[..., Any]] = {
@@ -254,13 +259,13 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "expit": lambda u: u.sigma(),
     "log1p": lambda u: (1 + u).log(),
     "expm1": lambda u: u.exp() - 1,
-    "exp2": lambda u: (u * u.tape.constant(2).log()).exp(),
+    "exp2": lambda u: (u * lift(u.tape, 2).log()).exp(),
     "log2": _exponent_base(2),
     "log10": _exponent_base(10),
     "sinh": lambda u: (u.exp() - (-u).exp()) / 2,
     "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
     "sign": lambda u: (u > 0) * 2 - 1,
-    "heaviside": lambda u, v: u.tape.step(u),
+    "heaviside": lambda u, v: u > 0,
     "maximum": _maximum,
     "fmax": _maximum,
     "minimum": _minimum,
@@ -319,17 +324,13 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: 
     else:
         raise TraceError(f"np.{name}.{method} is not followed")
     if name in BOOLEAN and _all_plain(result):
-        result = np.asarray(result).astype(bool)[()] if _is_plain_mask(result) else result
+        result = np.asarray(result).astype(bool)[()]
     if outs:
         return _write(outs[0], result)
     answer = wrap(result if isinstance(result, np.ndarray) else plain(result), tape)
     if selected is not None and isinstance(answer, TracedArray):
         answer.selected = selected
     return answer
-
-
-def _is_plain_mask(result: Any) -> bool:
-    return True if np.ndim(result) == 0 or result.dtype == object else False
 
 
 def _all_plain(result: Any) -> bool:
@@ -388,9 +389,9 @@ def _reduced(
             raise TraceError(f"np.{name} over what a mask selects is not followed")
         array = array * lifted(selected if selected is not None else where, tape)
     axes = range(array.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    function = ufunc if name in ("add", "multiply") else _function(ufunc)
+    function: Any = ufunc if name in ("add", "multiply") else _function(ufunc)
     for each in sorted((a % array.ndim for a in axes), reverse=True):
-        array = function.reduce(array, axis=each, keepdims=keepdims)  # type: ignore[attr-defined]
+        array = function.reduce(array, axis=each, keepdims=keepdims)
         array = array if isinstance(array, np.ndarray) else plain(array)
     if initial is not None and initial is not np._NoValue:
         array = _function(ufunc)(array, lifted(initial, tape))
@@ -478,11 +479,13 @@ def _nan_to_num(x: Any, *args: Any, **options: Any) -> Any:
 
 
 def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
-    return np.maximum.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
+    ufunc: Any = np.maximum
+    return ufunc.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
 
 
 def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
-    return np.minimum.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
+    ufunc: Any = np.minimum
+    return ufunc.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {

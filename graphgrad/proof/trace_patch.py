@@ -20,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.proof.trace import ACTIVE, Tape, Traced
+from graphgrad.proof.trace import ACTIVE, Traced
 from graphgrad.proof.trace_array import TracedArray, lifted, plain, wrap
+from graphgrad.proof.trace_tape import Tape
 
 Function = Callable[..., Any]
 LARGEST_SEARCH = 2_000
@@ -120,9 +121,10 @@ ORIGINAL: dict[str, Function] = {name: getattr(np, name) for name in (*MAKERS, *
 MATH = ("exp", "log", "tanh", "sqrt", "sin", "cos", "log1p", "expm1", "log2", "log10", "fabs")
 
 
-def _like(name: str) -> Function:
+def _like(original: Function) -> Function:
     """Return zeros_like and its kin, which make traced arrays like arrays of floats, too."""
-    original, make = ORIGINAL[name], MAKERS[LIKE[name]](ORIGINAL[LIKE[name]])
+    name = LIKE[original.__name__]
+    make = MAKERS[name](ORIGINAL[name])
 
     def allocate(prototype: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
         kind = plain(prototype).dtype if dtype is None else np.dtype(dtype)
@@ -149,7 +151,7 @@ def _dispatching(original: Function, make: Callable[[Function], Function]) -> Fu
 
 REPLACED: list[tuple[types.ModuleType, str, Function, Function]] = [
     *((np, name, ORIGINAL[name], _dispatching(ORIGINAL[name], MAKERS[name])) for name in MAKERS),
-    *((np, n, ORIGINAL[n], _dispatching(ORIGINAL[n], lambda _, n=n: _like(n))) for n in LIKE),
+    *((np, name, ORIGINAL[name], _dispatching(ORIGINAL[name], _like)) for name in LIKE),
     *((math, n, getattr(math, n), _dispatching(getattr(math, n), _scalar)) for n in MATH),
 ]
 _lock = threading.Lock()

@@ -8,7 +8,7 @@ from typing import Any
 import sympy
 
 from graphgrad.proof import functions
-from graphgrad.proof.trace import Tape
+from graphgrad.proof.trace_tape import Tape
 
 
 class Expressions:
