@@ -23,7 +23,7 @@ from graphgrad.ir import OPS, At, Expr, choose, constant, read, reduce, topologi
 from graphgrad.ops.leaves import ones, zeros
 from graphgrad.simplify import Memo, is_zero, simplified, total
 from graphgrad.substitute import at_step, later, tree, vanishes_outside
-from graphgrad.system import System
+from graphgrad.system import System, infer_types
 
 
 class GradientWarning(UserWarning):
@@ -113,8 +113,22 @@ class _Adjoint:
                     self._define(unit)
                     self._sweep(unit, self._cotangent(unit))
         self._gradients()
+        self._declare_shapes()
         self.result.check()
         return self.result
+
+    def _declare_shapes(self) -> None:
+        """Declare the shapes that nothing shows: d_h[t] = d_h[t+1] could be of any."""
+        expected = {self.name_of(unit): self.shape_of(unit) for unit in self.needed}
+        for name in self.wrt:
+            kind = self.system.type_of(name)
+            assert isinstance(kind, tuple)
+            expected[self.prefix + name] = kind
+        declared = self.result.declared()
+        types = infer_types(declared)
+        for name, shape in expected.items():
+            if name in types and types[name] != shape:
+                self.result.state(name, *shape, index=declared.index_of(name))
 
     # -- what depends on what -------------------------------------------------------------------
 
