@@ -17,7 +17,7 @@ from viz.report_equations import backward_equations, forward_equations
 from viz.report_items import items
 from viz.report_operations import boundaries
 from viz.report_page import Contents, page
-from viz.report_pictures import Plan, key, packed, pictures, plans, shared_lines
+from viz.report_pictures import Pictures, Plan, key, packed, plans, shared_lines
 from viz.report_values import Values, steps_of
 
 LIMIT = 400_000
@@ -74,12 +74,13 @@ def report(
                 remedy="give longer inputs, or a smaller tau",
             )
     html = ""
-    offered = list(plans(circuit, lengths, most))
+    offered = list(plans(circuit, lengths, most, backward=backward.circuit is not None))
     evaluated = Values(
         circuit, longest(offered[0]), sizes or {}, loss if backward.circuit else None, values
     )
+    pictures = Pictures(circuit, loss)
     for plan in offered:
-        drawn = pictures(circuit, plan)
+        drawn = pictures.of(plan)
         lines, numbers = shared_lines(drawn)
         data = {
             "choices": [
@@ -88,10 +89,11 @@ def report(
                 for c in plan.choices
             ],
             "levels": plan.levels,
+            "backward": plan.backward,
             "loss": loss if backward.circuit else None,
             "lines": lines,
             "pictures": numbers,
-            "items": items(circuit),
+            "items": items(circuit, backward.circuit, loss),
             "boundaries": boundaries(circuit),
             "observed": evaluated.observations,
             "values": {key(each): evaluated.at(each) for each in plan.lengths()},

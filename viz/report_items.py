@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.dims import Token, shape_text
 from graphgrad.notation.mathml import equation_mathml
@@ -21,8 +22,12 @@ ROLES = {
 }
 
 
-def items(circuit: Circuit) -> dict[str, dict[str, Any]]:
-    """Return label, role, index, shape and equation of every input, parameter and variable."""
+def items(circuit: Circuit, adjoint: Circuit | None, loss: str) -> dict[str, dict[str, Any]]:
+    """Return what there is to say about every input, parameter and variable.
+
+    That is label, role, index, shape, equation, and the equation of its gradient if `adjoint` has
+    one.
+    """
     system = circuit.check()
     declared = circuit.declared()
     found: dict[str, dict[str, Any]] = {}
@@ -38,6 +43,10 @@ def items(circuit: Circuit) -> dict[str, dict[str, Any]]:
         }
         if name in system.variables:
             entry["mathml"] = equation_mathml(declared.equations[name], declared)
+        if adjoint is not None:
+            gradient = adjoint.equations.get(cotangent_prefix(declared.names()) + name)
+            if gradient is not None:
+                entry["backward"] = equation_mathml(gradient, adjoint.declared(), loss=loss)
         found[name] = entry
     return found
 

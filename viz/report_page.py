@@ -57,8 +57,8 @@ def page(contents: Contents) -> str:
         declarations=_declarations(contents),
         forward=_equations(contents.forward, "forward equations", "forward"),
         backward=_backward(contents),
-        circuit_picture=contents.pictures[f"{level}:"],
-        unfolded_picture=contents.pictures[f"{level}:{key(contents.plan.start)}"],
+        circuit_picture=contents.pictures[f"circuit:{level}:"],
+        unfolded_picture=contents.pictures[f"forward:{level}:{key(contents.plan.start)}"],
         controls=_controls(contents.plan),
         legend=_legend(),
         lengths=_text(", ".join(f"{c.label} = {c.start}" for c in contents.plan.choices)),
@@ -139,6 +139,15 @@ def _controls(plan: Plan) -> str:
             for level in plan.levels
         )
         parts.append(f'<fieldset class="control"><legend>Nodes are</legend>{radios}</fieldset>')
+    if plan.backward:
+        radios = "".join(
+            f'<label><input type="radio" name="flow" value="{flow}"'
+            f"{' checked' * (flow == 'forward')}> {flow}</label>"
+            for flow in ("forward", "backward", "both")
+        )
+        parts.append(
+            f'<fieldset class="control" id="flow"><legend>Flow</legend>{radios}</fieldset>'
+        )
     return "\n".join(parts)
 
 

@@ -6,24 +6,31 @@ import base64
 import itertools
 import json
 import re
+import warnings
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, get_args
 
+from graphgrad.adjoint import GradientWarning
 from graphgrad.circuit import Circuit
+from viz.backward import backward as viz_backward
 from viz.drawing import Drawing
 from viz.label import symbol
 from viz.render_svg import to_svg
 from viz.structure import Level, structure
 from viz.style import STYLES, Style
-from viz.views import circuit as circuit_view
-from viz.views import unfolded as unfolded_view
+from viz.views import circuit as viz_circuit
+from viz.views import unfolded as viz_unfolded
 
 _NODE = re.compile(r'<g id="[^"]*" class="node ')
 _NAMED = re.compile(r'<g id="[^"]*"( [^>]*>)(?:<title>[^<]*</title>)?')
+_PLACES = re.compile(r' (?:d|points|x|y|cx|cy)="[^"]*"')
+_NUMBER = re.compile(r"(\d+\.\d)\d+")  # a tenth of a point is finer than any screen
 LEVELS: tuple[Level, ...] = get_args(Level)
+TIERS = ((6, 2, 2), (6, 2, 1), (4, 2, 1), (4, 2, 0), (6, 1, 1), (3, 1, 0), (0, 1, 0))
+"""Offers, the richest first: the greatest length, how many levels, how many with gradients."""
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,11 @@ class Choice:
 
 @dataclass(frozen=True)
 class Plan:
-    """What the page lets its reader choose: lengths and levels."""
+    """What the page lets its reader choose: lengths, levels, and levels of the backward view."""
 
     choices: tuple[Choice, ...]
     levels: tuple[Level, ...]
+    backward: tuple[Level, ...]
 
     def lengths(self) -> Iterator[dict[str, int]]:
         """Yield every combination of lengths."""
@@ -60,14 +68,17 @@ class Plan:
         return {choice.index: choice.start for choice in self.choices}
 
 
-def plans(circuit: Circuit, tau: Mapping[str, int], most: Mapping[str, int]) -> Iterator[Plan]:
+def plans(
+    circuit: Circuit, tau: Mapping[str, int], most: Mapping[str, int], *, backward: bool
+) -> Iterator[Plan]:
     """Yield what could be offered, the richest first; the last one is small for any circuit.
 
-    `tau` are the lengths to open with, `most` lengths that the data do not exceed.
+    `tau` are the lengths to open with, `most` lengths that the data do not exceed; `backward` says
+    whether there is a gradient to draw.
     """
     indices = circuit.check().indices
     used = {item.index for item in structure(circuit).items.values()}
-    for longest, levels in ((6, LEVELS), (4, LEVELS), (6, LEVELS[:1]), (3, LEVELS[:1]), (0, ())):
+    for longest, levels, back in TIERS:
         choices = []
         for name, start in tau.items():
             last = min(longest, 4 if len(indices) > 1 else longest, most.get(name, longest))
@@ -75,7 +86,7 @@ def plans(circuit: Circuit, tau: Mapping[str, int], most: Mapping[str, int]) -> 
             choices.append(
                 Choice(name, indices[name].length, tuple(sorted(steps | {start})), start)
             )
-        yield Plan(tuple(choices), levels or LEVELS[:1])
+        yield Plan(tuple(choices), LEVELS[:levels], LEVELS[: back if backward else 0])
 
 
 def key(lengths: Mapping[str, int]) -> str:
@@ -83,15 +94,44 @@ def key(lengths: Mapping[str, int]) -> str:
     return ",".join(map(str, lengths.values()))
 
 
-def pictures(circuit: Circuit, plan: Plan) -> dict[str, str]:
-    """Return all pictures as SVG by level and key; the key of the circuit diagram is empty."""
-    drawn = {}
-    for level in plan.levels:
-        drawn[f"{level}:"] = page_svg(circuit_view(circuit, level=level, style=PAGE))
-        for lengths in plan.lengths():
-            view = unfolded_view(circuit, lengths, level=level, style=PAGE)
-            drawn[f"{level}:{key(lengths)}"] = page_svg(view)
-    return drawn
+class Pictures:
+    """The pictures of a circuit as SVG, each drawn once, whatever plans ask for it."""
+
+    def __init__(self, circuit: Circuit, loss: str) -> None:
+        self.circuit = circuit
+        self.loss = loss
+        self._drawn: dict[str, str] = {}
+
+    def of(self, plan: Plan) -> dict[str, str]:
+        """Return the pictures of a plan by view, level and key of the lengths.
+
+        The views are "circuit" (without key), "forward" and "backward".
+        """
+        wanted: list[tuple[str, Level, Mapping[str, int]]] = []
+        for level in plan.levels:
+            wanted.append(("circuit", level, {}))
+            wanted += [("forward", level, lengths) for lengths in plan.lengths()]
+        for level in plan.backward:
+            wanted += [("backward", level, lengths) for lengths in plan.lengths()]
+        return {
+            f"{view}:{level}:{key(lengths)}": self._picture(view, level, lengths)
+            for view, level, lengths in wanted
+        }
+
+    def _picture(self, view: str, level: Level, lengths: Mapping[str, int]) -> str:
+        name = f"{view}:{level}:{key(lengths)}"
+        if name not in self._drawn:
+            self._drawn[name] = page_svg(self._draw(view, level, lengths))
+        return self._drawn[name]
+
+    def _draw(self, view: str, level: Level, lengths: Mapping[str, int]) -> Drawing:
+        if view == "circuit":
+            return viz_circuit(self.circuit, level=level, style=PAGE)
+        if view == "forward":
+            return viz_unfolded(self.circuit, lengths, level=level, style=PAGE)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", GradientWarning)  # the page has said it once
+            return viz_backward(self.circuit, lengths, loss=self.loss, level=level, style=PAGE)
 
 
 def page_svg(drawing: Drawing) -> str:
@@ -110,6 +150,7 @@ def page_svg(drawing: Drawing) -> str:
 
 
 def _element(line: str) -> str:
+    line = _PLACES.sub(lambda places: _NUMBER.sub(r"\1", places[0]), line)
     if line.startswith("<g id=") and not _NODE.match(line):
         return _NAMED.sub(r"<g\1", line, count=1)
     return line.replace("<g id=", "<g data-id=", 1)

@@ -103,10 +103,26 @@ def test_pictures_for_every_choice(elman):
     data = payload(elman)
     assert [choice["steps"] for choice in data["choices"]] == [[1, 2, 3, 4, 5, 6]]
     assert set(data["pictures"]) == {
-        f"{level}:{steps}" for level in data["levels"] for steps in ("", 1, 2, 3, 4, 5, 6)
+        f"{view}:{level}:{steps}"
+        for level in data["levels"]
+        for view, choices in (
+            ("circuit", [""]),
+            ("forward", range(1, 7)),
+            ("backward", range(1, 7)),
+        )
+        for steps in choices
     }
-    assert data["pictures"]["variables:5"].count('data-name="h"') == 6  # h[0] is one of them
+    assert (
+        data["pictures"]["forward:variables:5"].count('data-name="h"') == 6
+    )  # h[0] is one of them
     assert set(data["values"]) == set("123456")
+
+
+def test_the_richest_cell_has_its_gradients():
+    data = payload(viz.report(gg.cells.load("lstm_peephole")).html)
+    assert data["backward"] == ["variables"]  # the operations' would make the page too long
+    assert "backward:variables:6" in data["pictures"]
+    assert payload(viz.report(gg.cells.load("fixed_point")).html)["backward"] == []
 
 
 def test_two_index_sets():
@@ -114,7 +130,7 @@ def test_two_index_sets():
     data = payload(html)
     assert [c["length"] for c in data["choices"]] == ["m", "n"]
     assert [c["start"] for c in data["choices"]] == [2, 4]
-    assert "variables:2,3" in data["pictures"]
+    assert "forward:variables:2,3" in data["pictures"]
     assert html.count('class="length"') == 2
 
 

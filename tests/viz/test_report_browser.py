@@ -155,7 +155,7 @@ def test_hover_shows_equation_value_and_gradient(show, elman):
     said = browser.details()
     assert "h[2] = tanh(a[2])" in said
     assert "(H)" in said
-    assert browser.count("#details math") == 1
+    assert browser.count("#details math") == 2
     sizes = {"D": 3, "K": 2, "H": 4}
     data = circuit.example(0, 6, **sizes)
     values = circuit.init(0, **sizes) | {"x": data["x"][:3], "y": data["y"][:3]}
@@ -178,7 +178,7 @@ def test_tracing(show, elman):
     browser.click("input[value=up]")
     browser.point_at(browser.node("h.2"))
     assert browser.lit("down") == set()
-    browser.click("input[value=both]")
+    browser.click("#trace input[value=both]")
     browser.point_at(browser.node("W"))
     assert browser.lit("down") == {"a.1", "a.2", "a.3"}  # the uses of the parameter
     browser.point_at(browser.node("h", "circuit"))
@@ -239,6 +239,38 @@ def test_level(show, elman):
     assert "the equation of" in browser.details()
     browser.click("input[value=variables]")
     assert browser.count(".node.operation") == 0
+
+
+def test_flow(show):
+    browser = show(viz.report(gg.cells.load("gru")))
+    assert browser.count("#unfolded .adjoint") == 0
+    browser.click("#flow input[value=both]")
+    assert browser.count("#unfolded .adjoint") > 5
+    hidden = "return getComputedStyle(document.querySelector('#unfolded .edge.forward')).visibility"
+    assert browser.js(hidden) == "visible"
+    browser.point_at(browser.node("h.1"))
+    assert "x.1" in browser.lit("up")
+    assert "loss" in browser.lit("down")
+    assert browser.count("#details math") == 2  # its equation and that of its gradient
+    browser.click("input[value=backward]")
+    assert browser.js(hidden) == "hidden"
+    browser.find("input.length").send_keys(Keys.END)
+    assert browser.count("#unfolded .node[data-name=h].variable") == 6
+    assert browser.count("#unfolded .adjoint") > 10
+    browser.click("input[value=forward]")
+    assert browser.count("#unfolded .adjoint") == 0
+
+
+def test_no_dead_control(show):
+    browser = show(viz.report(gg.cells.load("fixed_point")))
+    assert browser.count("#flow") == 0
+    browser = show(viz.report(gg.cells.load("lstm")))
+    flow = browser.find("#flow")
+    assert flow.is_displayed()
+    browser.click("input[value=operations]")
+    assert not flow.is_displayed()
+    browser.click("input[value=variables]")
+    assert flow.is_displayed()
 
 
 def test_operations_and_boundaries_have_values(show):

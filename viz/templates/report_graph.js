@@ -32,6 +32,9 @@ class Workbench {
         this.redraw();
       });
     }
+    for (const radio of document.querySelectorAll("input[name=flow]")) {
+      radio.addEventListener("change", () => this.redraw());
+    }
     for (const radio of document.querySelectorAll("input[name=trace]")) {
       radio.addEventListener("change", () => this.show(this.kept));
     }
@@ -47,9 +50,15 @@ class Workbench {
     this.redraw();
   }
 
-  // A picture; pictures share their lines.
+  // Which way the arrows of the unfolded graph go: forward, backward or both.
+  get flow() {
+    const offered = this.data.backward.includes(this.level);
+    return offered ? document.querySelector("input[name=flow]:checked").value : "forward";
+  }
+
+  // A picture by its key; pictures share their lines.
   svg(key) {
-    const numbers = this.data.pictures[`${this.level}:${key}`];
+    const numbers = this.data.pictures[key];
     return numbers.map((number) => this.data.lines[number]).join("\n");
   }
 
@@ -65,8 +74,11 @@ class Workbench {
   redraw() {
     const keptIn = this.kept?.picture;
     const id = this.kept?.id;
-    this.unfolded.draw(this.svg(this.key));
-    this.circuit.draw(this.svg(""));
+    document.getElementById("flow")?.toggleAttribute("hidden", !this.data.backward.includes(this.level));
+    const view = this.flow === "forward" ? "forward" : "backward";
+    this.unfolded.draw(this.svg(`${view}:${this.level}:${this.key}`));
+    this.unfolded.svg.classList.toggle("only-backward", this.flow === "backward");
+    this.circuit.draw(this.svg(`circuit:${this.level}:`));
     const lengths = this.data.choices.map((choice, k) => `${choice.label} = ${this.steps[k]}`);
     document.querySelector("#unfolded .lengths").textContent = lengths.join(", ");
     this.keep(keptIn ? keptIn.node(id) : null);
@@ -131,10 +143,13 @@ class Picture {
     }
     this.edges = [...this.svg.querySelectorAll(".edge, .trunk")].map((drawn) => {
       drawn.querySelector("title")?.remove();
-      return { element: drawn, tail: drawn.dataset.tail, head: drawn.dataset.head };
+      const { tail, head } = drawn.dataset;
+      // a gradient flows against the dependency that it belongs to
+      const back = drawn.matches(".adjoint, .gradient");
+      return { element: drawn, back, tail: back ? head : tail, head: back ? tail : head };
     });
     for (const { tail, head } of this.edges) {
-      this.node(head)?.reads.add(tail);
+      if (tail) this.node(head)?.reads.add(tail);
       if (head) this.node(tail)?.readers.add(head);
     }
     const first = this.nodes.values().next().value;
@@ -182,8 +197,9 @@ class Picture {
     const arrow = ({ element }) => element.querySelector("polygon");
     for (const edge of this.edges) {
       const kind = ["up", "down"].find((name) => edge.element.classList.contains(name));
-      if (!kind || !edge.head || arrow(edge)) continue;
-      const carrier = this.edges.find((other) => other.head === edge.head && arrow(other));
+      if (!kind || edge.back || !edge.head || arrow(edge)) continue;
+      const carries = (other) => !other.back && other.head === edge.head && arrow(other);
+      const carrier = this.edges.find(carries);
       if (!carrier) continue;
       const line = edge.element.querySelector("path");
       const end = line.getPointAtLength(line.getTotalLength());

@@ -22,9 +22,11 @@ class Panel {
     else rows.push(...this.numbers(node, about, key, example));
     rows.push(...counts(node));
     const parts = [this.heading(node, item)];
-    if (math) {
-      parts.push(element("div", "equation"));
-      parts[1].innerHTML = math; // written by the library, every name in it escaped
+    const gradient = node.kind === "boundary" ? undefined : item?.backward;
+    for (const shown of [math, gradient].filter(Boolean)) {
+      const box = element("div", "equation");
+      box.innerHTML = shown; // written by the library, every name in it escaped
+      parts.push(box);
     }
     const list = element("dl");
     for (const [term, meaning] of rows) {
