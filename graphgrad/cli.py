@@ -6,36 +6,59 @@ Exit status 0 means yes, 1 refuted or invalid, 2 wrong usage.
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from graphgrad import __version__, cells
 from graphgrad.circuit import Circuit
-from graphgrad.dims import shape_text
+from graphgrad.dims import Token, shape_text
 from graphgrad.doors import door
-from graphgrad.errors import FileError, GraphgradError
+from graphgrad.errors import FileError, GraphgradError, nearest
+from graphgrad.ir import OPS, Expr
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from graphgrad.unfold import Dag, View
+
 _load = door("graphgrad.notation.parse:load")
 _parse = door("graphgrad.notation.parse:parse")
+_expression = door("graphgrad.notation.text:expression_text")
 _prove = door("graphgrad.proof.prove:prove")
 _module = door("graphgrad.compile.standalone:module_source")
 _circuit = door("viz:circuit")
 _unfolded = door("viz:unfolded")
+_backward = door("viz:backward")
 _report = door("viz:report")
 FORMATS = ("svg", "png", "pdf")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
-    options = _parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that lacks Greek gets question marks
+            stream.reconfigure(errors="replace")
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help(sys.stderr)
+        return 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _show_warning
+        return _status(options)
+
+
+def _status(options: argparse.Namespace) -> int:
+    """Run the command that was chosen; say what went wrong."""
     try:
         status: int = options.run(options)
         sys.stdout.flush()
@@ -45,13 +68,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         else:
             print(f"error: {error}", file=sys.stderr)
         return 1
-    except BrokenPipeError:
+    except OSError as error:  # the output went away: a closed pipe, a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         return 130
     return status
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
 
 
 def _error_data(error: GraphgradError) -> dict[str, Any]:
@@ -97,9 +126,9 @@ def _check(options: argparse.Namespace) -> int:
 
 def _show(options: argparse.Namespace) -> int:
     circuit = _read(options.file)
-    print(circuit.latex() if options.latex else str(circuit), end="\n" if options.latex else "")
     if options.out:
         _save(_circuit(circuit, level=options.level, style=options.style), options.out)
+    print(circuit.latex() if options.latex else str(circuit), end="")
     return 0
 
 
@@ -121,23 +150,65 @@ def _unfold(options: argparse.Namespace) -> int:
         ]
         print(json.dumps({"ok": True, "nodes": nodes, "params": list(dag.params)}))
         return 0
-    print(f"{circuit.name} for {dag.tau}: {_count(len(dag), 'node')}, {len(dag.args):,} edges")
+    lengths = ", ".join(f"{circuit.indices[i].length} = {n}" for i, n in dag.tau.items())
+    print(
+        f"{circuit.name} unfolded for {lengths}: {_count(len(dag), 'node')}, "
+        f"{_count(len(dag.args), 'edge')}"
+    )
     if len(dag) <= options.limit:
-        for view in dag.nodes:
-            given = " ".join(f"#{arg.id}" for arg in view.args)
-            attr = view.attr if view.op in ("const", "param", "input") else ""
-            print(f"  #{view.id:<4} {view.op:<12} {given or attr:<16} {view.name or ''}".rstrip())
+        for line in _node_lines(dag):
+            print(line)
+    else:
+        print(f"(--limit {len(dag)} lists them)")
     return 0
+
+
+def _node_lines(dag: Dag) -> Iterator[str]:
+    """Yield a line for each node: `#16  h[1] = tanh(a[1])`."""
+    declared = dag.system.declared
+    names = {view.id: _node_name(view) for view in dag.nodes}
+    width = max(map(len, names.values()))
+    for view in dag.nodes:
+        kind = view.template.type
+        given = [names[arg.id] or f"#{arg.id}" for arg in view.args]
+        if view.op in ("param", "input"):
+            value = f"{view.op} {kind if isinstance(kind, Token) else shape_text(kind)}"
+        elif view.op in ("accumulate", "copy"):
+            value = " + ".join(given)
+        else:
+            args = tuple(
+                Expr(OPS["static"], attr=name, type=arg.template.type)
+                for name, arg in zip(given, view.args, strict=True)
+            )
+            value = _expression(Expr(OPS[view.op], args, view.attr, kind), declared)
+        sign = "=" if names[view.id] else " "
+        yield f"  #{view.id:<4} {names[view.id]:{width}} {sign} {value}"
+
+
+def _node_name(view: View) -> str:
+    name = view.name or ""
+    return f"{name}[{view.time}]" if view.op == "input" and view.time is not None else name
 
 
 def _grad(options: argparse.Namespace) -> int:
     circuit = _read(options.file)
     adjoint = circuit.adjoint(options.loss, wrt=options.wrt)
+    if options.out:
+        drawing = _backward(
+            circuit,
+            _lengths(circuit, options.tau),
+            loss=options.loss,
+            wrt=options.wrt,
+            level=options.level,
+            derivatives=options.derivatives,
+            style=options.style,
+        )
+        _save(drawing, options.out)
     backward = [
         equation for name, equation in adjoint.equations.items() if name not in circuit.equations
     ]
     if options.latex:
-        print(adjoint.latex(only=[equation.name for equation in backward]))
+        print(adjoint.latex(only=[equation.name for equation in backward]), end="")
     elif options.json:
         print(json.dumps({"ok": True, "equations": [str(equation) for equation in backward]}))
     elif options.whole:
@@ -157,16 +228,22 @@ def _equation_lines(circuit: Circuit, adjoint: Circuit) -> list[str]:
 def _prove_command(options: argparse.Namespace) -> int:
     circuit = _read(options.file)
     claims = _text(options.claims) if options.claims else None
-    with _waiting(f"proving the gradient of {options.loss}", quiet=options.json):
-        proof = _prove(
-            circuit,
-            options.loss,
-            claims=claims,
-            wrt=options.wrt,
-            tau=_lengths(circuit, options.tau),
-            sizes=options.sizes,
-            time_limit=options.time_limit,
-        )
+    try:
+        with _waiting(f"proving the gradient of {options.loss}", quiet=options.json):
+            proof = _prove(
+                circuit,
+                options.loss,
+                claims=claims,
+                wrt=options.wrt,
+                tau=_lengths(circuit, options.tau),
+                sizes=options.sizes,
+                time_limit=options.time_limit,
+            )
+    except GraphgradError as error:
+        if error.place is not None and error.place.source == "claims":
+            source = "stdin" if options.claims == "-" else options.claims
+            error.place = replace(error.place, source=source)
+        raise
     print(proof.to_json() if options.json else proof)
     return 0 if proof.ok else 1
 
@@ -184,7 +261,13 @@ def _report_command(options: argparse.Namespace) -> int:
             print(f"  {line}")
         print()
         with _waiting("proving the gradient"):
-            proof = _prove(circuit, options.loss, tau=tau, sizes=options.sizes)
+            proof = _prove(
+                circuit,
+                options.loss,
+                tau=tau,
+                sizes=options.sizes,
+                time_limit=options.time_limit,
+            )
         print(proof)
     else:
         print(f"{circuit.name} has no {options.loss} with parameters: nothing to differentiate")
@@ -214,11 +297,16 @@ def _code(options: argparse.Namespace) -> int:
 
 def _cells_command(options: argparse.Namespace) -> int:
     if options.name:
-        print(cells.path(options.name).read_text(encoding="utf-8"), end="")
+        text = cells.path(options.name).read_text(encoding="utf-8")
+        if options.json:
+            data = {"ok": True, "name": options.name, "text": text}
+            print(json.dumps(data, ensure_ascii=False, indent=2))
+        else:
+            print(text, end="")
         return 0
     titles = {name: cells.load(name).title for name in cells.names()}
     if options.json:
-        print(json.dumps(titles, ensure_ascii=False, indent=2))
+        print(json.dumps({"ok": True, "cells": titles}, ensure_ascii=False, indent=2))
         return 0
     width = max(map(len, titles))
     for name, title in titles.items():
@@ -233,19 +321,31 @@ def _read(name: str) -> Circuit:
     """Return the circuit in a file, from standard input (`-`), or of the gallery."""
     circuit: Circuit
     if name == "-":
-        circuit = _parse(sys.stdin.read(), "stdin")
-    elif not Path(name).exists() and name in cells.names():
+        circuit = _parse(_text(name), "stdin")
+    elif name in cells.names() and not Path(name).is_file():
         circuit = cells.load(name)
     else:
-        circuit = _load(name)
+        guess = nearest(name, cells.names())
+        try:
+            circuit = _load(name)
+        except FileError as error:
+            if guess is not None and not Path(name).exists():
+                error.remedy = f"did you mean {guess}, of the gallery?"
+            raise
     return circuit
 
 
 def _text(path: str) -> str:
+    """Return what a file holds, or standard input (`-`)."""
     try:
-        return Path(path).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"{path} cannot be read: {error}", remedy="check the path") from None
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        shown = "standard input" if path == "-" else path
+        raise FileError(f"{shown} is not UTF-8 text", remedy="save it as UTF-8") from None
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror}", remedy="check the path"
+        ) from None
 
 
 def _folder(path: Path) -> None:
@@ -258,7 +358,7 @@ def _folder(path: Path) -> None:
 
 def _save(drawing: Any, path: str) -> None:
     drawing.save(path)
-    print(f"wrote {path}")
+    print(f"wrote {path}", file=sys.stderr)
 
 
 def _lengths(circuit: Circuit, tau: Mapping[str, int]) -> Any:
@@ -294,36 +394,39 @@ def _parser() -> argparse.ArgumentParser:
         epilog="example: graphgrad report elman --out out",
     )
     parser.add_argument("--version", action="version", version=f"graphgrad {__version__}")
-    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.set_defaults(run=None)
 
     def command(
-        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str
+        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str, *more: str
     ) -> argparse.ArgumentParser:
         sub = commands.add_parser(
             name, help=text, description=text[0].upper() + text[1:] + ".",
-            epilog=f"example: graphgrad {name} {example}",
+            epilog="\n".join(f"example: {e}" for e in (f"graphgrad {name} {example}", *more)),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
         )  # fmt: skip
         sub.set_defaults(run=run)
         return sub
 
     sub = command(
         "report", _report_command, "write a report: equations, pictures, gradients and a proof",
-        "elman.rec --out out",
+        "elman --out out",
     )  # fmt: skip
     _file(sub)
     sub.add_argument("--out", default="out", metavar="DIR", help="folder to write to (default out)")
     _lengths_options(sub)
     _loss(sub)
+    _time_limit(sub)
     _style(sub)
-    sub = command("check", _check, "check a circuit: names, shapes and order", "elman.rec")
+    sub = command("check", _check, "check a circuit: names, shapes and order", "elman")
     _file(sub)
     _json(sub)
-    sub = command("show", _show, "print a circuit, and draw it", "elman.rec --out elman.svg")
+    sub = command("show", _show, "print a circuit, and draw it", "elman --out elman.svg")
     _file(sub)
     sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
     _picture(sub)
     sub = command(
-        "unfold", _unfold, "unfold a circuit, and draw it", "elman.rec --tau 3 --out elman.svg"
+        "unfold", _unfold, "unfold a circuit, and draw it", "elman --tau 3 --out elman.svg"
     )
     _file(sub)
     _lengths_options(sub)
@@ -332,23 +435,29 @@ def _parser() -> argparse.ArgumentParser:
     )
     _picture(sub)
     _json(sub)
-    sub = command("grad", _grad, "print the backward equations", "elman.rec --wrt W")
+    sub = command("grad", _grad, "print the backward equations", "elman --wrt W")
     _file(sub)
     _loss(sub)
     _wrt(sub)
     sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
     sub.add_argument("--whole", action="store_true", help="print the whole adjoint circuit")
+    _lengths_options(sub)
+    _picture(sub)
+    sub.add_argument("--derivatives", action="store_true", help="draw the local derivatives, too")
     _json(sub)
     sub = command(
         "prove", _prove_command, "prove the backward equations, or a person's own",
-        "elman.rec --claims mine.rec",
+        "elman",
+        "graphgrad grad elman > mine.rec && graphgrad prove elman --claims mine.rec",
     )  # fmt: skip
     _file(sub)
     _lengths_options(sub)
     _loss(sub)
     _wrt(sub)
-    sub.add_argument("--claims", metavar="CLAIMS", help="file with equations such as d_W = …")
-    sub.add_argument("--time-limit", type=float, default=60.0, metavar="SECONDS", help="default 60")
+    sub.add_argument(
+        "--claims", metavar="CLAIMS", help="file with equations such as d_W = …, or - for stdin"
+    )
+    _time_limit(sub)
     _json(sub)
     sub = command("code", _code, "print a NumPy module that needs nothing of this library", "lstm")
     _file(sub)
@@ -390,6 +499,13 @@ def _lengths_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _time_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--time-limit", type=_seconds, default=60.0, metavar="SECONDS",
+        help="stop proving after this time (default 60)",
+    )  # fmt: skip
+
+
 def _style(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--style", choices=("book", "colour", "dark"), default="colour", help="default colour"
@@ -414,10 +530,22 @@ def _numbers(text: str) -> dict[str, int]:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
 
 
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return number
+
+
 def _named_numbers(text: str) -> dict[str, int]:
-    found = {}
+    found: dict[str, int] = {}
     for part in text.split(","):
         name, mark, value = part.partition("=")
+        if name.strip() in found:
+            raise argparse.ArgumentTypeError(f"{name.strip()} is given twice")
         try:
             found[name.strip()] = int(value)
         except ValueError:
