@@ -308,6 +308,28 @@ def test_only_what_is_asked_for() -> None:
     assert "d_x" in with_inputs.series
 
 
+def test_a_cotangent_is_right_or_left_out() -> None:
+    """It is never called zero because it lies on no way to what was asked for."""
+    circuit, dag, values = gallery("elman")
+    one = dag.grad(wrt="V")
+    assert {"d_o", "d_yhat", "d_L", "d_loss"} <= set(one.series)
+    assert not {"d_a", "d_h"} & set(one.series), "the loss depends on them, V does not reach them"
+    everything = dag.grad(wrt=[*circuit.params, "h_0"]).evaluate(values)
+    backward = dag.grad()
+    assert backward["d_h", 0].name == "d_h[0]"
+    c = gg.parse(
+        "w: param()\nx[t]: input()\ng[0] = x[1]\ng[t] = (w if t > 1 else 1) * g[t-1]\n"
+        "q[t] = x[t] + 1\nu[t] = w * 2\nloss = g[tau] * q[1]"
+    )
+    backward = c.unfold(3).grad()
+    found = backward.evaluate({"w": 2.0, "x": [3.0, 5.0, 7.0]})
+    np.testing.assert_array_equal(found["d_g"], [16, 8, 4])
+    assert "d_q" not in found
+    np.testing.assert_array_equal(found["d_u"], np.zeros(3))
+    assert backward["d_g", 0].op != "const"
+    assert everything["d_h_0"].any()
+
+
 def test_stop_gradient() -> None:
     c = gg.parse("k: param()\nh[0] = 1\nh[t] = k * stop_gradient(h[t-1])\nloss = h[tau]")
     found = c.unfold(3).grad().evaluate({"k": 2.0})
