@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from graphgrad.circuit import Circuit
@@ -25,6 +25,7 @@ def backward(
     tau: int | Mapping[str, int] = 3,
     *,
     loss: str = "loss",
+    wrt: Iterable[str] | str | None = None,
     level: Level = "variables",
     derivatives: bool = False,
     fold: Fold = None,
@@ -33,10 +34,11 @@ def backward(
     """Return the unfolded graph with the flow of the gradient of a loss.
 
     Beside every arrow along which the gradient flows runs one back, and the contributions of all
-    steps flow into one node a parameter, its gradient. `derivatives` writes the local derivative
-    beside the arrows, where it is short, at the level of variables. `fold` as in `unfolded`.
+    steps flow into one node a parameter (all of them, or what `wrt` names): its gradient.
+    `derivatives` writes the local derivative beside the arrows, where it is short, at the level of
+    variables. `fold` as in `unfolded`.
     """
-    adjoint = circuit.adjoint(loss)
+    adjoint = circuit.adjoint(loss, wrt=wrt)
     lengths = checked_lengths(circuit.check(), tau)
     scene = backward_scene(
         circuit, adjoint, lengths, loss=loss, level=level, derivatives=derivatives, fold=fold

@@ -112,8 +112,8 @@ def test_equal_bytes_in_every_process() -> None:
         "import graphgrad as gg, viz, hashlib\n"
         "for name in ('elman', 'lstm', 'encoder_decoder', 'state_space'):\n"
         "    c = gg.cells.load(name); tau = dict.fromkeys(c.indices, 3)\n"
-        "    for d in (viz.circuit(c), viz.unfolded(c, tau), viz.unfolded(c, tau, level='operations'),\n"
-        "              viz.backward(c, tau, derivatives=True)):\n"
+        "    for d in (viz.circuit(c), viz.unfolded(c, tau), viz.backward(c, tau, derivatives=1),\n"
+        "              viz.unfolded(c, tau, level='operations')):\n"
         "        for text in (d.svg, d.dot, d.tex):\n"
         "            print(hashlib.sha256(text.encode()).hexdigest())\n"
     )
