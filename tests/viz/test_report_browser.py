@@ -296,6 +296,9 @@ def test_lines_that_join_are_lit_to_their_end(show):
     browser.point_at(browser.node("yhat.2"))
     assert "loss" in browser.lit("down")
     assert browser.count("#unfolded .prolonged.down") == 1
+    browser.click("#flow input[value=backward]")
+    browser.point_at(browser.node("yhat.2"))
+    assert browser.count("#unfolded .prolonged.adjoint") == 1
     browser.point_at(browser.find("h1"))
     assert browser.count(".prolonged") == 0
 

@@ -191,26 +191,23 @@ class Picture {
     this.prolong();
   }
 
-  // Lights the rest of the way of lines that end in another one with the same head.
+  // Lights the rest of the way of lines that join another one, which is lit only as a whole.
   prolong() {
     for (const old of this.svg.querySelectorAll(".prolonged")) old.remove();
-    const arrow = ({ element }) => element.querySelector("polygon");
     for (const edge of this.edges) {
       const kind = ["up", "down"].find((name) => edge.element.classList.contains(name));
-      if (!kind || edge.back || !edge.head || arrow(edge)) continue;
-      const carries = (other) => !other.back && other.head === edge.head && arrow(other);
-      const carrier = this.edges.find(carries);
-      if (!carrier) continue;
+      const node = kind && this.node(edge.head);
+      if (!node || (!edge.back && edge.element.querySelector("polygon"))) continue;
       const line = edge.element.querySelector("path");
-      const end = line.getPointAtLength(line.getTotalLength());
-      const tip = arrow(carrier).points[0];
-      if (Math.abs(end.x - tip.x) > 1 && Math.abs(end.y - tip.y) > 1) continue;
-      const rest = document.createElementNS(this.svg.namespaceURI, "g");
+      const from = line.getPointAtLength(edge.back ? 0 : line.getTotalLength());
+      const [dx, dy] = [Math.abs(from.x - node.x), Math.abs(from.y - node.y)];
+      if (dx < node.radius + 8 || dy > node.radius) continue;
       const path = line.cloneNode();
-      path.setAttribute("d", `M${end.x} ${end.y}L${tip.x} ${tip.y}`);
-      rest.append(path, arrow(carrier).cloneNode());
-      rest.setAttribute("class", `prolonged ${kind}`);
-      this.svg.insertBefore(rest, this.svg.querySelector(".node"));
+      path.setAttribute("d", `M${from.x} ${from.y}L${node.x} ${from.y}`);
+      const rest = document.createElementNS(this.svg.namespaceURI, "g");
+      rest.setAttribute("class", `${edge.element.getAttribute("class")} prolonged`);
+      rest.append(path);
+      this.svg.insertBefore(rest, this.svg.querySelector(".node")); // ends below its node
     }
   }
 
@@ -260,6 +257,7 @@ class GraphNode {
     title?.remove();
     const box = drawn.getBBox();
     [this.x, this.y] = [box.x + box.width / 2, box.y + box.height / 2];
+    this.radius = box.height / 2;
     drawn.tabIndex = -1;
     drawn.setAttribute("role", "button");
     drawn.setAttribute("aria-pressed", "false");
