@@ -128,6 +128,13 @@ class Circuit:
     def steps(self, name: str, length: str, *, place: Place | None = None) -> Time:
         """Declare a time index, as the notation does with `s: …`, and return it."""
         self._claim(name, place, implied=False)
+        used = [*self._signals.values(), *(each.index for each in self._inputs.values())]
+        if not self._indices and name != "t" and "t" in used:
+            raise NotationError(
+                f"{name} is declared after variables over the implied index t",
+                place=place,
+                remedy=f'begin with c.steps("t", "tau") and c.steps("{name}", "{length}")',
+            )
         self._claim(length, place, allowed=("tau",), implied=False)
         self._indices[name] = Index(name, length)
         return Time(Affine.name(name))

@@ -1,4 +1,4 @@
-"""The square: unfolding the adjoint circuit and reverse mode on the unfolded graph agree exactly."""
+"""The square: unfolding the adjoint and reverse mode on the unfolded graph agree exactly."""
 
 from __future__ import annotations
 

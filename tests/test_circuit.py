@@ -398,6 +398,23 @@ def test_sizes() -> None:
             Circuit().size("H", wrong)  # type: ignore[arg-type]
 
 
+def test_indices_come_before_what_varies_with_them() -> None:
+    c, x, W, h = small()
+    with pytest.raises(NotationError, match="after variables over the implied index t") as caught:
+        c.steps("s", "m")
+    assert caught.value.remedy == 'begin with c.steps("t", "tau") and c.steps("s", "m")'
+    assert c.steps("t", "n").affine == t.affine
+    h[t] = W @ x[t]
+    c["last"] = h[gg.index("n")]
+    assert str(c).startswith("t: steps(n)\n")
+    several = Circuit()
+    s = several.steps("s", "m")
+    several.steps("t", "n")
+    with pytest.raises(NotationError, match="h may vary with s or t"):
+        several.var("h")
+    several.var("h", index=s)[s] = 1
+
+
 def test_lookups_by_name() -> None:
     c, x, W, h = small()
     with pytest.raises(UnknownNameError, match="hh is not declared") as caught:
