@@ -284,9 +284,9 @@ def test_unfold_lists_the_nodes(run):
     lines = out.splitlines()
     assert lines[0] == "tied unfolded for tau = 2: 19 nodes, 21 edges"
     assert len(lines) == 20
-    assert "h[1] = tanh(#" in out
+    assert "h[1] = tanh(#10)" in out
     assert "x[2] = input scalar" in out
-    assert "= w * h[0]" in out
+    assert lines[9].split() == ["#8", "w", "*", "h[0]"]
     assert any(line.split()[1:3] == ["loss", "="] for line in lines)
 
 
