@@ -183,7 +183,7 @@ def _run(
     np.maximum.at(last, dag.args[active], users[active])
     for nodes in wanted.values():
         last[nodes] = len(dag)
-    kernels = [_kernel(dag, t, arrays, sizes, algebra) for t in dag.templates]
+    kernels = [kernel_of(dag, t, arrays, sizes, algebra) for t in dag.templates]
     kinds, starts = dag.kinds.tolist(), dag.starts.tolist()
     args, times, lasts = dag.args.tolist(), dag.times.tolist(), last.tolist()
     store: list[Any] = [None] * len(dag)
@@ -229,7 +229,7 @@ def _needed(dag: Dag, wanted: Mapping[str, Any]) -> Any:
     return np.frombuffer(marks, bool)
 
 
-def _kernel(
+def kernel_of(
     dag: Dag,
     template: Template,
     arrays: Mapping[str, Any],

@@ -24,6 +24,7 @@ Interval: TypeAlias = Any
 
 LARGEST_ARGUMENT = 10**6
 LARGEST_POWER = 10**6
+LARGEST_EXPONENT = 10**5
 
 
 class OutsideDomainError(GraphgradError):
@@ -114,7 +115,7 @@ class Sample:
         for node in pending:
             if node in self._failed:
                 raise OutsideDomainError(self._failed[node])
-        with _flint_precision(self.precision):
+        with working_precision(self.precision):
             for node in pending:
                 tick()
                 try:
@@ -291,6 +292,8 @@ def outward(low: Fraction, high: Fraction, digits: int = 20) -> tuple[Decimal, D
 
 
 def _scaled(mantissa: int, exponent: int) -> Fraction:
+    if abs(exponent) > LARGEST_EXPONENT:
+        raise OutsideDomainError("the enclosure is of no moderate size")
     return Fraction(mantissa) * Fraction(2) ** exponent
 
 
@@ -301,7 +304,7 @@ def _from_mpf(raw: tuple[int, int, int, int]) -> Fraction:
     return _scaled(-int(mantissa) if sign else int(mantissa), int(exponent))
 
 
-class _flint_precision:  # noqa: N801
+class working_precision:  # noqa: N801
     """Set python-flint's working precision for a block and restore it."""
 
     def __init__(self, precision: int) -> None:

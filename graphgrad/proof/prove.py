@@ -1,70 +1,41 @@
-"""The SymPy anchor: the derivative of the fully substituted loss against the backward passes.
-
-For a small length and small sizes the loss is one SymPy expression in real symbols. SymPy
-differentiates it; the adjoint circuit and the reverse sweep on the unfolded graph compute the same
-gradient over the same symbols; `zero.py` decides exactly whether they are equal. States before the
-first step are symbols too, since at zero a fault in the oldest step would not show.
-"""
+"""`prove`: which methods are asked about a gradient, in which order, and what they say together."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from math import prod
 from typing import Any
 
 import numpy as np
-import sympy
 
-from graphgrad import formulas
-from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
-from graphgrad.data import wanted_sizes
-from graphgrad.declared import Variable
-from graphgrad.dims import Token, shape_text
-from graphgrad.errors import GraphgradError, Place, ShapeError, unknown_name
-from graphgrad.proof.algebra import SympyAlgebra
-from graphgrad.proof.derivative import Derivatives
+from graphgrad.dims import Token
+from graphgrad.proof import judge
+from graphgrad.proof.anchor import METHOD_TEXT as SYMPY_TEXT
+from graphgrad.proof.anchor import Anchor
+from graphgrad.proof.question import (
+    DEFAULT_SIZE,
+    ProofError,
+    Question,
+    Side,
+    claimed_side,
+    own_sides,
+    question_of,
+    sizes_of,
+    targets_of,
+)
 from graphgrad.proof.result import Claim, Proof
-from graphgrad.proof.zero import Field, Simplex, ZeroDecision
-from graphgrad.system import System
 from graphgrad.unfold import Dag, checked_lengths
 
-METHODS = ("auto", "sympy")
-DEFAULT_SIZE = 2
-METHOD_TEXT = "SymPy differentiation of the fully substituted loss, zero decided exactly"
+__all__ = ["DEFAULT_SIZE", "METHODS", "ProofError", "prove"]
 
-
-class ProofError(GraphgradError):
-    """A proof that cannot be asked for."""
-
-
-@dataclass(frozen=True)
-class _Side:
-    """One backward pass over symbols: where it comes from and its gradients by name."""
-
-    origin: str
-    prefix: str
-    values: Mapping[str, Any]
-
-
-@dataclass(frozen=True)
-class _Question:
-    """What is asked: a loss of a circuit with open boundaries, and the scalar it stands for.
-
-    A loss that is not one number is multiplied by an upstream cotangent, the input `seed_h`, and
-    summed; `probed` is the circuit with that scalar, whose name is `scalar`.
-    """
-
-    opened: Circuit
-    loss: str
-    probed: Circuit
-    scalar: str
-
-    @property
-    def shown(self) -> str:
-        """The scalar, as it stands in a statement."""
-        return self.loss if self.scalar == self.loss else f"(Σ seed_{self.loss}·{self.loss})"
+METHODS = ("auto", "certificate", "sympy")
+TEXTS = {"certificate": judge.METHOD_TEXT, "sympy": SYMPY_TEXT}
+ANCHOR_SCALARS, OPEN_SCALARS = 800, 3000
+"""`auto` asks SymPy as well where the nodes of both passes have at most so many entries, and about
+what the certificate left open where they have at most so many."""
 
 
 def prove(
@@ -84,9 +55,11 @@ def prove(
     need), as text in the notation or as a dict of right sides; every gradient in them is judged,
     or those that `wrt` names. Without claims the library's own adjoint circuit and its reverse
     sweep on the unfolded graph are put to the proof. `tau` and `sizes` (2 each, where no default is
-    declared) are what the proof is for. Verdicts are proved, refuted (with a witness) or undecided;
-    after `time_limit` seconds what is left is undecided. Raises ProofError where there is nothing
-    to prove, and ShapeError for a claim that has not the shape of a gradient.
+    declared) are what the proof is for. `method` is "certificate" (exact, local, any size),
+    "sympy" (independent, small sizes), or "auto": the certificate, and SymPy too where the
+    circuit is small or the certificate left something open. Verdicts are proved, refuted (with a
+    witness) or undecided; after `time_limit` seconds what is left is undecided. Raises ProofError
+    where there is nothing to prove, and ShapeError for a claim without the shape of a gradient.
     """
     if method not in METHODS:
         raise ProofError(
@@ -95,279 +68,102 @@ def prove(
     started = time.monotonic()
     deadline = started + time_limit
     system = circuit.check()
-    targets = _targets(circuit, loss, wrt, claimed=claims is not None)
-    chosen = dict(sizes or {})
-    for name, default in system.declared.sizes.items():
-        if default is None:
-            chosen.setdefault(name, DEFAULT_SIZE)
-    bound = wanted_sizes(system, chosen)
-    question = _question(circuit, loss)
+    targets = targets_of(circuit, loss, wrt, claimed=claims is not None)
+    bound = sizes_of(circuit, sizes)
+    question = question_of(circuit, loss)
     if claims is None:
-        sides = _own_sides(question, targets, tau, bound)
+        sides = own_sides(question, targets, tau, bound)
     else:
-        side, targets = _claimed_side(question, claims, targets, wrt, tau, bound)
-        sides = iter([side])
-    forward = question.probed.unfold(tau, **bound)
-    symbols = SympyAlgebra().symbols(forward.system, forward.tau, forward.sizes, {})
-    scalar = question.scalar
-    truth = Derivatives(forward.evaluate({}, over="sympy", outputs=[scalar])[scalar])
-    field = Field(simplices=_simplices(forward.system, symbols))
-    found = [
-        _judge(field, truth, side, name, question, symbols, deadline)
-        for side in sides
-        for name in targets
-        if side.prefix + name in side.values
-    ]
+        sides = iter([claimed_side(question, claims, targets, wrt, tau, bound)])
+    panel = _Panel(question, tau, bound, method, deadline)
+    found = [claim for side in sides for claim in panel.judged(side)]
     judged = {claim.by for claim in found}
     return Proof(
         circuit.name,
         loss,
         checked_lengths(system, tau),
         bound,
-        METHOD_TEXT,
+        "; ".join(TEXTS[name] for name in panel.used),
         tuple(found),
-        tuple(_assumptions(circuit, forward)),
+        tuple(_assumptions(circuit, question.probed.unfold(tau, **bound))),
         time.monotonic() - started,
         tuple(name for name in system.params if name not in judged) if claims is not None else (),
     )
 
 
-def _targets(circuit: Circuit, loss: str, wrt: Any, *, claimed: bool) -> list[str]:
-    """Return what to differentiate by; raise ProofError where nothing can be proved."""
-    system = circuit.check()
-    if wrt is None and not claimed and not system.params:
-        without = "" if loss in system.variables else f" and no {loss}"
-        raise ProofError(
-            f"{circuit.name} has no parameter{without}: there is no gradient to prove",
-            remedy="name inputs to differentiate by, as in wrt=['x']"
-            if loss in system.variables
-            else f"add parameters and a {loss}, or unfold and evaluate the circuit as it is",
-        )
-    if loss not in system.variables:
-        error = unknown_name(loss, system.variables)
-        raise ProofError(f"{circuit.name} has no {loss} to differentiate", remedy=error.remedy)
-    if wrt is None:
-        return list(system.params)
-    names = list(dict.fromkeys([wrt] if isinstance(wrt, str) else wrt))
-    if not names:
-        raise ProofError("wrt names nothing", remedy="name parameters or inputs, or leave it out")
-    opened = circuit.open().check()
-    for name in names:
-        if name not in opened.params and name not in opened.inputs:
-            raise unknown_name(name, {*opened.params, *opened.inputs})
-        _check_free(opened, name)
-    return names
+class _Panel:
+    """The methods that are asked, and what they were."""
+
+    def __init__(
+        self,
+        question: Question,
+        tau: Any,
+        sizes: Mapping[str, int],
+        method: str,
+        deadline: float,
+    ) -> None:
+        self.question = question
+        self.method = method
+        self.deadline = deadline
+        self.used: dict[str, None] = {}
+        self._anchor: Anchor | None = None
+        self._make: Callable[[], Anchor] = lambda: Anchor(question, tau, sizes, deadline)
+
+    def judged(self, side: Side) -> Iterator[Claim]:
+        """Yield a claim for each gradient of a side."""
+        if self.method == "sympy":
+            yield from self._sympy(side, side.names)
+            return
+        first = list(self._certificate(side))
+        if self.method == "certificate":
+            yield from first
+            return
+        open_names = [claim.by for claim in first if claim.verdict == "undecided"]
+        scalars = _scalars(side.dag)
+        asked = list(side.names) if scalars <= ANCHOR_SCALARS else open_names
+        if scalars > OPEN_SCALARS:
+            asked = []
+        if not asked or time.monotonic() > self.deadline:
+            yield from first
+            return
+        second = {claim.by: claim for claim in self._sympy(side, asked)}
+        for claim in first:
+            yield _together(claim, second.get(claim.by))
+
+    def _certificate(self, side: Side) -> Iterator[Claim]:
+        self.used["certificate"] = None
+        for claim in judge.certificate_claims(self.question, side, side.names, self.deadline):
+            yield replace(claim, methods={"certificate": claim.verdict})
+
+    def _sympy(self, side: Side, names: Iterable[str]) -> Iterator[Claim]:
+        self.used["sympy"] = None
+        if self._anchor is None:
+            self._anchor = self._make()
+        for claim in self._anchor.judged(side, list(names)):
+            yield replace(claim, methods={"sympy": claim.verdict})
 
 
-def _check_free(system: System, name: str, place: Place | None = None) -> None:
-    """Raise ProofError for inputs whose entries are no free real numbers."""
-    kind = system.inputs[name].kind if name in system.inputs else "input"
-    if kind == "token":
-        raise ProofError(
-            f"{name} holds tokens: there is no derivative by an integer",
-            place=place,
-            remedy="differentiate by the matrix that it looks rows up in",
-        )
-    if kind == "distribution":
-        raise ProofError(
-            f"the entries of {name} sum to 1: none has a derivative of its own",
-            place=place,
-            remedy=f"declare {name} as input(…) to differentiate by it",
-        )
+def _scalars(dag: Dag) -> int:
+    """Return the number of scalar entries of all nodes together."""
+    sizes = []
+    for _, _, kind in dag.templates:
+        shape = () if isinstance(kind, Token) else kind
+        sizes.append(prod(int(dim.bind(dag.sizes)) for dim in shape))
+    counts = np.bincount(dag.kinds, minlength=len(sizes))
+    return int(counts @ np.array(sizes))
 
 
-def _question(circuit: Circuit, loss: str) -> _Question:
-    """Open the boundaries, and multiply a loss that is not one number by an upstream cotangent."""
-    opened = circuit.open()
-    variable = opened.check().variables[loss]
-    if variable.index is None and not variable.shape:
-        return _Question(opened, loss, opened, loss)
-    probed = opened.copy()
-    seed: Any = probed.input(f"seed_{loss}", *variable.shape, index=variable.index)
-    value: Any = probed[loss]
-    over = None if variable.index is None else formulas.index(variable.index)
-    if over is not None:
-        seed, value = seed[over], value[over]
-    product = formulas.sum(seed * value) if variable.shape else seed * value
-    scalar = f"probe_{loss}"
-    while scalar in probed.declared().names():
-        scalar += "_"
-    probed[scalar] = product if over is None else formulas.sum(product, over=over)
-    return _Question(opened, loss, probed, scalar)
-
-
-def _own_sides(
-    question: _Question, targets: list[str], tau: Any, sizes: Mapping[str, int]
-) -> Iterator[_Side]:
-    """Yield the two backward passes of the library."""
-    adjoint = question.opened.adjoint(question.loss, wrt=targets)
-    prefix = cotangent_prefix(question.opened.check().declared.names())
-    names = [prefix + name for name in targets]
-    dag = adjoint.unfold(tau, **sizes)
-    values = dag.evaluate({}, over="sympy", outputs=names)
-    yield _Side("adjoint equations", prefix, values)
-    swept = question.probed.unfold(tau, **sizes).grad(question.scalar, wrt=targets)
-    prefix = cotangent_prefix(question.probed.check().declared.names())
-    values = swept.evaluate({}, over="sympy", outputs=[prefix + name for name in targets])
-    yield _Side("reverse sweep on the unfolded graph", prefix, values)
-
-
-def _claimed_side(
-    question: _Question,
-    claims: str | Mapping[str, str],
-    targets: list[str],
-    wrt: Any,
-    tau: Any,
-    sizes: Mapping[str, int],
-) -> tuple[_Side, list[str]]:
-    """Return the gradients that a person claims, and by what they are."""
-    text = claims if isinstance(claims, str) else _claims_text(claims)
-    known = question.probed.check()
-    prefix = cotangent_prefix(known.declared.names())
-    try:
-        stated = question.probed.extend(text)
-    except GraphgradError as error:
-        if error.place is not None:
-            error.place = replace(error.place, source="claims")
-        raise
-    if wrt is None:
-        targets = [*known.params, *known.inputs]
-    names = []
-    for equation in stated.equations.values():
-        name = equation.name.removeprefix(prefix)
-        if equation.name == name or equation.name in known.variables:
-            continue
-        place = equation.place and replace(equation.place, source="claims")
-        if name in targets:
-            _check_free(known, name, place)
-            _check_shape(known, name, stated.variables[equation.name], place)
-            names.append(name)
-        elif wrt is None and equation.index is None and name not in known.variables:
-            guess = unknown_name(name, {*known.params, *known.inputs, *known.variables})
-            raise ProofError(
-                f"{equation.name} is the gradient of nothing: {question.opened.name} has no {name}",
-                place=place,
-                remedy=f"{guess.remedy} (an auxiliary equation needs a name without {prefix})",
-            )
-    if not names:
-        wanted = next(iter(targets), "W")
-        raise ProofError(
-            f"the claims contain no gradient of {', '.join(targets) or 'anything'}",
-            remedy=f"write an equation for {prefix}{wanted}",
-        )
-    dag = stated.unfold(tau, **sizes)
-    outputs = [prefix + name for name in names]
-    return _Side("claimed", prefix, dag.evaluate({}, over="sympy", outputs=outputs)), names
-
-
-def _check_shape(system: System, name: str, claimed: Variable, place: Place | None) -> None:
-    """Raise ShapeError unless a claimed gradient has the shape of what it is taken by."""
-    kind = system.type_of(name)
-    assert not isinstance(kind, Token)
-    index = system.index_of(name) if name in system.inputs else None
-    if claimed.index != index:
-        shown = f"{claimed.name}[{index}]" if index else claimed.name
-        how = "has one value per step" if index else "is one value for all steps"
-        raise ShapeError(
-            f"the gradient of {name} {how}", place=place, remedy=f"write an equation for {shown}"
-        )
-    if claimed.shape != kind:
-        if claimed.shape == kind[::-1]:
-            remedy = "transpose it: write .T, or exchange the arguments of outer"
-        elif not claimed.shape:
-            sizes = ", ".join(map(str, kind))
-            remedy = f"a constant array is written zeros({sizes}) or ones({sizes})"
-        else:
-            remedy = "a gradient has the shape of what it is taken by"
-        raise ShapeError(
-            f"{claimed.name} has shape {shape_text(claimed.shape)}, "
-            f"but {name} has shape {shape_text(kind)}",
-            place=place,
-            remedy=remedy,
-        )
-
-
-def _claims_text(claims: Mapping[str, str]) -> str:
-    return "\n".join(f"{left} = {right}" for left, right in claims.items())
-
-
-def _judge(
-    field: Field,
-    truth: Derivatives,
-    side: _Side,
-    name: str,
-    question: _Question,
-    symbols: Mapping[str, Any],
-    deadline: float,
-) -> Claim:
-    """Decide one gradient, entry by entry, and stop at the first that is refuted."""
-    by = np.asarray(symbols[name], object)
-    claimed = np.asarray(side.values[side.prefix + name], object)
-    claim = Claim(
-        side.prefix + name,
-        f"∂{question.shown}/∂{name}",
-        side.origin,
-        "proved",
-        by.size,
-        by=name,
-        indexed=name in question.opened.inputs and question.opened.inputs[name].index is not None,
-    )
-    for entry in np.ndindex(*by.shape):
-        decision = _entry(field, truth, by[entry], claimed[entry], deadline)
-        if decision.verdict == "nonzero":
-            bounds = decision.enclosure
-            return replace(
-                claim,
-                verdict="refuted",
-                reason=decision.reason,
-                entry=entry,
-                witness=_witness(question.probed.check(), symbols, decision.witness or {}),
-                difference=(str(bounds[0]), str(bounds[1])) if bounds else None,
-            )
-        if decision.verdict == "undecided":
-            claim = replace(claim, verdict="undecided", reason=decision.reason)
-    return claim
-
-
-def _entry(
-    field: Field, truth: Derivatives, symbol: sympy.Symbol, claimed: Any, deadline: float
-) -> ZeroDecision:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        return ZeroDecision("undecided", "the time limit was reached")
-    return field.equal(claimed, truth.by(symbol), time_limit=left)
-
-
-def _witness(
-    system: System, symbols: Mapping[str, Any], point: Mapping[sympy.Symbol, sympy.Rational]
-) -> dict[str, Any]:
-    """Return a point as data for the circuit: nested lists of rationals, tokens as integers."""
-    found: dict[str, Any] = {}
-    for name, given in symbols.items():
-        array = np.asarray(given, object)
-        kind = system.inputs[name].kind if name in system.inputs else "input"
-        other = sympy.S.One  # what neither side depends on gets some value, too
-        if kind != "input":
-            other = sympy.S.Zero if kind == "token" else sympy.Rational(1, 13 * array.shape[-1])
-        values = {s: point.get(s, other) for s in array.flat if isinstance(s, sympy.Symbol)}
-        entries = np.empty(array.shape, object)
-        for entry in np.ndindex(*array.shape):
-            entries[entry] = str(sympy.sympify(array[entry]).xreplace(values))
-        if kind == "token":
-            found[name] = np.argmax(entries == "1", axis=-1).tolist()
-        else:
-            found[name] = entries.tolist()
-    return found
-
-
-def _simplices(system: System, symbols: Mapping[str, Any]) -> Iterator[Simplex]:
-    """Yield the symbols that are probability vectors, and those that stand for tokens."""
-    for name, declared in system.inputs.items():
-        if declared.kind == "input":
-            continue
-        for row in np.reshape(symbols[name], (-1, np.shape(symbols[name])[-1])):
-            if len(row) > 1:
-                yield Simplex(tuple(row[:-1]), vertices=declared.kind == "token")
+def _together(first: Claim, second: Claim | None) -> Claim:
+    """Return one claim from the verdicts of two methods; contradictions prove nothing."""
+    if second is None:
+        return first
+    methods = {**first.methods, **second.methods}
+    verdicts = {first.verdict, second.verdict} - {"undecided"}
+    if len(verdicts) > 1:
+        reason = "the methods contradict each other: please report this circuit"
+        return replace(first, verdict="undecided", reason=reason, methods=methods)
+    chosen = second if first.verdict == "undecided" and verdicts else first
+    return replace(chosen, methods=methods, fault=first.fault, residual=first.residual)
 
 
 def _assumptions(circuit: Circuit, dag: Dag) -> Iterator[str]:

@@ -23,7 +23,9 @@ class Claim:
     `origin` says what computed it, `by` what the gradient is taken by. A refuted claim names an
     entry (whose first axis is time, from 0, if `indexed`), parameters and inputs at which the two
     sides provably differ (`witness`, rationals as text), and bounds that enclose their difference
-    there and exclude 0.
+    there and exclude 0. `methods` gives the verdict of each method that was asked. `fault` names
+    the first equation of the backward pass, from the loss back, that is wrong by itself, `residual`
+    what is left of it when the truth is subtracted.
     """
 
     name: str
@@ -37,6 +39,9 @@ class Claim:
     difference: tuple[str, str] | None = None
     by: str = ""
     indexed: bool = False
+    methods: Mapping[str, str] = field(default_factory=dict)
+    fault: str = ""
+    residual: str = ""
 
     @property
     def where(self) -> str:
@@ -156,6 +161,8 @@ class Proof:
             )
             if claim.verdict == "refuted":
                 lines += _filled(claim.refuted_parts(), indent=8)
+            if claim.fault:
+                lines += _filled([f"first wrong: {claim.fault}, by", claim.residual], indent=8)
         if self.unclaimed:
             lines.append(f"  nothing is claimed about {', '.join(self.unclaimed)}")
         lines.append(f"  for {self.scope}")

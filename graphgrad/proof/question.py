@@ -1,0 +1,276 @@
+"""What is asked: whose gradient, for which length and sizes, and the backward passes to judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from graphgrad import formulas
+from graphgrad.adjoint import boundary_name
+from graphgrad.autodiff import cotangent_prefix
+from graphgrad.circuit import Circuit
+from graphgrad.data import wanted_sizes
+from graphgrad.declared import Variable
+from graphgrad.dims import Token, shape_text
+from graphgrad.errors import GraphgradError, Place, ShapeError, unknown_name
+from graphgrad.proof.certificate import BackwardPass, Instance
+from graphgrad.system import System
+from graphgrad.unfold import Dag
+
+DEFAULT_SIZE = 2
+
+
+class ProofError(GraphgradError):
+    """A proof that cannot be asked for."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """One backward pass: a graph that holds it with the forward pass, and its gradients by name.
+
+    `loss` is the variable it differentiates; `seed` the input that is its upstream cotangent, if it
+    is no number.
+    """
+
+    origin: str
+    prefix: str
+    dag: Dag
+    names: tuple[str, ...]
+    loss: str
+    seed: str | None = None
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is asked: a loss of a circuit with open boundaries, and the scalar it stands for.
+
+    A loss that is not one number is multiplied by an upstream cotangent, the input `seed_h`, and
+    summed; `probed` is the circuit with that scalar, whose name is `scalar`.
+    """
+
+    opened: Circuit
+    loss: str
+    probed: Circuit
+    scalar: str
+
+    @property
+    def shown(self) -> str:
+        """The scalar, as it stands in a statement."""
+        return self.loss if self.scalar == self.loss else f"(Σ seed_{self.loss}·{self.loss})"
+
+
+def sizes_of(circuit: Circuit, sizes: Mapping[str, int] | None) -> dict[str, int]:
+    """Return a number for every size: what is given, defaults, else 2."""
+    system = circuit.check()
+    chosen = dict(sizes or {})
+    for name, default in system.declared.sizes.items():
+        if default is None:
+            chosen.setdefault(name, DEFAULT_SIZE)
+    return wanted_sizes(system, chosen)
+
+
+def targets_of(circuit: Circuit, loss: str, wrt: Any, *, claimed: bool) -> list[str]:
+    """Return what to differentiate by; raise ProofError where nothing can be proved."""
+    system = circuit.check()
+    if wrt is None and not claimed and not system.params:
+        without = "" if loss in system.variables else f" and no {loss}"
+        raise ProofError(
+            f"{circuit.name} has no parameter{without}: there is no gradient to prove",
+            remedy="name inputs to differentiate by, as in wrt=['x']"
+            if loss in system.variables
+            else f"add parameters and a {loss}, or unfold and evaluate the circuit as it is",
+        )
+    if loss not in system.variables:
+        error = unknown_name(loss, system.variables)
+        raise ProofError(f"{circuit.name} has no {loss} to differentiate", remedy=error.remedy)
+    if wrt is None:
+        return list(system.params)
+    names = list(dict.fromkeys([wrt] if isinstance(wrt, str) else wrt))
+    if not names:
+        raise ProofError("wrt names nothing", remedy="name parameters or inputs, or leave it out")
+    opened = circuit.open().check()
+    for name in names:
+        if name not in opened.params and name not in opened.inputs:
+            raise unknown_name(name, {*opened.params, *opened.inputs})
+        _check_free(opened, name)
+    return names
+
+
+def _check_free(system: System, name: str, place: Place | None = None) -> None:
+    """Raise ProofError for inputs whose entries are no free real numbers."""
+    kind = system.inputs[name].kind if name in system.inputs else "input"
+    if kind == "token":
+        raise ProofError(
+            f"{name} holds tokens: there is no derivative by an integer",
+            place=place,
+            remedy="differentiate by the matrix that it looks rows up in",
+        )
+    if kind == "distribution":
+        raise ProofError(
+            f"the entries of {name} sum to 1: none has a derivative of its own",
+            place=place,
+            remedy=f"declare {name} as input(…) to differentiate by it",
+        )
+
+
+def question_of(circuit: Circuit, loss: str) -> Question:
+    """Open the boundaries, and multiply a loss that is not one number by an upstream cotangent."""
+    opened = circuit.open()
+    variable = opened.check().variables[loss]
+    if variable.index is None and not variable.shape:
+        return Question(opened, loss, opened, loss)
+    probed = opened.copy()
+    seed: Any = probed.input(f"seed_{loss}", *variable.shape, index=variable.index)
+    value: Any = probed[loss]
+    over = None if variable.index is None else formulas.index(variable.index)
+    if over is not None:
+        seed, value = seed[over], value[over]
+    product = formulas.sum(seed * value) if variable.shape else seed * value
+    scalar = f"probe_{loss}"
+    while scalar in probed.declared().names():
+        scalar += "_"
+    probed[scalar] = product if over is None else formulas.sum(product, over=over)
+    return Question(opened, loss, probed, scalar)
+
+
+def own_sides(
+    question: Question, targets: list[str], tau: Any, sizes: Mapping[str, int]
+) -> Iterator[Side]:
+    """Yield the two backward passes of the library."""
+    names = tuple(targets)
+    seed = f"seed_{question.loss}" if question.scalar != question.loss else None
+    prefix = cotangent_prefix(question.opened.check().declared.names())
+    adjoint = question.opened.adjoint(question.loss, wrt=targets).unfold(tau, **sizes)
+    yield Side("adjoint equations", prefix, adjoint, names, question.loss, seed)
+    swept = question.probed.unfold(tau, **sizes).grad(question.scalar, wrt=targets)
+    prefix = cotangent_prefix(question.probed.check().declared.names())
+    yield Side("reverse sweep on the unfolded graph", prefix, swept, names, question.scalar)
+
+
+def claimed_side(
+    question: Question,
+    claims: str | Mapping[str, str],
+    targets: list[str],
+    wrt: Any,
+    tau: Any,
+    sizes: Mapping[str, int],
+) -> Side:
+    """Return the backward pass that a person claims."""
+    text = claims if isinstance(claims, str) else _claims_text(claims)
+    known = question.probed.check()
+    prefix = cotangent_prefix(known.declared.names())
+    try:
+        stated = question.probed.extend(text)
+    except GraphgradError as error:
+        if error.place is not None:
+            error.place = replace(error.place, source="claims")
+        raise
+    if wrt is None:
+        targets = [*known.params, *known.inputs]
+    names = []
+    for equation in stated.equations.values():
+        name = equation.name.removeprefix(prefix)
+        if equation.name == name or equation.name in known.variables:
+            continue
+        place = equation.place and replace(equation.place, source="claims")
+        if name in targets:
+            _check_free(known, name, place)
+            _check_shape(known, name, stated.variables[equation.name], place)
+            names.append(name)
+        elif wrt is None and equation.index is None and name not in known.variables:
+            guess = unknown_name(name, {*known.params, *known.inputs, *known.variables})
+            raise ProofError(
+                f"{equation.name} is the gradient of nothing: {question.opened.name} has no {name}",
+                place=place,
+                remedy=f"{guess.remedy} (an auxiliary equation needs a name without {prefix})",
+            )
+    if not names:
+        wanted = next(iter(targets), "W")
+        raise ProofError(
+            f"the claims contain no gradient of {', '.join(targets) or 'anything'}",
+            remedy=f"write an equation for {prefix}{wanted}",
+        )
+    dag = stated.unfold(tau, **sizes)
+    return Side("claimed", prefix, dag, tuple(names), question.scalar)
+
+
+def _check_shape(system: System, name: str, claimed: Variable, place: Place | None) -> None:
+    """Raise ShapeError unless a claimed gradient has the shape of what it is taken by."""
+    kind = system.type_of(name)
+    assert not isinstance(kind, Token)
+    index = system.index_of(name) if name in system.inputs else None
+    if claimed.index != index:
+        shown = f"{claimed.name}[{index}]" if index else claimed.name
+        how = "has one value per step" if index else "is one value for all steps"
+        raise ShapeError(
+            f"the gradient of {name} {how}", place=place, remedy=f"write an equation for {shown}"
+        )
+    if claimed.shape != kind:
+        if claimed.shape == kind[::-1]:
+            remedy = "transpose it: write .T, or exchange the arguments of outer"
+        elif not claimed.shape:
+            sizes = ", ".join(map(str, kind))
+            remedy = f"a constant array is written zeros({sizes}) or ones({sizes})"
+        else:
+            remedy = "a gradient has the shape of what it is taken by"
+        raise ShapeError(
+            f"{claimed.name} has shape {shape_text(claimed.shape)}, "
+            f"but {name} has shape {shape_text(kind)}",
+            place=place,
+            remedy=remedy,
+        )
+
+
+def _claims_text(claims: Mapping[str, str]) -> str:
+    return "\n".join(f"{left} = {right}" for left, right in claims.items())
+
+
+# -- instances -------------------------------------------------------------------------------------
+
+
+def instances(dag: Dag, names: Iterable[str]) -> dict[Instance, int]:
+    """Return the node of every instance of the named variables, those outside 1..τ included."""
+    found: dict[Instance, int] = {}
+    for name in names:
+        one = dag.series[name]
+        if one.index is None:
+            found[name, None] = int(one.nodes[0])
+            continue
+        found.update({(name, k + 1): node for k, node in enumerate(one.nodes.tolist())})
+        found.update({(name, k): node for k, node in one.outside.items()})
+    return found
+
+
+def backward_pass(question: Question, side: Side) -> BackwardPass:
+    """Return the nodes of a side's values, cotangents and gradients."""
+    dag, prefix = side.dag, side.prefix
+    system = (question.opened if side.seed else question.probed).check()
+    values = instances(dag, system.variables)
+    cotangents: dict[Instance, int] = {}
+    for name in system.variables:
+        one = dag.series.get(prefix + name)
+        if one is None or one.type != system.type_of(name) or one.index != system.index_of(name):
+            continue
+        if one.index is None:
+            cotangents[name, None] = int(one.nodes[0])
+            continue
+        cotangents.update({(name, k + 1): node for k, node in enumerate(one.nodes.tolist())})
+        if prefix + name not in dag.system.variables:  # a sweep; equations have static variables
+            cotangents.update({(name, k): node for k, node in one.outside.items()})
+    for key in system.boundary_roots:
+        one = dag.series.get(prefix + boundary_name(system, key))
+        if key.name not in system.variables or one is None or one.index is not None:
+            continue
+        if one.type == system.type_of(key.name):
+            length = dag.tau[system.index_of(key.name) or ""]
+            step = length + key.offset if key.last else key.offset
+            cotangents[key.name, step] = int(one.nodes[0])
+    cotangents = {each: node for each, node in cotangents.items() if each in values}
+    gradients = {}
+    for name in side.names:
+        if prefix + name in dag.outputs:
+            gradients[name] = (dag.outputs[prefix + name],)
+        else:
+            gradients[name] = tuple(dag.series[prefix + name].nodes.tolist())
+    return BackwardPass(dag, side.loss, values, cotangents, gradients, side.seed)

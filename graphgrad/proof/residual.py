@@ -1,0 +1,210 @@
+"""Whether a residual is zero: lets written out step by step, denominators cleared, SymPy last.
+
+A residual that is zero as a polynomial is zero. One that is not may still vanish, because a let has
+a definition, Σ y = 1, or a denominator's inverse meets the denominator. Everything done here is an
+identity on the domain, so "vanishes" is a proof; "does not" proves nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from fractions import Fraction
+from functools import reduce
+
+import sympy
+
+from graphgrad.proof import functions
+from graphgrad.proof.generators import DEFINED, Generators, applied
+from graphgrad.proof.poly import ExhaustedError, UndecidableError
+from graphgrad.proof.sparse import Terms, add_product, cleaned, total
+from graphgrad.proof.zero import Field
+
+SHALLOW = ("quotients", "products", "products")
+ROUNDS = 3
+SYMPY_TERMS = 400
+SYMPY_SECONDS = 3.0
+
+
+def vanishes(table: Generators, residual: Terms) -> bool:
+    """Whether a residual is provably zero on the domain; False is no proof of the contrary."""
+    folding, table.relations.folding = table.relations.folding, False
+    try:
+        terms = residual
+        for depth in (*SHALLOW, *[None] * ROUNDS):
+            if depth is None:
+                better = written_out(table, terms)
+            else:
+                better = _lets_written_out(table, terms, depth)
+            if better is not None:
+                terms = better
+            if not cleared(table, terms):
+                return True
+            if better is None and depth is None:
+                break
+        return _by_sympy(table, residual)
+    except ExhaustedError:
+        raise
+    except UndecidableError:
+        return _by_sympy(table, residual)
+    finally:
+        table.relations.folding = folding
+
+
+def _lets_written_out(table: Generators, terms: Terms, depth: str) -> Terms | None:
+    """Return the polynomial with its quotients, or its products, put in for the lets they are."""
+    images: dict[int, Terms] = {}
+    for gid in {g for m in terms for g in m}:
+        item = table.items[gid]
+        if item.kind in DEFINED and (item.kind == "stop" or len(item.args[0]) <= 1):
+            kinds = {table.items[g].kind for m in item.args[0] for g in m}
+            if depth == "products" or "inverse" in kinds or item.kind == "stop":
+                images[gid] = item.args[0]
+    return _substituted(table, terms, images) if images else None
+
+
+def written_out(table: Generators, terms: Terms) -> Terms | None:
+    """Return the polynomial with all lets put in once, in arguments of atoms too."""
+    reached = _reached(table, terms)
+    images: dict[int, Terms] = {}
+    for gid in sorted(reached):
+        item = table.items[gid]
+        if item.kind in DEFINED:
+            images[gid] = item.args[0]
+        elif item.kind != "choice" and any(
+            g in images for arg in item.args for m in arg for g in m
+        ):
+            args = [_substituted(table, arg, images) for arg in item.args]
+            images[gid] = applied(table, item.kind, args)
+    return _substituted(table, terms, images) if images else None
+
+
+def _reached(table: Generators, terms: Terms) -> set[int]:
+    """Return the generators in a polynomial and in the arguments of its atoms."""
+    found: set[int] = set()
+    pending = {g for m in terms for g in m}
+    while pending:
+        gid = pending.pop()
+        found.add(gid)
+        item = table.items[gid]
+        if item.kind not in DEFINED:
+            pending |= {g for arg in item.args for m in arg for g in m} - found
+    return found
+
+
+def _substituted(table: Generators, terms: Terms, images: dict[int, Terms]) -> Terms:
+    """Return a polynomial with generators replaced."""
+    out: Terms = {}
+    for m, c in terms.items():
+        kept = tuple(g for g in m if g not in images)
+        if len(kept) == len(m):
+            out[m] = out.get(m, 0) + c
+            continue
+        part: Terms = {kept: c}
+        for g in m:
+            if g in images:
+                part = table.product(part, images[g])
+        add_product(out, part, {(): 1})
+        table.relations.charge(len(out))
+    return table.relations.reduced(cleaned(out))
+
+
+def cleared(table: Generators, terms: Terms) -> Terms:
+    """Return a numerator: inverses of sums multiplied out, newest first."""
+    while terms:
+        inverses = {
+            g
+            for m in terms
+            for g in m
+            if table.items[g].kind == "inverse" and len(table.items[g].args[0]) > 1
+        }
+        if not inverses:
+            return terms
+        gid = max(inverses)
+        base = table.items[gid].args[0]
+        parts: dict[int, Terms] = {}
+        for m, c in terms.items():
+            part = parts.setdefault(m.count(gid), {})
+            rest = tuple(g for g in m if g != gid)
+            part[rest] = part.get(rest, 0) + c
+        out: Terms = {}
+        for k in range(max(parts) + 1):  # Horner's scheme in the denominator
+            out = total([table.product(out, base), parts.get(k, {})])
+        terms = out
+    return terms
+
+
+# -- SymPy -----------------------------------------------------------------------------------------
+
+_FUNCTIONS = {
+    "tanh": sympy.tanh,
+    "sigmoid": functions.sigma,
+    "softplus": functions.softplus,
+    "exp": sympy.exp,
+    "log": sympy.log,
+    "sin": sympy.sin,
+    "cos": sympy.cos,
+    "step": functions.step,
+    "stop": lambda u: u,
+    "name": lambda u: u,
+    "inverse": lambda u: 1 / u,
+    "power": lambda a, b: a**b,
+}
+
+
+def as_sympy(table: Generators, terms: Terms, *, write_lets: bool = False) -> sympy.Expr:
+    """Return a polynomial as a SymPy expression; lets are symbols unless written out."""
+    opaque = () if write_lets else ("let",)
+    found: set[int] = set()
+    pending = {g for m in terms for g in m}
+    while pending:
+        gid = pending.pop()
+        found.add(gid)
+        item = table.items[gid]
+        if item.kind not in opaque:
+            pending |= {g for arg in item.args for m in arg for g in m} - found
+    images: dict[int, sympy.Expr] = {}
+    for gid in sorted(found):
+        item = table.items[gid]
+        if not item.args or item.kind in opaque:
+            images[gid] = sympy.Symbol(item.name or f"q_{gid}", real=True)
+            continue
+        args = [_sum(arg, images) for arg in item.args]
+        kind, *degree = item.kind.split()
+        if kind == "root":
+            images[gid] = args[0] ** sympy.Rational(1, int(degree[0]))
+        elif kind == "let":
+            images[gid] = args[0]
+        elif kind in _FUNCTIONS:
+            images[gid] = _FUNCTIONS[kind](*args)
+        else:
+            raise UndecidableError(f"{kind} has no meaning in SymPy")
+    return _sum(terms, images)
+
+
+def _sum(terms: Terms, images: dict[int, sympy.Expr]) -> sympy.Expr:
+    return sympy.Add(*(_product(c, (images[g] for g in m)) for m, c in terms.items()))
+
+
+def _product(c: int | Fraction, factors: Iterable[sympy.Expr]) -> sympy.Expr:
+    fraction = Fraction(c)
+    number = sympy.Rational(fraction.numerator, fraction.denominator)
+    return reduce(lambda a, b: a * b, factors, number)
+
+
+def _by_sympy(table: Generators, residual: Terms) -> bool:
+    """Ask the field of `zero.py`, which knows how exp, log, tanh and sigma hang together."""
+    if len(residual) > SYMPY_TERMS:
+        return False
+    left = SYMPY_SECONDS
+    if table.relations.deadline is not None:
+        left = min(left, table.relations.deadline - time.monotonic())
+    for candidate in (residual, _lets_written_out(table, residual, "products")):
+        if candidate is None or left <= 0:
+            continue
+        try:
+            if Field().decide(as_sympy(table, candidate), time_limit=left).verdict == "zero":
+                return True
+        except UndecidableError:
+            return False
+    return False

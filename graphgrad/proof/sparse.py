@@ -1,0 +1,181 @@
+"""Sparse polynomials in very many generators, few of which meet in one monomial.
+
+A monomial is the sorted tuple of its generators' numbers, each as often as its exponent says;
+coefficients are integers or fractions.  `ring.py` packs a monomial into one integer, which is
+faster for a few hundred generators; an unfolded graph has tens of thousands.
+
+A generator may be bound by relations between powers of it and one other generator: g and its
+inverse cancel, a root reduces (r**2 = u), a step is idempotent (s**2 = s), two choices exclude each
+other (e*f = 0).  Products are kept reduced by them.  Each relation holds at every point of the
+domain, so a polynomial that reduces to zero is zero there; the converse is not claimed.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from graphgrad.proof.poly import ExhaustedError, UndecidableError
+
+Monomial = tuple[int, ...]
+Terms = dict[Monomial, "int | Fraction"]
+MAX_TERMS = 300_000
+MAX_STORED = 6_000_000
+
+
+@dataclass(slots=True)
+class Relations:
+    """What is known of products of generators, and the limits on work and memory."""
+
+    deadline: float | None = None
+    special: set[int] = field(default_factory=set)
+    partners: dict[int, int] = field(default_factory=dict)
+    """The inverse of a generator, in both directions."""
+    powers: dict[int, tuple[int, Terms]] = field(default_factory=dict)
+    """generator: (n, what its n-th power is)"""
+    exclusive: dict[int, frozenset[int]] = field(default_factory=dict)
+    """Generators whose product with this one is 0."""
+    pairs: dict[int, dict[int, int]] = field(default_factory=dict)
+    """(inverse, other generator): the let whose value their product is."""
+    folding: bool = False
+    """Whether products are written as lets; never where the result is differentiated."""
+    stored: int = 0
+
+    def charge(self, terms: int) -> None:
+        """Refuse a product that is too long before it is computed; honour the time limit."""
+        if terms > MAX_TERMS:
+            raise UndecidableError(f"a polynomial would have up to {terms:,} terms")
+        self.tick()
+
+    def keep(self, terms: int) -> None:
+        """Account for terms that stay in memory."""
+        self.stored += terms
+        if self.stored > MAX_STORED:
+            raise UndecidableError(f"more than {MAX_STORED:,} terms would have to be kept")
+
+    def tick(self) -> None:
+        """Honour the time limit."""
+        if self.deadline is not None and time.monotonic() > self.deadline:
+            raise ExhaustedError("the time limit is reached")
+
+    def invertible(self, generator: int, inverse: int) -> None:
+        """Let the product of two generators be 1."""
+        self.partners[generator], self.partners[inverse] = inverse, generator
+        self.special.update((generator, inverse))
+
+    def pair(self, inverse: int, other: int, let: int) -> None:
+        """Let the product of two generators be a third, where `folding` is on."""
+        self.pairs.setdefault(inverse, {}).setdefault(other, let)
+        self.special.add(inverse)
+
+    def power(self, generator: int, exponent: int, value: Terms) -> None:
+        """Let a power of a generator be a polynomial in lower ones."""
+        self.powers[generator] = exponent, value
+        self.special.add(generator)
+
+    def exclude(self, generators: Iterable[int]) -> None:
+        """Let any two of the generators have the product 0."""
+        group = frozenset(generators)
+        for generator in group:
+            self.exclusive[generator] = group - {generator}
+        self.special.update(group)
+
+    def reduced(self, terms: Terms) -> Terms:
+        """Return the polynomial with every relation applied."""
+        special = self.special
+        if not special or all(special.isdisjoint(monomial) for monomial in terms):
+            return terms
+        out: Terms = {}
+        todo = list(terms.items())
+        while todo:
+            monomial, c = todo.pop()
+            if not special.isdisjoint(monomial):
+                better = self._step(monomial)
+                if better is not None:
+                    self.charge(len(todo) + len(better))
+                    todo.extend((m, c * d) for m, d in better.items())
+                    continue
+            total = out.get(monomial, 0) + c
+            if total:
+                out[monomial] = total
+            else:
+                out.pop(monomial, None)
+        return out
+
+    def _step(self, monomial: Monomial) -> Terms | None:
+        """Apply one relation to a monomial; None where none applies."""
+        for generator in self.special.intersection(monomial):
+            partner = self.partners.get(generator)
+            if partner is not None and partner in monomial:
+                rest = list(monomial)
+                rest.remove(generator)
+                rest.remove(partner)
+                return {tuple(rest): 1}
+            excluded = self.exclusive.get(generator)
+            if excluded is not None and not excluded.isdisjoint(monomial):
+                return {}
+            if self.folding:
+                for other, let in self.pairs.get(generator, {}).items():
+                    if other in monomial:
+                        rest = list(monomial)
+                        rest.remove(generator)
+                        rest.remove(other)
+                        return {tuple(sorted((*rest, let))): 1}
+            rule = self.powers.get(generator)
+            if rule is not None and monomial.count(generator) >= rule[0]:
+                rest = list(monomial)
+                for _ in range(rule[0]):
+                    rest.remove(generator)
+                return {tuple(sorted((*rest, *m))): d for m, d in rule[1].items()}
+        return None
+
+
+def add_product(out: Terms, a: Terms, b: Terms) -> None:
+    """Add a product to a polynomial in place, relations aside; zeros may stay."""
+    if len(a) > len(b):
+        a, b = b, a
+    get = out.get
+    for m, c in a.items():
+        if m:
+            for n, d in b.items():
+                key = tuple(sorted(m + n))
+                out[key] = get(key, 0) + c * d
+        elif c == 1:
+            for n, d in b.items():
+                out[n] = get(n, 0) + d
+        else:
+            for n, d in b.items():
+                out[n] = get(n, 0) + c * d
+
+
+def cleaned(terms: Terms) -> Terms:
+    """Return a polynomial without zero coefficients."""
+    if 0 in terms.values():
+        return {m: c for m, c in terms.items() if c}
+    return terms
+
+
+def total(polynomials: Iterable[Terms]) -> Terms:
+    """Return the sum of polynomials."""
+    out: Terms = {}
+    get = out.get
+    for terms in polynomials:
+        for m, c in terms.items():
+            out[m] = get(m, 0) + c
+    return cleaned(out)
+
+
+def scaled(terms: Terms, factor: int | Fraction) -> Terms:
+    """Return the product with a number."""
+    if factor == 1:
+        return terms
+    return {m: c * factor for m, c in terms.items()} if factor else {}
+
+
+def normal(number: int | Fraction) -> int | Fraction:
+    """Return a whole number as an int, for speed."""
+    if isinstance(number, Fraction) and number.denominator == 1:
+        return number.numerator
+    return number
