@@ -35,8 +35,11 @@ class Companions:
         self._bundles: dict[tuple[str, str], list[PlacedEdge]] = {}
         self._ends: dict[tuple[str, str], list[PlacedEdge]] = {}
         for piece in ink.edges:
-            self._bundles.setdefault((piece.tail, piece.kind), []).append(piece)
-            self._ends.setdefault((piece.head, piece.kind), []).append(piece)
+            # What others can branch off: trunks and lines from the node itself, to its arrowhead.
+            if piece.edge is None or (piece.tail and self._touches(piece.tail, piece.curve[0])):
+                self._bundles.setdefault((piece.tail, piece.kind), []).append(piece)
+            if piece.tip is not None:
+                self._ends.setdefault((piece.head, piece.kind), []).append(piece)
         self._chosen: dict[str, PlacedEdge] = {}
         self._joints: dict[str, tuple[PlacedEdge, Point]] = {}
 
@@ -52,12 +55,12 @@ class Companions:
             self._choose(piece)
         turned = {piece.id for piece in self._chosen.values() if piece.kind == "parameter"}
         added = [self._back(piece, wanted.get(piece.id)) for piece in self._chosen.values()]
-        joints = [at for piece, at in self._joints.values() if piece.id in turned]
+        joints = {_near(at) for piece, at in self._joints.values() if piece.id in turned}
         self._ink.edges[:] = [piece for piece in self._ink.edges if piece.id not in turned]
         self._ink.edges.extend(added)
         self._ink.dots[:] = [
             replace(dot, kind="gradient")
-            if dot.kind == "parameter" and any(math.dist((dot.x, dot.y), j) < 1.0 for j in joints)
+            if dot.kind == "parameter" and _near((dot.x, dot.y)) in joints
             else dot
             for dot in self._ink.dots
         ]
@@ -68,9 +71,9 @@ class Companions:
             self._chosen[piece.id] = piece
             start, end = piece.curve[0], piece.tip or piece.curve[-1]
             if piece.tail and not self._touches(piece.tail, start):
-                other = self._through(piece, start, self._bundles[piece.tail, piece.kind])
+                other = self._through(piece, start, self._bundles.get((piece.tail, piece.kind), ()))
             elif piece.head and piece.tip is None:
-                other = self._through(piece, end, self._ends[piece.head, piece.kind])
+                other = self._through(piece, end, self._ends.get((piece.head, piece.kind), ()))
                 start = end
             else:
                 return
@@ -172,6 +175,10 @@ class Companions:
         if inside < 0:
             return curve
         return _extended(curve, own, math.sqrt(inside) - along)
+
+
+def _near(at: Point) -> tuple[int, int]:
+    return round(at[0]), round(at[1])
 
 
 def _goes_on(whole: Curve, joint: tuple[PlacedEdge, Point], *, at_start: bool) -> bool:

@@ -103,7 +103,7 @@ def displayable(text: str) -> str:
     >>> displayable("a\0b\n")
     'a␀b␊'
     """
-    return "".join(map(_displayable_character, text))
+    return text if text.isprintable() else "".join(map(_displayable_character, text))
 
 
 def _displayable_character(character: str) -> str:

@@ -15,7 +15,7 @@ from viz.labelling import place_labels
 from viz.layout_circuit import plan_circuit
 from viz.layout_unfolded import plan_unfolded
 from viz.nets import FIRST_TRACK, Manner, Tracks, assign, manners
-from viz.picture import Layout, PlacedLabel, PlacedNode
+from viz.picture import Layout, PlacedEdge, PlacedLabel, PlacedNode
 from viz.router import Router, arc_height
 from viz.scene import CircuitScene, Scene
 from viz.statics import StaticZone
@@ -255,9 +255,20 @@ def _framed(layout: Layout) -> Layout:
         return round(y + dy, 2)
 
     return Layout(
-        tuple(replace(n, x=right(n.x), y=up(n.y)) for n in layout.nodes),
         tuple(
-            replace(e, curve=tuple(map(moved, e.curve)), tip=moved(e.tip) if e.tip else None)
+            PlacedNode(n.node, right(n.x), up(n.y), n.width, n.height, n.shape, n.text)
+            for n in layout.nodes
+        ),
+        tuple(
+            PlacedEdge(
+                e.id,
+                e.edge,
+                e.kind,
+                e.tail,
+                e.head,
+                tuple(map(moved, e.curve)),
+                moved(e.tip) if e.tip else None,
+            )
             for e in layout.edges
         ),
         tuple(replace(m, x=right(m.x), y=up(m.y)) for m in layout.marks),

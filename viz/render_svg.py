@@ -219,6 +219,8 @@ def _opening(
 
 
 def _attribute(key: str, value: str) -> str:
+    if value.isalnum():
+        return f' {key}="{value}"'
     return f" {key}={quoteattr(displayable(value))}" if value else ""
 
 

@@ -11,7 +11,7 @@ from graphgrad.notation.names import symbol
 from viz.circuit_scene import edge_label, link_tooltip
 from viz.items import Item, Link, Structure
 from viz.label import Label, Run, roman
-from viz.scene import Edge, Node, Track, UnfoldedScene, folded
+from viz.scene import Edge, EdgeKind, Node, Track, UnfoldedScene, folded
 
 Parameters = Literal["shared", "labels", "none"]
 Fold = tuple[int, int] | None
@@ -85,17 +85,17 @@ class Unfolding:
         return UnfoldedScene(tracks, (*kept, *self.outside.values()), tuple(self._edges.values()))
 
     def _add(self, link: Link) -> None:
+        label = edge_label(link, self.parts) if self.parameters == "labels" else None
+        kind: EdgeKind = "parameter" if self.parts.is_parameter(link) else "forward"
+        tooltip = link_tooltip(link, self.parts)
         for tail, head in self.instances(link):
-            if tail is not None and not link.blocked:
+            if tail is None:
+                continue
+            if not link.blocked:
                 self.open.add((tail, head))
-            if tail is not None and (tail, head) not in self._edges:
+            if (tail, head) not in self._edges:
                 self._edges[tail, head] = Edge(
-                    f"e{len(self._edges)}",
-                    tail,
-                    head,
-                    edge_label(link, self.parts) if self.parameters == "labels" else None,
-                    kind="parameter" if self.parts.is_parameter(link) else "forward",
-                    tooltip=link_tooltip(link, self.parts),
+                    f"e{len(self._edges)}", tail, head, label, kind=kind, tooltip=tooltip
                 )
 
     def _add_boundaries(self, links: list[Link]) -> None:
