@@ -265,7 +265,8 @@ class _Adjoint:
             unit, kind = self.named_roots[node], self.nodes[node].type
             if self.system.variables[unit].index is None:
                 return Expr(OPS["static"], attr=unit, type=kind)
-            return read(unit, 0, kind)
+            if self.system.spaces[node] is not None:  # else h[t] would vary where h is constant
+                return read(unit, 0, kind)
         values: dict[int, Expr] = {}
         for each in self.system.below(node):
             op, args, attr, kind = self.nodes[each]
