@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OUT := out
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint bench format clean help
+.PHONY: setup demo test lint bench format pictures clean help
 
 setup: $(VENV)/.installed-core  ## create .venv and install the library
 
@@ -29,6 +29,9 @@ bench: $(VENV)/.installed-dev  ## measure; results are compared only within one 
 format: $(VENV)/.installed-dev  ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+pictures: setup  ## draw the pictures of the README again
+	$(BIN)/python tools/pictures.py
 
 clean:  ## remove what make made
 	rm -rf $(VENV) $(OUT) dist .mypy_cache .pytest_cache .ruff_cache .hypothesis .benchmarks \

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
 import subprocess
 import sys
@@ -107,6 +108,19 @@ def test_snapshots(name: str) -> None:
         assert text == path.read_text(encoding="utf-8"), f"{path.name} has changed"
 
 
+def test_pictures_of_the_readme_are_up_to_date() -> None:
+    """`make pictures` draws them anew."""
+    path = Path(__file__).parents[2] / "tools" / "pictures.py"
+    spec = importlib.util.spec_from_file_location("pictures_of_the_readme", path)
+    assert spec is not None
+    assert spec.loader is not None
+    tool = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(tool)
+    for name, drawing in tool.drawings().items():
+        committed = (tool.FOLDER / f"{name}.svg").read_text(encoding="utf-8")
+        assert drawing.svg == committed, f"docs/pictures/{name}.svg is old"
+
+
 def test_equal_bytes_in_every_process() -> None:
     code = (
         "import graphgrad as gg, viz, hashlib\n"
@@ -163,6 +177,14 @@ def test_a_folded_picture_does_not_depend_on_the_length(name: str) -> None:
     assert time.perf_counter() - start < 2.0
     columns = {(p.node.track, p.node.time) for p in drawing.layout.nodes if p.node.time is not None}
     assert len(columns) <= 15
+
+
+def test_long_sequences_cost_linear_time() -> None:
+    circuit = gg.cells.load("lstm")
+    for tau, limit in ((50, 1.0), (1000, 5.0)):
+        start = time.process_time()
+        assert viz.unfolded(circuit, tau, fold=(tau, 0)).svg
+        assert time.process_time() - start < limit
 
 
 def test_wrong_lengths_are_refused() -> None:
