@@ -2,115 +2,30 @@
 
 The function runs unchanged on arrays of traced scalars (`trace.py`). What it computed are formulas
 in the circuit's symbols; SymPy's derivative of the fully substituted loss are others; `zero.py`
-decides exactly, entry by entry, whether they are equal. Loss and states are compared, too, so that a
-wrong forward pass is reported as such.
+decides exactly, entry by entry, whether they are equal. Loss and states are compared, too, so that
+a wrong forward pass is reported as such. Code that cannot be traced is judged in digits.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from graphgrad.circuit import Circuit
-from graphgrad.proof.check_adapter import Adapter, fitted, stated
-from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, Goal, goal_of
-from graphgrad.proof.check_judge import (
-    Comparison,
-    Run,
-    array_reader,
-    comparisons,
-    judged,
-    traced_run,
-)
+from graphgrad.proof.check_adapter import fitted, stated
+from graphgrad.proof.check_case import LAYOUTS, CheckError, goal_of
+from graphgrad.proof.check_digits import certified, why_not_traced
+from graphgrad.proof.check_explain import Finding, lessons
 from graphgrad.proof.check_result import Checked
-from graphgrad.proof.check_run import Program, program_of
+from graphgrad.proof.check_run import program_of
+from graphgrad.proof.check_trial import Check, Trial
 from graphgrad.proof.result import Claim
-from graphgrad.proof.trace_sympy import Expressions
-from graphgrad.proof.zero import Field
 
-METHOD = "a traced run against SymPy's derivative of the substituted loss, zero decided exactly"
+EXACT = "a traced run against SymPy's derivative of the substituted loss, zero decided exactly"
+DIGITS = "floating-point results at rational points against enclosures of the true gradient"
 DEFAULT_SIZE = 2
-TINY = Fraction(1, 10**5)
-
-
-@dataclass
-class Trial:
-    """One run that was judged: claims, and what they compared."""
-
-    case: Case
-    run: Run
-    made: list[Comparison]
-    claims: list[Claim]
-    field: Field
-    expressions: Expressions
-
-    @property
-    def refuted(self) -> bool:
-        """Whether a claim is refuted."""
-        return any(claim.verdict == "refuted" for claim in self.claims)
-
-
-@dataclass
-class Check:
-    """A piece of code, a goal and an adapter, to be tried at lengths and sizes."""
-
-    program: Program
-    goal: Goal
-    adapter: Adapter
-    results: Any
-    sizes: Mapping[str, int]
-    batch: int | None
-    layout: str
-
-    def case(self, tau: int, sizes: Mapping[str, int], adapter: Adapter | None = None) -> Case:
-        """Return the case of a length and sizes."""
-        chosen = adapter or self.adapter
-        length = 1 if self.layout == "step" else tau
-        return Case(self.goal, length, sizes, self.batch, self.layout, chosen.tokens)
-
-    def bound(self, default: Callable[[int], int]) -> dict[str, int]:
-        """Return sizes: those given, those declared, `default(k)` for the k-th of the others."""
-        declared = self.goal.circuit.check().declared.sizes
-        chosen = {name: size for name, size in declared.items() if size is not None}
-        chosen |= dict(self.sizes)
-        rest = [name for name in declared if name not in chosen]
-        return chosen | {name: default(k) for k, name in enumerate(rest)}
-
-    def trial(self, case: Case, deadline: float, **options: Any) -> Trial:
-        """Return the judged run of a case."""
-        run = traced_run(self.adapter, self.program, case, **options)
-        read = array_reader(run.tape)
-
-        def compared() -> list[Comparison]:
-            return comparisons(
-                self.program, case, run.values, run.found, run.outcomes, self.results, read
-            )
-
-        made = compared()
-        if not any(each.quantity is not None for each in made):
-            raise CheckError(
-                f"nothing that {self.program.name} returns is recognised as a gradient: "
-                f"{', '.join(run.found) or 'nothing'}",
-                remedy="say what it returns: results={'dWx': 'd_U.T'}",
-            )
-        field, expressions = Field(), Expressions(run.tape)
-        claims = []
-        for position, each in enumerate(made):
-            claim = judged(each, expressions, field, self.program.name, deadline)
-            if claim.verdict == "refuted" and each.truth == case.goal.loss and case.batch:
-                case.reduction = "mean"
-                again = compared()
-                other = judged(again[position], expressions, field, self.program.name, deadline)
-                if other.verdict == "proved":
-                    made, claim = again, other
-                    each = made[position]
-                else:
-                    case.reduction = "sum"
-            claims.append(claim)
-        return Trial(case, run, made, claims, field, expressions)
 
 
 def check_function(
@@ -124,7 +39,7 @@ def check_function(
     layout: str = "time_first",
     arguments: Mapping[str, Any] | None = None,
     results: Mapping[Any, Any] | Sequence[Any] | None = None,
-    time_limit: float = 120.0,
+    time_limit: float = 60.0,
 ) -> Checked:
     """Return the proof that hand-written code computes a circuit's loss and its gradients.
 
@@ -135,34 +50,96 @@ def check_function(
     batch_first, features_first (features, batch, time), or step for functions of one step.
 
     `arguments` says what the code's arguments are, where names do not tell:
-    `{"Wx": "U.T", "h0": "h_0", "b": "b[:, None]", "targets": "tokens(y)", "lr": 0.1}`, or a function
-    of a dict of arrays; attributes of an object are named `self.W` or `self.params.W`. `results` says
-    what it returns: `{"dWx": "d_U.T"}`, or the names of a tuple's elements in order. Gradients by
-    an argument of the code (`dWx`, `grads["Wx"]`, `Wx_grad`) need no statement.
+    `{"Wx": "U.T", "b": "b[:, None]", "targets": "tokens(y)", "lr": 0.1}`, or functions of a dict of
+    arrays; attributes of an object are named `self.W`, `self.params.W`. `results` says
+    what it returns: `{"dWx": "d_U.T"}`, or the names of a tuple's elements in order. Gradients
+    by an argument of the code (`dWx`, `grads["Wx"]`, `Wx_grad`) need no statement.
+
+    Verdicts are proved, certified (in digits, where code cannot be traced), refuted or undecided;
+    after `time_limit` seconds what is left is undecided. Raises CheckError where code does not run
+    on the circuit's shapes or returns nothing that is recognised as a gradient.
     """
     started = time.monotonic()
     if layout not in LAYOUTS:
         raise CheckError(f"{layout!r} is not a layout", remedy=f"use one of {', '.join(LAYOUTS)}")
     program = program_of(fn)
     goal = goal_of(circuit, loss)
-    check = Check(
-        program, goal, stated(program, goal, arguments), results, dict(sizes or {}), batch, layout
-    )
+    adapter = stated(program, goal, arguments)
+    check = Check(circuit, program, goal, adapter, results, dict(sizes or {}), batch, layout)
     apart = check.bound(lambda k: 3 + k)
-    check.adapter = fitted(
-        check.adapter, program, lambda adapter: check.case(2, apart, adapter), results
-    )
+    check.adapter = fitted(adapter, program, partial(check.case, 2, apart), results)
     case = check.case(tau, check.bound(lambda k: DEFAULT_SIZE))
-    trial = check.trial(case, started + time_limit)
+    deadline = started + time_limit
+    notes = list(check.adapter.notes(program))
+    trial: Trial | None = None
+    told: tuple[str, ...] = ()
+    try:
+        trial = check.best_trial(case, deadline)
+    except Exception as error:  # whatever foreign code raises on scalars it does not know
+        notes.append(f"not traced: {why_not_traced(error)}")
+    claims = tuple(trial.claims) if trial is not None else ()
+    if trial is None or trial.tainted:
+        reduction = trial.case.reduction if trial is not None else "sum"
+        digits = certified(check, tau, dict(case.sizes), reduction)
+        claims = tuple(_mixed(trial, digits))
+        if trial is not None:
+            notes += [f"at {place} a number {what}" for place, what in trial.run.tape.leaks.items()]
+    elif trial.refuted:
+        finding = Finding(claims, check.smallest(trial, started + time_limit / 3))
+        elsewhere = partial(check.elsewhere, trial, deadline)
+        told = tuple(lessons(trial.evidence(deadline), finding, elsewhere, time_limit / 4))
     return Checked(
         circuit.name,
         goal.loss,
         case.lengths,
         case.sizes,
-        METHOD,
-        tuple(trial.claims),
-        (),
+        EXACT if trial is not None and not trial.tainted else DIGITS,
+        claims,
+        tuple(_assumptions(circuit, trial)) if trial is not None else (),
         time.monotonic() - started,
         code=program.name,
-        notes=tuple(check.adapter.notes(program)),
+        notes=tuple(notes),
+        lessons=told,
     )
+
+
+def _mixed(trial: Trial | None, digits: Sequence[Claim]) -> Iterator[Claim]:
+    """Yield the exact claims where the trace is complete, else those in digits."""
+    exact = {} if trial is None else {claim.name: claim for claim in trial.claims}
+    for claim in digits:
+        known = exact.get(claim.name)
+        clean = trial is not None and known is not None and claim.name not in trial.tainted
+        yield known if clean and known is not None else claim
+
+
+def _assumptions(circuit: Circuit, trial: Trial) -> Iterator[str]:
+    """Yield what the verdicts leave out."""
+    tape, case = trial.run.tape, trial.case
+    for bounds in tape.clipped if tape.clips else ():
+        yield f"np.clip to {bounds} is inactive: nothing is said where it cuts"
+    for constant in tape.dropped:
+        yield f"{constant}, added for safety, is read as 0"
+    answers = {each.place: each.answer for each in tape.decisions}
+    for place, answer in list(answers.items())[:5]:
+        yield f"the condition at {place} is {answer}, as at the sampled values"
+    kinks = {t.op.name for t in case.dag.templates if t.op.kinks}
+    if kinks or {"step", "choose", "abs"} & set(tape.ops):
+        yield "no value stands at a kink or tie" + (
+            f" ({', '.join(sorted(kinks))})" if kinks else ""
+        )
+    if "log" in tape.ops or "div" in tape.ops:
+        yield "logarithms are of positive numbers and divisors are not 0"
+    for name, declared in circuit.check().inputs.items():
+        if name in case.tokens[0]:
+            shown = [tokens[name].tolist() for tokens in case.tokens]
+            yield f"{name} holds the tokens {shown[0] if case.batch is None else shown}"
+        elif declared.kind == "distribution":
+            yield f"the entries of {name} sum to 1"
+    for name in sorted(case.zeros):
+        yield f"{name} is 0, since the code takes no other"
+    if case.batch is not None:
+        combined = (
+            "" if case.goal.outputs else f", whose losses are combined by their {case.reduction}"
+        )
+        yield f"there are {case.batch} examples{combined}"
+    yield "arithmetic is exact: what rounding does is another question"

@@ -272,7 +272,7 @@ def quietly() -> Iterator[None]:
 
 
 def _score(adapter: Adapter, program: Program, case: Case, results: Any) -> int:
-    """Return 2 where the forward value is right, 1 where gradients have the right shapes, else 0."""
+    """Return 2 where the forward value is right, 1 where none is known, 0 where it is wrong."""
     values = values_of(adapter, case, floats(case))
     with quietly():
         found, outcomes = program.run(
@@ -332,6 +332,6 @@ def _near(value: Any, wanted: Sequence[Any]) -> bool:
         return False
     return any(
         array.size == np.size(each)
-        and np.allclose(array.ravel(), np.ravel(each), rtol=1e-6, atol=TOLERANCE)
+        and bool(np.allclose(array.ravel(), np.ravel(each), rtol=1e-6, atol=TOLERANCE))
         for each in wanted
     )

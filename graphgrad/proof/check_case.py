@@ -1,8 +1,8 @@
 """One case of a check: a circuit at one length, sizes and batch, with symbols, a point and truths.
 
-The loss is made one number first: what is not a number (`h`, or `h` and `c` together) is
-summed with upstream cotangents, inputs named `seed_h`, which is what the `dout` of a layer is. With
-several examples the parameters are shared, the inputs are not, and the objective is the sum or the mean.
+The loss is made one number first: what is no number (`h`, or `h` and `c` together) is summed with
+upstream cotangents, inputs named `seed_h`, which is what the `dout` of a layer is. With several
+examples the parameters are shared, the inputs are not, and the objective is the sum or the mean.
 """
 
 from __future__ import annotations
@@ -91,7 +91,8 @@ def goal_of(circuit: Circuit, loss: str | Sequence[str]) -> Goal:
 class Case:
     """One length, sizes and batch of a goal; `as_tokens` names inputs that the code takes as ints.
 
-    `reduction` says how the losses of several examples combine: sum or mean.
+    `reduction` says how the losses of several examples combine: sum or mean. `seed` chooses the
+    sample point, `zeros` names boundary values that are 0 because the code knows no others.
     """
 
     goal: Goal
@@ -102,21 +103,26 @@ class Case:
     as_tokens: frozenset[str] = frozenset()
     reduction: str = "sum"
     seed: int = 0
+    zeros: frozenset[str] = frozenset()
     point: dict[Any, Fraction] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        self.used: set[str] = set()
         self.system = self.goal.circuit.check()
         self.dag = self.goal.circuit.unfold(self.tau, **self.sizes)
         self.lengths = checked_lengths(self.system, self.tau)
         self.tokens = [self._tokens(example) for example in self.examples]
         given = {name: self._unit(name, value) for name, value in self.tokens[0].items()}
+        for name in self.zeros:
+            shape = concrete(self.system.inputs[name].shape, self.sizes)
+            given[name] = np.full(shape, sympy.S.Zero, object)
         base = SympyAlgebra().symbols(self.system, self.lengths, self.sizes, given)
         self.params = {name: np.asarray(base[name], object) for name in self.system.params}
         self.inputs = [
             {
                 name: self._unit(name, self.tokens[example][name])
                 if name in self.tokens[example]
-                else self._renamed(base[name], example)
+                else self._renamed({**base, **given}[name], example)
                 for name in self.system.inputs
             }
             for example in self.examples
@@ -143,7 +149,7 @@ class Case:
             size = declared.type.size if isinstance(declared.type, Token) else declared.type[-1]
             (count,) = concrete((size,), self.sizes)
             length = 1 if declared.index is None else self.lengths[declared.index]
-            draw = Random(f"{name} {example} {self.seed}")
+            draw = Random(f"{name} {example}")
             first = draw.randrange(count)
             drawn = [(first + (k + 1) // 2 * draw.choice((1, 1, 2))) % count for k in range(length)]
             found[name] = np.array(drawn) if declared.index is not None else np.array(drawn[0])
@@ -217,12 +223,14 @@ class Case:
 
     def quantity(self, name: str) -> Any:
         """Return the symbols of a parameter or input in the code's layout; tokens as integers."""
+        self.used.add(name)
         if name in self.params:
             return self.params[name]
         return self.laid_out(name, [values[name] for values in self.inputs])
 
     def token_array(self, name: str) -> Any:
         """Return the integers of an input in the code's layout."""
+        self.used.add(name)
         return self.laid_out(name, [tokens[name] for tokens in self.tokens])
 
     # Truths

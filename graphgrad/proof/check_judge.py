@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import sympy
 
-from graphgrad.proof.check_adapter import Adapter, Values, is_loss, seed_giver, values_of, quietly
+from graphgrad.proof.check_adapter import Adapter, Values, is_loss, quietly, seed_giver, values_of
 from graphgrad.proof.check_case import Case, CheckError, normalised, variable_of
 from graphgrad.proof.check_names import gradient_name, quantities, truth_reader
 from graphgrad.proof.check_run import Program
 from graphgrad.proof.result import Claim, Verdict
 from graphgrad.proof.trace import Traced
-from graphgrad.proof.trace_tape import Tape
 from graphgrad.proof.trace_array import lifted, new_tape, wrap
 from graphgrad.proof.trace_patch import tracing
 from graphgrad.proof.trace_sympy import Expressions
+from graphgrad.proof.trace_tape import Tape
 from graphgrad.proof.zero import Field, ZeroDecision
 
 SERIES = {"{}s", "{}", "all{}", "{}all", "{}out", "{}seq", "{}t"}

@@ -1,4 +1,4 @@
-"""What a check of hand-written code says: a proof, with what was noticed and what there is to learn."""
+"""What a check of hand-written code says: a proof, with what was noticed and is to be learned."""
 
 from __future__ import annotations
 

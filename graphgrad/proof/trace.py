@@ -1,8 +1,8 @@
 """Traced scalars: a run of ordinary code on them writes down which formulas it computes.
 
 A `Traced` is a number on a `Tape`; its operators and methods (`tanh`, `exp`, …, which NumPy calls
-on the entries of object arrays) enter further ones. A comparison is a mask, a scalar that is 0 or 1;
-only where code must have an answer (`if loss < best`) is it decided by the sample's value.
+on the entries of object arrays) enter further ones. A comparison is a mask, a scalar that is 0 or
+1; only where code must have an answer (`if loss < best`) is it decided by the sample's value.
 """
 
 from __future__ import annotations

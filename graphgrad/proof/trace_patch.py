@@ -2,10 +2,10 @@
 
 While a trace runs, `np.zeros`, `np.empty`, `np.array` and their like return traced arrays where
 they would return floats, and `math.exp` and its like work on traced scalars. The wrappers look at a
-context variable and at who calls, so other threads and libraries get NumPy as it is; they are installed when the first
-trace begins and removed when the last one ends, whatever happens in between. Names that a module
-took out of NumPy or math (`from numpy import zeros`) are replaced in the modules of the function
-and of what it calls.
+context variable and at who calls, so other threads and libraries get NumPy as it is; they are
+installed when the first trace begins and removed when the last one ends, whatever happens in
+between. Names that a module took out of NumPy or math (`from numpy import zeros`) are replaced in
+the modules of the function and of what it calls.
 """
 
 from __future__ import annotations
@@ -184,7 +184,7 @@ def tracing(tape: Tape, *functions: Any) -> Iterator[None]:
 
 
 def _install(change: int) -> None:
-    """Count the traces that run; replace the functions for the first, restore them after the last."""
+    """Count the traces that run; the first replaces the functions, the last restores them."""
     global _running
     with _lock:
         before, _running = _running, _running + change

@@ -1,8 +1,8 @@
 """The tape of a run: every distinct scalar once, arguments before users, as op names and numbers.
 
 Beside each formula stands its value at one sample point, so that code which branches can go on: `if
-loss < best` takes the sample's branch and the tape notes it. Arithmetic on plain numbers is exact; a
-float counts as the simple fraction, or the root of one, that it is nearest to.
+loss < best` takes the sample's branch and the tape notes it. Arithmetic on plain numbers is exact;
+a float counts as the simple fraction, or the root of one, that it is nearest to.
 """
 
 from __future__ import annotations

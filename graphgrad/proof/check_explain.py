@@ -1,0 +1,323 @@
+"""A refutation that teaches: what is wrong, its likely cause, where it first shows, a witness."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import sympy
+
+from graphgrad.proof.check_case import Case
+from graphgrad.proof.check_causes import (
+    Cause,
+    Contributions,
+    Evidence,
+    backward_of,
+    contributions,
+    equation_causes,
+    evaluated,
+    example_causes,
+    near,
+    numbers,
+    simple_causes,
+)
+from graphgrad.proof.check_judge import Comparison, decided
+from graphgrad.proof.derivative import Derivatives
+from graphgrad.proof.result import Claim
+
+WIDTH = 96
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Where results are first refuted: the smallest length and sizes, with a witness there."""
+
+    claims: tuple[Claim, ...]
+    smallest: dict[str, tuple[str, Claim]]
+    """The smallest case of each result, with the claim that is refuted there."""
+
+    def lines(self, names: Sequence[str]) -> Iterator[str]:
+        """Yield what is said of some results with one fault."""
+        first = next((name for name in names if name in self.smallest), None)
+        if first is not None:
+            place, claim = self.smallest[first]
+            yield f"  It shows first at {place}."
+            yield from _witness_lines(claim)
+            return
+        for claim in self.claims:
+            if claim.name in names and claim.witness:
+                yield from _witness_lines(claim)
+                return
+
+
+def lessons(
+    evidence: Evidence,
+    found_at: Finding,
+    points: Callable[[], list[Evidence]],
+    limit: float,
+) -> Iterator[str]:
+    """Yield an explanation of each fault; a wrong forward pass comes first."""
+    values = [each for each in evidence.refuted if each.quantity is None]
+    gradients = [each for each in evidence.refuted if each.quantity is not None]
+    if values:
+        yield _forward_lesson(evidence, values, gradients, found_at)
+    elif gradients:
+        yield from _gradient_lessons(evidence, gradients, found_at, points, limit)
+
+
+def _gradient_lessons(
+    evidence: Evidence,
+    gradients: list[Comparison],
+    found_at: Finding,
+    points: Callable[[], list[Evidence]],
+    limit: float,
+) -> Iterator[str]:
+    """Yield lessons on gradients; those with one cause share one."""
+    yield from (_shape_lesson(evidence, made) for made in gradients if not made.fits)
+    shaped = [each for each in gradients if each.fits]
+    if not shaped:
+        return
+    simple = {made.name: list(simple_causes(evidence, made)) for made in shaped}
+    counted: dict[str, Contributions] = {}
+    others = points()
+    for made in shaped:
+        counts = contributions(evidence, made, others)
+        if counts is not None:
+            counted[made.name] = counts
+    found = _equation_causes(evidence, shaped, simple, limit)
+    groups: dict[str, list[Comparison]] = {}
+    chosen: dict[str, Cause | None] = {}
+    whole = next((c for c in found if set(c.explains) >= {made.name for made in shaped}), None)
+    same = {simple[made.name][0].text if simple[made.name] else made.name for made in shaped}
+    for made in shaped:
+        own = next((cause for cause in found if made.name in cause.explains), None)
+        table = counted.get(made.name)
+        text = counts_cause(table) if table is not None else ""
+        if simple[made.name] and (len(same) == 1 or whole is None):
+            key, cause = simple[made.name][0].text, simple[made.name][0]
+        elif whole is not None:
+            key, cause = whole.text, whole
+        elif text and (own is None or len(shaped) > 1):
+            key, cause = text, Cause(text, (made.name,), True, "counts")
+        elif own is not None:
+            key, cause = own.text, own
+        else:
+            key, cause = made.name, None
+        groups.setdefault(key, []).append(made)
+        chosen[key] = cause
+    for key, members in groups.items():
+        yield _lesson(evidence, members, chosen[key], counted, found_at)
+
+
+def _equation_causes(
+    evidence: Evidence, shaped: list[Comparison], simple: dict[str, list[Cause]], limit: float
+) -> list[Cause]:
+    """Return changes of one backward equation that explain results; look only where needed."""
+    if all(simple.values()) and len({causes[0].text for causes in simple.values()}) == 1:
+        return []
+    targets = {
+        evidence.places[symbol][0]
+        for made in evidence.made
+        if made.symbols is not None
+        for symbol in made.symbols.flat
+        if symbol in evidence.places
+    }
+    backward = backward_of(evidence.case.goal, tuple(sorted(targets)))
+    if backward is None:
+        return []
+    right = evaluated(evidence, backward, backward.circuit, exact=False)
+    for made in shaped:
+        simple[made.name] += example_causes(evidence, made, right) if right else []
+    return equation_causes(evidence, backward, limit)
+
+
+def _lesson(
+    evidence: Evidence,
+    wrong: list[Comparison],
+    cause: Cause | None,
+    counted: dict[str, Contributions],
+    found_at: Finding,
+) -> str:
+    many = len(wrong) > 1
+    lines = [f"✗ {_listed([made.name for made in wrong])} {'are' if many else 'is'} wrong."]
+    seen = "" if cause is None or cause.exact else " (seen at sample values only)"
+    if cause is not None and cause.kind in ("factor", "transpose", "other", "decay", "example"):
+        subject = "each is" if many else "it is"
+        lines += _wrapped(f"Likely cause: {subject} {cause.text}{seen}.")
+    elif cause is not None:
+        lines += _wrapped(f"Likely cause: {cause.text}{seen}.")
+    if cause is not None and cause.change is not None:
+        lines += [f"    right:     {cause.change[0]}", f"    this code: {cause.change[1]}"]
+        lines += _wrapped(
+            "With this one change the backward equations give exactly what the code returns."
+        )
+    table = next((counted[made.name] for made in wrong if made.name in counted), None)
+    if table is not None and any(c not in (None, 1) for row in table.counts for c in row):
+        lines += _counts_lines(table)
+    elif cause is None:
+        lines += _where_wrong(evidence, wrong[0])
+    return "\n".join([*lines, *found_at.lines([made.name for made in wrong])])
+
+
+def _forward_lesson(
+    evidence: Evidence,
+    values: list[Comparison],
+    gradients: list[Comparison],
+    found_at: Finding,
+) -> str:
+    """Explain a wrong forward pass first: gradients of another loss are judged by the wrong one."""
+    made = values[0]
+    lines = [f"✗ The forward pass is wrong: {made.name} is not {made.truth} of the circuit."]
+    if made.fits:
+        got, want = evidence.got(made), numbers(evidence.case, made.want)
+        cause = _value_cause(evidence.case, got, want)
+        lines += _wrapped(f"Likely cause: {cause}.") if cause else []
+    if _consistent(evidence, gradients):
+        lines += _wrapped(
+            "The gradients are exactly those of the loss that the code computes: the backward pass "
+            "fits the forward pass, but this is another loss than the circuit's."
+        )
+    elif not gradients:
+        lines += _wrapped("The gradients are right: only the value is wrong.")
+    else:
+        lines += _wrapped(
+            f"{_listed([g.name for g in gradients])} cannot be right before the forward pass is."
+        )
+    return "\n".join([*lines, *found_at.lines([made.name])])
+
+
+def _value_cause(case: Case, got: Any, want: Any) -> str:
+    if near(got, -want):
+        return "the wrong sign"
+    top, bottom = np.ravel(got), np.ravel(want)
+    if len(top) == 1 and bottom[0]:
+        ratio = Fraction(float(top[0] / bottom[0])).limit_denominator(100)
+        if ratio and abs(float(ratio) * bottom[0] - top[0]) < 1e-9 * abs(top[0]):
+            return f"it is {ratio} times the true value"
+    return ""
+
+
+def _consistent(evidence: Evidence, gradients: list[Comparison]) -> bool:
+    """Whether gradients are exactly the derivatives of the loss that the code itself computes."""
+    loss = next((m for m in evidence.refuted if m.truth == evidence.case.goal.loss), None)
+    if loss is None or not gradients or loss.got.size != 1:
+        return False
+    (own,) = evidence.expressions.of([loss.got.flat[0].node])
+    slopes = Derivatives(own)
+    for made in gradients:
+        if made.symbols is None or made.symbols.size != made.got.size:
+            return False
+        values = evidence.expressions.of(entry.node for entry in made.got.flat)
+        for symbol, value in zip(made.symbols.flat, values, strict=True):
+            if not isinstance(symbol, sympy.Symbol):
+                continue
+            slope = slopes.by(symbol)
+            if decided(evidence.field, value, slope, evidence.deadline).verdict != "zero":
+                return False
+    return True
+
+
+def _shape_lesson(evidence: Evidence, made: Comparison) -> str:
+    got, want = made.got.shape, made.want.shape
+    lines = [f"✗ {made.name} has the wrong shape: {got} where {want} belongs."]
+    case = evidence.case
+    if len(got) == len(want) + 1 and got[1:] == want and got[0] == len(case.examples):
+        lines += _wrapped("Likely cause: the sum over the examples (axis 0) is missing.")
+    elif len(got) > len(want) and got[-len(want) :] == want:
+        lines += _wrapped("Likely cause: a sum over an axis is missing.")
+    return "\n".join(lines)
+
+
+def _counts_lines(counts: Contributions) -> Iterator[str]:
+    """Yield the table of contributions: how often each is counted."""
+    tau = len(counts.counts)
+    yield f"  How often {counts.name} counts each contribution (1 is right):"
+    head = "  ".join(f"use {t + 1}".rjust(6) for t in range(tau))
+    yield f"    {'':8}{head}"
+    for s, row in enumerate(counts.counts):
+        cells = ("·" if c is None else str(c) for c in row)
+        yield f"    loss {s + 1:<3}" + "  ".join(cell.rjust(6) for cell in cells)
+
+
+def counts_cause(counts: Contributions) -> str:
+    """Return what a table of contributions means."""
+    tau = len(counts.counts)
+    cells = {
+        (s, t): count
+        for s, row in enumerate(counts.counts)
+        for t, count in enumerate(row)
+        if count is not None
+    }
+    missing = {place for place, count in cells.items() if count == 0}
+    kept = {place for place, count in cells.items() if count == 1}
+    if missing | kept == set(cells):
+        for window in range(1, tau):
+            if missing == {(s, t) for s, t in cells if s - t >= window}:
+                plural = "s" if window > 1 else ""
+                return (
+                    f"truncation: each loss counts its {window} most recent step{plural} only; what "
+                    "flows back further is dropped"
+                )
+        for step in range(tau):
+            if missing == {(s, t) for s, t in cells if t == step}:
+                ends = {0: "first", tau - 1: "last"}
+                return f"the {ends.get(step, f'{step + 1}th')} step is left out of the sum"
+            if missing == {(s, t) for s, t in cells if t != step}:
+                return f"only step {step + 1} is counted: the sum over the steps is missing"
+            if missing == {(s, t) for s, t in cells if s == step}:
+                return f"the loss of step {step + 1} does not flow back"
+            if missing == {(s, t) for s, t in cells if s != step}:
+                return f"only the loss of step {step + 1} flows back"
+        for cut in range(1, tau):
+            if missing == {(s, t) for s, t in cells if s >= cut > t}:
+                return f"the gradient does not flow from step {cut + 1} back to step {cut}"
+    if len(set(cells.values())) == 1:
+        return ""
+    wrong = ", ".join(f"(loss {s + 1}, use {t + 1})" for (s, t), c in cells.items() if c != 1)
+    return f"the contributions {wrong} are counted wrongly"
+
+
+def _where_wrong(evidence: Evidence, made: Comparison) -> Iterator[str]:
+    """Yield which entries are wrong, where others are right."""
+    got, want = evidence.got(made), numbers(evidence.case, made.want)
+    with np.errstate(invalid="ignore"):
+        wrong = ~(np.abs(got - want) <= 1e-9 * np.maximum(1e-3, np.abs(want)))
+    if made.symbols is not None and made.symbols.shape == wrong.shape:
+        by: dict[str, list[bool]] = {}
+        for place in np.ndindex(*wrong.shape):
+            name = evidence.places.get(made.symbols[place], ("", None, ()))[0]
+            by.setdefault(name, []).append(bool(wrong[place]))
+        bad = [name for name, flags in by.items() if any(flags)]
+        if len(by) > 1 and len(bad) < len(by):
+            good = [name for name in by if name not in bad]
+            yield f"  Wrong are the entries of {_listed(bad)}; those of {_listed(good)} are right."
+            return
+    if wrong.any() and not wrong.all():
+        places = [list(map(int, place)) for place in np.argwhere(wrong)]
+        yield f"  Wrong entries: {', '.join(map(str, places[:8]))}{' …' if len(places) > 8 else ''}."
+    yield "  No single simple cause was recognised."
+
+
+def _witness_lines(claim: Claim) -> Iterator[str]:
+    if not claim.witness or claim.difference is None:
+        return
+    where = f" entry {list(claim.entry)}" if claim.entry else ""
+    low, high = (f"{float(end):.6g}" for end in claim.difference)
+    bounds = low if low == high else f"between {low} and {high}"
+    values = ", ".join(f"{name} = {value}" for name, value in sorted(claim.witness.items()))
+    yield f"  Witness: {claim.name}{where} minus the truth is {bounds} at"
+    yield from textwrap.wrap(values, WIDTH, initial_indent="    ", subsequent_indent="    ")
+
+
+def _wrapped(text: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent="  ", subsequent_indent="    ")
+
+
+def _listed(names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return "".join(names)
+    return ", ".join(names[:-1]) + f" and {names[-1]}"

@@ -1,0 +1,224 @@
+"""Trying code on a circuit: at one length and sizes, on other branches, at the smallest that fail."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from itertools import product
+from typing import Any
+
+from graphgrad.circuit import Circuit
+from graphgrad.errors import GraphgradError
+from graphgrad.proof.check_adapter import Adapter, values_of
+from graphgrad.proof.check_case import Case, CheckError, Goal
+from graphgrad.proof.check_causes import Evidence
+from graphgrad.proof.check_judge import (
+    Comparison,
+    Run,
+    array_reader,
+    comparisons,
+    judged,
+    traced_run,
+)
+from graphgrad.proof.check_run import Program
+from graphgrad.proof.result import Claim
+from graphgrad.proof.trace_sympy import Expressions
+from graphgrad.proof.trace_tape import Tape
+from graphgrad.proof.zero import Field
+
+TINY = Fraction(1, 10**5)
+LARGEST_FREE = 4
+MOST_FLIPS = 4
+FOREIGN = (GraphgradError, ArithmeticError, ValueError, IndexError, KeyError, TypeError)
+"""What code may raise at sizes or on branches that it was not written for."""
+
+
+@dataclass
+class Trial:
+    """One run that was judged: claims, and what they compared."""
+
+    case: Case
+    run: Run
+    made: list[Comparison]
+    claims: list[Claim]
+    field: Field
+    expressions: Expressions
+    tainted: frozenset[str] = frozenset()
+    """The results in which a scalar was replaced by its value at the sample point."""
+
+    @property
+    def refuted(self) -> list[str]:
+        """The names of the claims that are refuted."""
+        return [claim.name for claim in self.claims if claim.verdict == "refuted"]
+
+    def evidence(self, deadline: float) -> Evidence:
+        """Return what the search for causes starts from."""
+        wrong = [made for made in self.made if made.name in self.refuted]
+        return Evidence(
+            self.case, self.made, wrong, self.run.tape, self.expressions, self.field, deadline
+        )
+
+
+@dataclass
+class Check:
+    """A piece of code, a goal and an adapter, to be tried at lengths and sizes."""
+
+    circuit: Circuit
+    program: Program
+    goal: Goal
+    adapter: Adapter
+    results: Any
+    sizes: Mapping[str, int]
+    batch: int | None
+    layout: str
+    _zeros: dict[Any, frozenset[str]] = field(default_factory=dict)
+
+    def case(
+        self, tau: int, sizes: Mapping[str, int], adapter: Adapter | None = None, seed: int = 0
+    ) -> Case:
+        """Return the case of a length and sizes."""
+        chosen = adapter or self.adapter
+        length = 1 if self.layout == "step" else tau
+        return Case(
+            self.goal, length, sizes, self.batch, self.layout, chosen.tokens,
+            seed=seed, zeros=self._unknown(chosen, sizes),
+        )  # fmt: skip
+
+    def _unknown(self, adapter: Adapter, sizes: Mapping[str, int]) -> frozenset[str]:
+        """Return the opened boundaries that the code does not take: it starts from zero."""
+        opened = set(self.goal.circuit.inputs) - set(self.circuit.inputs)
+        opened -= set(self.goal.seeds.values())
+        if not opened:
+            return frozenset()
+        probe = Case(self.goal, 1, sizes, self.batch, self.layout, adapter.tokens)
+        values_of(adapter, probe, lambda symbols: symbols)
+        return frozenset(opened - probe.used)
+
+    def bound(self, default: Callable[[int], int]) -> dict[str, int]:
+        """Return sizes: those given, those declared, `default(k)` for the k-th of the others."""
+        declared = self.goal.circuit.check().declared.sizes
+        chosen = {name: size for name, size in declared.items() if size is not None}
+        chosen |= dict(self.sizes)
+        rest = [name for name in declared if name not in chosen]
+        return chosen | {name: default(k) for k, name in enumerate(rest)}
+
+    def compared(
+        self, case: Case, run: Run, as_array: Callable[[Any], Any] | None = None
+    ) -> list[Comparison]:
+        """Return what came back beside its truths; CheckError where no gradient is recognised."""
+        read = as_array or array_reader(run.tape)
+        made = comparisons(
+            self.program, case, run.values, run.found, run.outcomes, self.results, read
+        )
+        if not any(each.quantity is not None for each in made):
+            raise CheckError(
+                f"nothing that {self.program.name} returns is recognised as a gradient: "
+                f"{', '.join(run.found) or 'nothing'}",
+                remedy="say what it returns: results={'dWx': 'd_U.T'}",
+            )
+        return made
+
+    def trial(self, case: Case, deadline: float, **options: Any) -> Trial:
+        """Return the judged run of a case."""
+        run = traced_run(self.adapter, self.program, case, **options)
+        made = self.compared(case, run)
+        zero, expressions = Field(), Expressions(run.tape)
+        claims = []
+        for position in range(len(made)):
+            each = made[position]
+            claim = judged(each, expressions, zero, self.program.name, deadline)
+            if claim.verdict == "refuted" and each.truth == case.goal.loss and case.batch:
+                case.reduction = "mean"
+                again = self.compared(case, run)
+                other = judged(again[position], expressions, zero, self.program.name, deadline)
+                if other.verdict == "proved":
+                    made, claim = again, other
+                else:
+                    case.reduction = "sum"
+            claims.append(claim)
+        tainted = self._tainted(case, run, made, options) if run.tape.leaks else frozenset()
+        return Trial(case, run, made, claims, zero, expressions, tainted)
+
+    def _tainted(
+        self, case: Case, run: Run, made: list[Comparison], options: Mapping[str, Any]
+    ) -> frozenset[str]:
+        """Return the results that are other formulas at another sample point."""
+        other = self.case(case.tau, case.sizes, seed=1)
+        other.reduction = case.reduction
+        again = traced_run(self.adapter, self.program, other, **options)
+        known: dict[Any, int] = {}
+        first = _formulas(run.tape, made, known)
+        second = _formulas(again.tape, self.compared(other, again), known)
+        return frozenset(name for name, nodes in first.items() if second.get(name) != nodes)
+
+    def best_trial(self, case: Case, deadline: float) -> Trial:
+        """Return the run in which the fewest results are refuted.
+
+        A constant that is added for safety may be meant as 0, a clip may be a kink, a branch that
+        the sample takes may be the exception: each is tried where the plain run is refuted.
+        """
+        best = self.trial(case, deadline)
+        if not best.refuted:
+            return best
+        tape = best.run.tape
+        forward = any(m.quantity is None and m.name in best.refuted for m in best.made)
+        variants: list[dict[str, Any]] = [{"tiny": TINY}] if tape.small else []
+        kinks = any(template.op.kinks for template in case.dag.templates)
+        variants += [{"clips": False}] if tape.clipped and forward and kinks else []
+        places = list(dict.fromkeys(each.place for each in tape.decisions))
+        variants += [{"flips": frozenset({place})} for place in places[:MOST_FLIPS]]
+        for options in variants:
+            try:
+                other = self.trial(case, deadline, **options)
+            except FOREIGN:
+                continue
+            if len(other.refuted) < len(best.refuted):
+                best = other
+            if not best.refuted:
+                break
+        return best
+
+    def smallest(self, trial: Trial, deadline: float) -> dict[str, tuple[str, Claim]]:
+        """Return the smallest length and sizes at which each result is refuted, with the claim."""
+        found: dict[str, tuple[str, Claim]] = {}
+        names = set(trial.refuted)
+        free = len(self.bound(lambda k: 1)) - len(self.sizes)
+        steps = (1,) if self.layout == "step" else tuple(range(1, trial.case.tau + 1))
+        choices = sorted(product(*[(1, 2)] * min(free, LARGEST_FREE)), key=sum)
+        for length, choice in product(steps, choices):
+            if names <= set(found) or time.monotonic() > deadline:
+                break
+            padded = (*choice, *[2] * free)
+            sizes = self.bound(padded.__getitem__)
+            try:
+                other = self.trial(self.case(length, sizes), deadline)
+            except FOREIGN:
+                continue
+            for claim in other.claims:
+                if claim.name in names - set(found) and claim.verdict == "refuted":
+                    shown = ", ".join(f"{name} = {size}" for name, size in sizes.items())
+                    found[claim.name] = (f"τ = {length}" + (f", {shown}" if shown else ""), claim)
+        return found
+
+    def elsewhere(self, trial: Trial, deadline: float) -> list[Evidence]:
+        """Return the same run at other sample points."""
+        found = []
+        for seed in (1, 2, 3):
+            other = self.case(trial.case.tau, trial.case.sizes, seed=seed)
+            other.reduction = trial.case.reduction
+            found.append(replace(trial.evidence(deadline), case=other))
+        return found
+
+
+def _formulas(
+    tape: Tape, made: list[Comparison], known: dict[Any, int]
+) -> dict[str, tuple[int, ...]]:
+    """Return each result as numbers that are the same for the same formula on any tape."""
+    numbers: dict[int, int] = {}
+    roots = [entry.node for each in made for entry in each.got.flat]
+    for node in tape.needed(roots):
+        args = tuple(numbers[arg] for arg in tape.args[node])
+        numbers[node] = known.setdefault((tape.ops[node], args, tape.payload[node]), len(known))
+    return {each.name: tuple(numbers[e.node] for e in each.got.flat) for each in made}
