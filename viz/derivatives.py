@@ -39,14 +39,14 @@ class Derivatives:
         self._primals = primals
         self._roots = {name: e.root for name, e in adjoint.equations.items()}
         self._cotangents = {n for n in adjoint.equations if n in primals or n.startswith("delta")}
-        self._known: dict[tuple[str, str | None, int], set[Label | None]] = {}
+        self._known: dict[tuple[str, str | None, int], list[Label | None]] = {}
         for name, (of, at) in primals.items():
             if at is not None:
                 continue
             for term in self._terms(self._roots[name]):
                 source = term.source if term.source is None else primals[term.source][0]
                 key = (of, source, term.lag)
-                self._known.setdefault(key, set()).add(self._label(term))
+                self._known.setdefault(key, []).append(self._label(term))
 
     def of(self, tail: Node, head: Node) -> Label | None:
         """Return the derivative of `head` by `tail`, None where it is not one short formula."""
@@ -57,8 +57,8 @@ class Derivatives:
         key = (of, source, lag) if (of, source, lag) in self._known else (of, None, 0)
         if key[1] is None and source in self._sources():
             return None
-        found = self._known.get(key, set())
-        return next(iter(found)) if len(found) == 1 else None
+        found = self._known.get(key, [])
+        return found[0] if len(found) == 1 else None  # a sum of several would be too long
 
     def _sources(self) -> set[str]:
         return {of for of, at in self._primals.values() if at is None}

@@ -1,0 +1,131 @@
+"""The backward view: arrows of the adjoint against those that the unfolded graph must have."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import networkx as nx
+import pytest
+
+import graphgrad as gg
+import viz
+from graphgrad.unfold import checked_lengths
+from tests.viz.test_structure import without
+from viz.backward import backward_scene
+from viz.companions import APART
+from viz.items import Level
+from viz.layout import lay_out
+from viz.routing import flatten
+from viz.scene import UnfoldedScene
+from viz.style import COLOUR
+
+WITH_LOSS = [name for name in gg.cells.names() if "loss" in gg.cells.load(name).equations]
+pytestmark = pytest.mark.filterwarnings("ignore::graphgrad.adjoint.GradientWarning")
+
+
+def scene_of(
+    circuit: gg.Circuit, tau: int, level: Level = "variables", *, derivatives: bool = False
+) -> UnfoldedScene:
+    lengths = checked_lengths(circuit.check(), dict.fromkeys(circuit.indices, tau))
+    return backward_scene(circuit, circuit.adjoint(), lengths, level=level, derivatives=derivatives)
+
+
+def flow(scene: UnfoldedScene) -> nx.DiGraph[str]:
+    """The arrows back, between what has a name."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_edges_from((edge.tail, edge.head) for edge in scene.edges if edge.beside)
+    return without(graph, {node for node in graph if "/" in node})
+
+
+def labels_of(text: str, tau: int = 2) -> dict[tuple[str, str], str]:
+    scene = scene_of(gg.parse(text), tau, derivatives=True)
+    return {(e.tail, e.head): e.label.text for e in scene.edges if e.label is not None}
+
+
+@pytest.mark.parametrize("tau", [1, 3, 14])
+@pytest.mark.parametrize("name", WITH_LOSS)
+def test_the_adjoint_and_the_operations_agree(name: str, tau: int) -> None:
+    """One flow is read off the adjoint's equations, the other off the unfolded operations."""
+    circuit = gg.cells.load(name)
+    variables, operations = scene_of(circuit, tau), scene_of(circuit, tau, "operations")
+    assert set(flow(variables).edges) == set(flow(operations).edges)
+
+
+@pytest.mark.parametrize("name", WITH_LOSS)
+def test_every_parameter_with_a_gradient_is_reached(name: str) -> None:
+    circuit = gg.cells.load(name)
+    tau = dict.fromkeys(circuit.indices, 3)
+    dag = circuit.unfold(tau).to_networkx()
+    loss = next(node for node, title in dag.nodes(data="name") if title == "loss")
+    used = {dag.nodes[node]["name"] for node in nx.ancestors(dag, loss)} & set(circuit.params)
+    scene = scene_of(circuit, 3)
+    graph = flow(scene)
+    assert {p for p in circuit.params if p in graph and nx.has_path(graph, "loss", p)} == used
+    shown = {n.id: n.label.text for n in scene.nodes if n.kind == "parameter"}
+    assert {p: shown[p] for p in used} == {p: f"∂L/∂{viz.label.symbol(p).text}" for p in used}
+
+
+def test_steps_that_the_loss_does_not_read_carry_nothing() -> None:
+    text = "x[t]: input()\nw: param()\nv: param()\nh[t] = w * h[t-1] + x[t]\no[t] = v * h[t]\n"
+    graph = flow(scene_of(gg.parse(text + "loss = o[tau]"), 3))
+    assert set(graph.successors("v")) == set()
+    assert set(graph.predecessors("v")) == {"o.3"}
+    assert set(graph.predecessors("w")) == {"h.1", "h.2", "h.3"}
+
+
+def test_no_gradient_flows_through_a_stop() -> None:
+    text = "w: param()\nx[t]: input()\nh[t] = x[t] + w * stop_gradient(h[t-1])\nloss = h[tau]"
+    for level in ("variables", "operations"):
+        assert set(flow(scene_of(gg.parse(text), 3, level)).edges) == {  # type: ignore[arg-type]
+            ("loss", "h.3"), ("h.3", "w"),
+        }  # fmt: skip
+
+
+def test_derivatives() -> None:
+    text = (
+        "x[t]: input(D)\ny[t]: input(H)\nW: param(H, H)\nU: param(H, D)\ng: param(H)\n"
+        "a[t] = W @ h[t-1] + U @ x[t]\nh[t] = tanh(a[t])\no[t] = g * h[t]\n"
+        "L[t] = squared_error(o[t], y[t])\nloss = sum(L[t] for t in steps)"
+    )
+    found = labels_of(text)
+    assert found["a.2", "h.1"] == "W^⊤"
+    assert found["h.2", "a.2"] == "1 − h^2"
+    assert found["o.1", "h.1"] == "g"
+    assert found["L.1", "o.1"] == "o − y"
+
+
+@pytest.mark.parametrize(
+    ("equation", "label"),
+    [
+        ("h[t] = x[t] - w * h[t-1]", "−w"),
+        ("h[t] = x[t] + (1 - w) * h[t-1]", "1 − w"),
+        ("h[t] = x[t] + h[t-1]", None),
+        ("h[t] = x[t] + w * h[t-1] + h[t-1] * x[t]", "x + w"),
+        ("h[t] = x[t] + w * h[t-1] if t < 9 else x[t] * h[t-1]", None),
+        ("h[t] = x[t] * exp(w) * h[t-1]", "xexp(w)"),
+    ],
+)
+def test_derivatives_from_step_to_step(equation: str, label: str | None) -> None:
+    text = f"x[t]: input()\nw: param()\n{equation}\nloss = h[tau]"
+    assert labels_of(text).get(("h.2", "h.1")) == label
+
+
+def test_arrows_run_beside_each_other() -> None:
+    layout = lay_out(scene_of(gg.cells.load("lstm"), 3), COLOUR)
+    curves = {edge.id: flatten(edge.curve) for edge in layout.edges}
+    pairs = 0
+    for edge in layout.edges:
+        if edge.edge is not None and edge.edge.beside in curves:
+            pairs += 1
+            for x, y in curves[edge.id]:
+                near = min((x - a) ** 2 + (y - b) ** 2 for a, b in _dense(curves[edge.edge.beside]))
+                assert near**0.5 < 2.5 * APART
+    assert pairs > 20
+
+
+def _dense(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
+    return [
+        (a[0] + k / 40 * (b[0] - a[0]), a[1] + k / 40 * (b[1] - a[1]))
+        for a, b in pairwise(points)
+        for k in range(41)
+    ]
