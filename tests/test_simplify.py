@@ -120,6 +120,18 @@ DECLARED = (
         ("split(zeros(2*H), 2)[0]", "zeros(H)"),
         ("concat(zeros(H), zeros(K))", "zeros(H+K)"),
         ("where(k > 0, zeros(H), zeros(H))", "zeros(H)"),
+        ("v + k * ones(H)", "v + k"),
+        ("k * ones(H) - v", "k - v"),
+        ("k * v + k * v", "2 * (k * v)"),
+        ("k / 2 * v + k / 2 * v", "k * v"),
+        ("1 / k * v", "v / k"),
+        ("v / k + w / k", "(v + w) / k"),
+        ("-1 / k - j / k", "-((1 + j) / k)"),
+        ("sum(v / k)", "sum(v) / k"),
+        ("w * x[1] - v * x[1]", "(w - v) * x[1]"),
+        ("x[1] + v * x[1]", "(1 + v) * x[1]"),
+        ("sum(v * x[t] for t in steps) + sum(w * x[t] for t in steps)",
+         "sum((v + w) * x[t] for t in steps)"),
         ("sum(-x[t] for t in steps)", "-sum(x[t] for t in steps)"),
         ("sum(zeros(H) for t in steps)", "zeros(H)"),
     ],
@@ -179,7 +191,8 @@ def test_total() -> None:
     assert is_zero(total([], v.shape))
     assert is_zero(total([zero, zero], v.shape))
     assert total([zero, v, zero], v.shape) is v
-    assert expression_text(total([v, -v], v.shape), circuit.declared()) == "v * 2 - v * 2"
+    assert is_zero(total([v, -v], v.shape))
+    assert expression_text(total([v, v], v.shape), circuit.declared()) == "2 * (v * 2)"
 
 
 def test_a_deep_expression_is_simplified_without_recursion() -> None:

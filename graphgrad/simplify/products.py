@@ -1,0 +1,125 @@
+"""Rules for products and quotients: zeros, ones, signs, numbers."""
+
+from __future__ import annotations
+
+from graphgrad.ir import OPS, Expr, constant
+from graphgrad.ops.leaves import ones, zeros
+from graphgrad.simplify.core import is_neg, is_one, is_zero, plain, rule, spread
+
+
+def ones_times(expr: Expr) -> Expr | None:
+    """Return s where an expression is the array s·ones, else None."""
+    if expr.op is OPS["fill"] and expr.attr.value == 1:
+        return constant(1)
+    if expr.op is OPS["mul"]:
+        s, filled = expr.args
+        if filled.op is OPS["fill"] and filled.attr.value == 1 and not s.shape:
+            return s
+    return None
+
+
+@rule("mul")
+def _mul(expr: Expr, a: Expr, b: Expr) -> Expr | None:
+    if is_zero(a) or is_zero(b):
+        return zeros(expr.shape)
+    if is_neg(a):
+        return plain(-plain(a.args[0] * b))
+    if is_neg(b):
+        return plain(-plain(a * b.args[0]))
+    if b.op is OPS["mul"] and len({a.shape, *(arg.shape for arg in b.args)}) == 1:
+        return plain(plain(a * b.args[0]) * b.args[1])
+    number = _numbers(a, b)
+    if number is not None:
+        return number
+    if a.shape and b.shape:
+        for one, other in ((a, b), (b, a)):
+            scale = ones_times(one)
+            if scale is not None:
+                return other if is_one(scale) else plain(scale * other)
+    elif is_one(a) and not a.shape:
+        return b
+    elif is_one(b) and not b.shape:
+        return a
+    elif a.shape and not b.shape:
+        scale = ones_times(a)
+        if scale is not None:
+            return plain(plain(b * scale) * ones(a.shape))
+    elif b.shape and not a.shape and b.op is OPS["mul"]:
+        scale = ones_times(b)
+        if scale is not None:
+            return plain(a * scale) * ones(b.shape)
+    return _reciprocal(a, b)
+
+
+def _numbers(a: Expr, b: Expr) -> Expr | None:
+    """Multiply whole numbers out: `2 * (3 * v)`, `2 * (v / 2)`."""
+    if a.op is not OPS["const"] or not isinstance(a.attr, int):
+        return None
+    if b.op is OPS["const"]:
+        return constant(a.attr * b.attr) if isinstance(b.attr, int) else None
+    if b.op is OPS["mul"] and not b.args[0].shape and _is_number(b.args[0]):
+        return plain(plain(a * b.args[0]) * b.args[1])
+    if b.op is OPS["div"] and b.args[1].op is OPS["const"]:
+        divisor = b.args[1].attr
+        if isinstance(divisor, int) and divisor and a.attr % divisor == 0:
+            return plain((a.attr // divisor) * b.args[0])
+    return None
+
+
+def _is_number(expr: Expr) -> bool:
+    """Whether an expression is a whole number, or something divided by one."""
+    numerator = expr.args[1] if expr.op is OPS["div"] else expr
+    return numerator.op is OPS["const"] and isinstance(numerator.attr, int)
+
+
+def _reciprocal(a: Expr, b: Expr) -> Expr | None:
+    """Return `b / n` for `1 / n * b`."""
+    if a.op is OPS["div"] and is_one(a.args[0]):
+        return plain(b / a.args[1]) if b.shape or not a.shape else None
+    if b.op is OPS["div"] and is_one(b.args[0]):
+        return plain(a / b.args[1]) if a.shape or not b.shape else None
+    return None
+
+
+@rule("div")
+def _div(expr: Expr, a: Expr, b: Expr) -> Expr | None:
+    if is_one(b):
+        return spread(a, expr.shape)
+    if is_zero(a):
+        return zeros(expr.shape)
+    if is_neg(a):
+        return plain(-plain(a.args[0] / b))
+    return None
+
+
+@rule("matmul", "outer")
+def _product(expr: Expr, a: Expr, b: Expr) -> Expr | None:
+    if is_zero(a) or is_zero(b):
+        return zeros(expr.shape)
+    if is_neg(a):
+        return plain(-plain(expr.op(a.args[0], b)))
+    if is_neg(b):
+        return plain(-plain(expr.op(a, b.args[0])))
+    return None
+
+
+@rule("pow")
+def _power(expr: Expr, a: Expr, b: Expr) -> Expr | None:
+    return a if is_one(b) and not b.shape and b.op is OPS["const"] else None
+
+
+@rule("sum")
+def _sum(expr: Expr, a: Expr) -> Expr | None:
+    if not a.shape:
+        return a
+    if is_zero(a):
+        return constant(0)
+    if is_neg(a):
+        return plain(-plain(OPS["sum"](a.args[0])))
+    if a.op is OPS["mul"] and not a.args[0].shape:
+        return plain(a.args[0] * plain(OPS["sum"](a.args[1])))
+    if a.op is OPS["div"] and not a.args[1].shape:
+        return plain(plain(OPS["sum"](a.args[0])) / a.args[1])
+    if a.op is OPS["mul"] and len(a.shape) == 1 and all(arg.shape for arg in a.args):
+        return OPS["matmul"](*a.args)
+    return None
