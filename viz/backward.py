@@ -63,7 +63,7 @@ def backward_scene(
     unfolding = Unfolding(structure(circuit, level, terms=True, loss=loss), lengths, fold=fold)
     scene = unfolding.scene()
     back = structure(adjoint, loss=loss)
-    primals = cotangents(circuit, adjoint)
+    primals = cotangents(circuit, back)
     if level == "variables":
         arrows = flow_of_variables(scene, unfolding, back, primals)
     else:

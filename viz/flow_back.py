@@ -6,10 +6,9 @@ from collections import defaultdict
 
 import networkx as nx
 
-from graphgrad.adjoint import boundary_name
-from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.ir import At
+from graphgrad.notation.names import COTANGENTS
 from viz.items import Structure
 from viz.scene import UnfoldedScene
 from viz.unfolding import Unfolding
@@ -20,16 +19,18 @@ Primal = tuple[str, At | None]
 """What a cotangent is of: a variable or parameter, or one boundary value."""
 
 
-def cotangents(circuit: Circuit, adjoint: Circuit) -> dict[str, Primal]:
-    """Return the names of the cotangents in an adjoint, and of what they are."""
-    system = circuit.check()
-    prefix = cotangent_prefix(system.declared.names())
-    known: dict[str, Primal] = {
-        prefix + name: (name, None) for name in (*system.inputs, *system.params, *system.variables)
-    }
-    for key in system.boundary_roots:
-        known[prefix + boundary_name(system, key)] = (key.name, key)
-    return {name: known[name] for name in adjoint.equations if name in known}
+def cotangents(circuit: Circuit, back: Structure) -> dict[str, Primal]:
+    """Return the names of the cotangents in an adjoint, and of what they are.
+
+    Those inside an equation (`delta_h`) are not among them.
+    """
+    found: dict[str, Primal] = {}
+    for name in back.declared.equations:
+        of = back.names.cotangent(name) if name not in circuit.equations else None
+        if of is not None and of.prefix in COTANGENTS:
+            at = None if of.time is None else At(of.primal, bool(of.time.length), of.time.offset)
+            found[name] = of.primal, at
+    return found
 
 
 def flow_of_variables(

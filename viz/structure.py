@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from graphgrad.causality import Unit, dependencies, schedule
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import ALWAYS, Condition, both, negate
-from graphgrad.declared import Declared, spaces_of
+from graphgrad.declared import spaces_of
 from graphgrad.errors import GraphgradError
 from graphgrad.ir import At, Expr, Type, topological
 from graphgrad.notation.naming import Names
@@ -16,6 +15,7 @@ from graphgrad.notation.text import expression_text
 from graphgrad.ops import LOSSES
 from graphgrad.system import System, leaf_type
 from viz.items import Item, Level, Link, Role, Structure
+from viz.kinds import before_recurrences, targets
 from viz.label import Label, roman
 from viz.operations import sign
 from viz.scene import NodeKind
@@ -75,18 +75,18 @@ class _Reader:
 
     def _declare(self) -> None:
         declared = self.declared
-        targets = _targets(declared)
+        compared = targets(declared)
         for name, given in declared.inputs.items():
             index = f"[{given.index}]" if given.index else ""
             shape = f"({', '.join(map(str, given.shape))})" if given.kind != "token" else ""
-            kind: NodeKind = "target" if name in targets else "input"
+            kind: NodeKind = "target" if name in compared else "input"
             self._item(
                 name, self._label(name), kind, given.index, f"{name}{index}: {given.kind}{shape}"
             )
         for name, param in declared.params.items():
             text = f"{name}: param({', '.join(map(str, param.shape))})"
             self._item(name, self._label(name), "parameter", None, text)
-        inner = _before_recurrences(declared)
+        inner = before_recurrences(declared)
         for name, equation in declared.equations.items():
             kind = "variable" if name in inner or name in self._constants else "output"
             if name == self.loss or equation.root.op.name in LOSSES:
@@ -296,42 +296,6 @@ def _factor_text(expr: Expr) -> str:
 def _named_leaves(root: Expr) -> list[Expr]:
     """Return the leaves of an expression that stand for values with names, each once."""
     return [expr for expr in topological([root]) if expr.op.name in LEAVES_WITH_NAMES]
-
-
-def _targets(declared: Declared) -> set[str]:
-    """Return the inputs that are compared with outputs in a loss.
-
-    A model without state that reads its own past reads it as any other input.
-    """
-    found: set[str] = set()
-    delayed: set[str] = set()
-    for equation in declared.equations.values():
-        for expr in topological([equation.root]):
-            if expr.op.name in LOSSES:
-                target = expr.args[1]
-                if target.op.name in ("read", "at_step"):
-                    found.add(target.attr.name)
-                elif target.op.name == "input":
-                    found.add(target.attr)
-            elif expr.op.name == "read" and expr.attr.lag:
-                delayed.add(expr.attr.name)
-    indexed = {name for name, given in declared.inputs.items() if given.index is not None}
-    if indexed <= found:
-        memoryless = not any(component.recurrent for component in schedule(declared))
-        found -= delayed if memoryless else set()
-    return found & set(declared.inputs)
-
-
-def _before_recurrences(declared: Declared) -> set[Unit]:
-    """Return the variables in recurrences, and those that recurrences depend on."""
-    inner: set[Unit] = {u for c in schedule(declared) if c.recurrent for u in c.units}
-    reads = [(d.user, d.used) for d in dependencies(declared)]
-    boundaries = [(key.name, key) for key in declared.boundaries]
-    size = -1
-    while size != len(inner):
-        size = len(inner)
-        inner |= {used for user, used in (*reads, *boundaries) if user in inner}
-    return inner
 
 
 def _merged(links: list[Link], items: Mapping[str, Item]) -> list[Link]:

@@ -100,7 +100,6 @@ def test_derivatives() -> None:
         ("h[t] = x[t] - w * h[t-1]", "−w"),
         ("h[t] = x[t] + (1 - w) * h[t-1]", "1 − w"),
         ("h[t] = x[t] + h[t-1]", None),
-        ("h[t] = x[t] + w * h[t-1] + h[t-1] * x[t]", "x + w"),
         ("h[t] = x[t] + w * h[t-1] if t < 9 else x[t] * h[t-1]", None),
         ("h[t] = x[t] * exp(w) * h[t-1]", "xexp(w)"),
     ],

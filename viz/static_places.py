@@ -1,0 +1,218 @@
+"""Where static nodes stand: parameters below or above the columns, results to their right."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+
+import networkx as nx
+
+from viz.grid import Grid, Plan, Tap
+from viz.routing import Box, Point
+from viz.scene import Node
+from viz.sizing import sizes
+
+BUS_PITCH = 7.0
+PAD = 20.0
+"""Room between static nodes side by side, in which a line can change its height."""
+
+
+class StaticPlaces:
+    """Places the static nodes in rows outside the columns.
+
+    `at` gives their middles, `ends` the left and right end of the room of each, `rails` the height
+    at which a result collects from each row of the columns.
+    """
+
+    def __init__(self, plan: Plan, grid: Grid, reach: tuple[float, float]) -> None:
+        self.plan, self.grid, self._reach = plan, grid, reach
+        self.sizes = sizes({n.id: [n] for n in plan.statics}, plan.texts, plan.style)
+        self.taps: defaultdict[str, list[Tap]] = defaultdict(list)
+        for tap in plan.taps:
+            self.taps[tap.static].append(tap)
+        self._graph: nx.DiGraph[str] = nx.DiGraph()
+        self._graph.add_nodes_from(node.id for node in plan.statics)
+        self._graph.add_edges_from((edge.tail, edge.head) for edge in plan.between)
+        self.results = self._find_results()
+        self._follow_readers()
+        self._rank = self._ranks()
+        self.at: dict[str, Point] = {}
+        self.ends: dict[str, tuple[float, float]] = {}
+        self.rails: dict[tuple[str, str], float] = {}
+        self._place()
+
+    def box(self, name: str) -> Box:
+        """The box of a node."""
+        (x, y), size = self.at[name], self.sizes[name]
+        return (x - size.width / 2, y - size.height / 2, x + size.width / 2, y + size.height / 2)
+
+    def _find_results(self) -> set[str]:
+        """The static nodes computed from cells or other results, and what no cell reads.
+
+        They stand at the right.
+        """
+        results = {name for name, taps in self.taps.items() if not all(t.inward for t in taps)}
+        read = {name for name, taps in self.taps.items() if any(t.inward for t in taps)}
+        order = list(nx.topological_sort(self._graph))
+        for name in reversed(order):
+            if any(reader in read for reader in self._graph.successors(name)):
+                read.add(name)
+            elif name not in read and self._graph.in_degree(name):
+                results.add(name)
+        for name in order:
+            if any(before in results for before in self._graph.predecessors(name)):
+                results.add(name)
+        return results
+
+    def _follow_readers(self) -> None:
+        """What is only read by other static nodes stands on their side of the columns."""
+        above = self.plan.above
+        for name in reversed(list(nx.topological_sort(self._graph))):
+            readers = list(self._graph.successors(name))
+            if not self.taps[name] and readers:
+                if any(reader in above for reader in readers):
+                    above.add(name)
+                else:
+                    above.discard(name)
+
+    def _ranks(self) -> dict[str, int]:
+        """Places from the columns outward: sources to the left, results to the right."""
+        rank: dict[str, int] = {}
+        order = list(nx.topological_sort(self._graph))
+        for name in reversed(order):
+            if name not in self.results:
+                readers = [
+                    rank[r] + 1 for r in self._graph.successors(name) if r not in self.results
+                ]
+                rank[name] = max(readers, default=0)
+        for name in order:
+            if name in self.results:
+                before = [rank[b] + 1 for b in self._graph.predecessors(name) if b in self.results]
+                rank[name] = max(before, default=0)
+        return rank
+
+    def _place(self) -> None:
+        grid = self.grid
+        edge_x = self._reach
+        widths: defaultdict[tuple[bool, int, int], float] = defaultdict(float)
+        for node in self.plan.statics:
+            place = (node.id in self.results, self._home(node), self._rank[node.id])
+            widths[place] = max(widths[place], self.sizes[node.id].width)
+        for above in (False, True):
+            y = grid.ceiling + 4 if above else grid.floor - 4
+            way = 1 if above else -1
+            members = [node for node in self.plan.statics if (node.id in self.plan.above) == above]
+            members.sort(key=lambda node: (node.id in self.results, self._depth(node)))
+            for group in self._rows(members):
+                height = max(self.sizes[node.id].height for node in group)
+                y += way * height / 2
+                for node in group:
+                    result = node.id in self.results
+                    home, rank = self._home(node), self._rank[node.id]
+                    inner = sum(widths[result, home, r] + PAD for r in range(rank))
+                    half = widths[result, home, rank] / 2
+                    start = edge_x[1] if result else self._left_of(home, edge_x[0])
+                    x = start + PAD + inner + half if result else start - PAD - inner - half
+                    self.at[node.id] = (x, y)
+                    self.ends[node.id] = (x - half, x + half)
+                name, rails = self._fan_rows(group)
+                for number, row in enumerate(rails[1:], start=1):
+                    self.rails[name, row] = y + way * (height / 2 + number * BUS_PITCH)
+                for row in rails[:1]:
+                    self.rails[name, row] = y
+                y += way * (height / 2 + 4 + BUS_PITCH * max(len(rails) - 1, 0))
+
+    def _left_of(self, column: int, low: float) -> float:
+        return low if column == 0 else self.grid.x[column] - 4
+
+    def _home(self, node: Node) -> int:
+        """The column left of which a source stands: the first of the first track that uses it."""
+        columns = self.plan.columns
+        if node.id in self.results:
+            return 0
+        used = [tap.cell[0] for tap in self.taps[node.id]]
+        for reader in nx.descendants(self._graph, node.id):
+            if reader not in self.results:
+                used.extend(tap.cell[0] for tap in self.taps[reader])
+        if not used:
+            return 0
+        track = columns[min(used)].template[0]
+        return next(i for i, column in enumerate(columns) if column.template[0] == track)
+
+    def _depth(self, node: Node) -> float:
+        """How far from the zone the users of a node are."""
+        levels = [self.plan.layers[tap.cell[1]] for tap in self.taps[node.id]]
+        if not levels:
+            return 0.0
+        return -float(max(levels)) if node.id in self.plan.above else float(min(levels))
+
+    def _rows(self, members: list[Node]) -> list[list[Node]]:
+        """The nodes side by side; what has no line to the columns stands beside its neighbour."""
+        free = {n.id for n in members if self._graph.degree(n.id) and not self.taps[n.id]}
+        rows = [list(row) for row in self._shared_rows([n for n in members if n.id not in free])]
+        known = {node.id: node for node in members}
+        order = list(nx.topological_sort(self._graph))
+        sources = [n for n in reversed(order) if n in free and n not in self.results]
+        for name in (*sources, *(n for n in order if n in free and n in self.results)):
+            result = name in self.results
+            beside = self._graph.predecessors(name) if result else self._graph.successors(name)
+            near = [other for other in beside if (other in self.results) == result]
+            place = len(rows)
+            for other in near:
+                for number, row in enumerate(rows):
+                    if any(node.id == other for node in row):
+                        place = min(place, number + 1)
+                        if self._has_room(row, other, name):
+                            row.append(known[name])
+                            break
+                else:
+                    continue
+                break
+            else:
+                rows.insert(place, [known[name]])
+        return rows
+
+    def _has_room(self, row: list[Node], other: str, name: str) -> bool:
+        """Whether a node can stand in a row, next to another one in it."""
+        last, rank = self._rank[other], self._rank[name]
+        return self._home_of(other) == self._home_of(name) and not any(
+            last < self._rank[node.id] <= rank
+            for node in row
+            if (node.id in self.results) == (name in self.results)
+        )
+
+    def _home_of(self, name: str) -> int:
+        return self._home(next(node for node in self.plan.statics if node.id == name))
+
+    def _shared_rows(self, members: list[Node]) -> list[tuple[Node, ...]]:
+        """Sources of different tracks whose buses do not meet share a row."""
+        groups: list[list[Node]] = []
+        for node in members:
+            if node.id not in self.results and not self._graph.degree(node.id):
+                span = self._span(node)
+                for group in groups:
+                    if all(
+                        other.id not in self.results
+                        and not self._graph.degree(other.id)
+                        and self._home(other) != self._home(node)
+                        and (self._span(other)[1] < span[0] or span[1] < self._span(other)[0])
+                        for other in group
+                    ):
+                        group.append(node)
+                        break
+                else:
+                    groups.append([node])
+            else:
+                groups.append([node])
+        return [tuple(group) for group in groups]
+
+    def _span(self, node: Node) -> tuple[int, int]:
+        used = [tap.cell[0] for tap in self.taps[node.id]]
+        return self._home(node), max(used, default=self._home(node))
+
+    def _fan_rows(self, group: list[Node]) -> tuple[str, list[str]]:
+        """The result in a row that is computed from cells, and the rows of those."""
+        for node in group:
+            rows = dict.fromkeys(tap.cell[1] for tap in self.taps[node.id] if not tap.inward)
+            if rows:
+                return node.id, list(rows)
+        return "", []
