@@ -42,6 +42,8 @@ _parse = door("graphgrad.notation.parse:parse")
 _load = door("graphgrad.notation.parse:load")
 _prove = door("graphgrad.proof.prove:prove")
 _check_function = door("graphgrad.proof.check:check_function")
+_slices = door("graphgrad.time_slices:slices")
+_slice_mean = door("graphgrad.time_slices:slice_mean")
 _value_and_grad = door("graphgrad.compile.compiled:value_and_grad")
 
 
@@ -65,6 +67,18 @@ def prove(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
 def check_function(circuit: Circuit, fn: Any, **options: Any) -> Any:
     """Return a Proof that hand-written NumPy code is right; see `graphgrad.proof.check`."""
     return _check_function(circuit, fn, **options)
+
+
+def slices(dag: Any, values: Any, loss: str = "loss", **options: Any) -> dict[str, Any]:
+    """Return what each step's use of a parameter contributes; see `graphgrad.time_slices`."""
+    result: dict[str, Any] = _slices(dag, values, loss, **options)
+    return result
+
+
+def slice_mean(dag: Any, values: Any, loss: str = "loss", **options: Any) -> dict[str, Any]:
+    """Return the mean over time slices, which is not the gradient; see `graphgrad.time_slices`."""
+    result: dict[str, Any] = _slice_mean(dag, values, loss, **options)
+    return result
 
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
@@ -109,6 +123,8 @@ __all__ = [
     "ones",
     "parse",
     "prove",
+    "slice_mean",
+    "slices",
     "split",
     "steps",
     "sum",
