@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,10 +215,16 @@ def _check_distribution(name: str, array: Any) -> None:
         )
 
 
-def wanted_sizes(system: System, sizes: Mapping[str, Any]) -> dict[str, int]:
-    """Return the sizes given and the defaults; DataError names those without either."""
+def wanted_sizes(
+    system: System, sizes: Mapping[str, Any], shapes: Iterable[Shape] | None = None
+) -> dict[str, int]:
+    """Return the sizes given and the defaults; DataError names those without either.
+
+    Only the dimensions of `shapes` need a number, all declared ones if it is left out.
+    """
     result = checked_sizes(system, sizes)
-    missing = [name for name in system.declared.sizes if name not in result]
+    used = system.declared.sizes if shapes is None else _names_in(shapes)
+    missing = [name for name in system.declared.sizes if name in used and name not in result]
     if missing:
         raise DataError(
             f"the size {', '.join(missing)} has no number",
@@ -228,10 +234,14 @@ def wanted_sizes(system: System, sizes: Mapping[str, Any]) -> dict[str, int]:
     return result
 
 
+def _names_in(shapes: Iterable[Shape]) -> set[str]:
+    return {name for shape in shapes for dim in shape for name in dim.names}
+
+
 def initial_parameters(circuit: Circuit, seed: int, sizes: Mapping[str, int]) -> dict[str, Any]:
     """Return random parameters: matrices with variance 1/columns, vectors and scalars ±0.5."""
     system = circuit.check()
-    bound = wanted_sizes(system, sizes)
+    bound = wanted_sizes(system, sizes, [param.shape for param in system.params.values()])
     random = np.random.default_rng(seed)
     values: dict[str, Any] = {}
     for name, param in system.params.items():
@@ -253,7 +263,11 @@ def example_inputs(
 ) -> dict[str, Any]:
     """Return valid random inputs: normal numbers, tokens in range, distributions."""
     system = circuit.check()
-    bound = wanted_sizes(system, sizes)
+    shapes = [
+        (declared.type.size,) if isinstance(declared.type, Token) else declared.type
+        for declared in system.inputs.values()
+    ]
+    bound = wanted_sizes(system, sizes, shapes)
     lengths = checked_lengths(system, tau)
     random = np.random.default_rng([seed, 1])
     return {

@@ -77,6 +77,16 @@ def test_sizes_with_defaults_need_not_be_given() -> None:
     assert "D=4" in (caught.value.remedy or "")
 
 
+def test_only_the_sizes_of_what_is_made_are_needed() -> None:
+    c = gg.cells.load("elman")
+    assert c.example(0, 3, D=2, K=4)["y"].shape == (3, 4)
+    with pytest.raises(DataError, match="the size D has no number"):
+        c.example(0, 3, K=4)
+    tokens = gg.parse("x[t]: token(N)\nw: param(M)\nloss = sum(w) + sum(1 for t in steps)")
+    assert tokens.example(0, 3, N=2)["x"].shape == (3,)
+    assert tokens.init(0, M=2)["w"].shape == (2,)
+
+
 def test_several_lengths() -> None:
     c = gg.cells.load("encoder_decoder")
     found = c.example(0, {"s": 3, "t": 5}, N=4, H=2, K=3, G=2)
