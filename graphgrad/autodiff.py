@@ -121,8 +121,8 @@ def grad(dag: Dag, loss: str = "loss", wrt: Iterable[str] | str | None = None) -
 
     `wrt` names parameters and inputs; all parameters, if left out. The new graph has the outputs
     `d_W` for them (`dd_` where `d_` is taken), zero where the loss does not depend on them, and the
-    series `d_h` for every variable that depends on one of them or does not matter. Raises GradientError for a loss that is no
-    scalar, UnknownNameError for names that do not exist.
+    series `d_h` for every variable that depends on one of them or does not matter. Raises
+    GradientError for a loss that is no scalar, UnknownNameError for names that do not exist.
     """
     root = _scalar_root(dag, loss)
     targets = _targets(dag, wrt)

@@ -79,7 +79,7 @@ def _check_numbers(name: str, value: Any) -> None:
             f"the value of {name} is no array: its rows differ in length",
             remedy="give nested lists of equal lengths, or an array",
         ) from None
-    strange = array.dtype if array.dtype.kind not in "iufcO" else None
+    strange = str(array.dtype) if array.dtype.kind not in "iufcO" else None
     if array.dtype == object:
         plain = (type(None), bool, str, bytes, Mapping, list, tuple, set)
         strange = next(

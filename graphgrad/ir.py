@@ -291,7 +291,8 @@ class Expr:
         return f"<{self.op.name}{attr}: {kind}>"
 
 
-class Comparison(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class Comparison:
     """A comparison of values, which has a meaning only inside `where`."""
 
     relation: str
@@ -308,8 +309,7 @@ class Comparison(NamedTuple):
         self, function: Callable[..., Any], types: Any, args: Any, kwargs: Any
     ) -> Expr:
         if function is np.where and len(args) == 3 and not kwargs:
-            relation, left, right = self
-            return OPS["where"](left, right, *args[1:], attr=relation)
+            return OPS["where"](self.left, self.right, *args[1:], attr=self.relation)
         return self._refused()
 
     def _refused(self, *others: Any) -> NoReturn:

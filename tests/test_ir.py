@@ -20,6 +20,7 @@ from graphgrad.ir import (
     topological,
     type_text,
 )
+from graphgrad.notation.text import expression_text
 
 
 def leaf(name: str, *dims: str) -> Expr:
@@ -112,7 +113,7 @@ def test_rebuilt() -> None:
 def test_numbers_of_time() -> None:
     def text(affine: Affine) -> str:
         circuit = gg.parse("s: steps(m)\nt: steps(n)\nh[t] = 1")
-        return gg.notation.text.expression_text(number(affine), circuit.declared())
+        return expression_text(number(affine), circuit.declared())
 
     t, n = Affine.name("t"), Affine.name("n")
     assert text(t) == "t"

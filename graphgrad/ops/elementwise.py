@@ -131,8 +131,9 @@ def where(comparison: Comparison, chosen: Any, otherwise: Any) -> Expr:
         raise NotationError(
             "where decides by a comparison of values", remedy="write where(u > 0, a, b)"
         )
-    relation, left, right = comparison
-    return OPS["where"](left, right, chosen, otherwise, attr=relation)
+    return OPS["where"](
+        comparison.left, comparison.right, chosen, otherwise, attr=comparison.relation
+    )
 
 
 _RELATIONS: dict[str, Callable[[Any, Any], Any]] = {
