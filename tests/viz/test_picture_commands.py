@@ -36,7 +36,7 @@ def test_pictures(
     name, cell, *options = command
     out = tmp_path / f"picture.{ending}"
     assert main([name, str(gg.cells.path(cell)), *options, "--out", str(out)]) == 0
-    assert f"wrote {out}" in capsys.readouterr().out
+    assert f"wrote {out}" in "".join(capsys.readouterr())
     assert out.read_bytes().lstrip().startswith(STARTS[ending])
 
 
