@@ -21,7 +21,7 @@ CUT = "-- 8< --"
 
 def matches(shown: str, output: str) -> bool:
     parts = [re.escape(part) for part in re.split(r"^…\n", shown, flags=re.MULTILINE)]
-    return re.fullmatch("(?:.*\n)*?".join(parts), output) is not None
+    return re.fullmatch("(?:.*\n)*?".join(parts), output.rstrip() + "\n") is not None
 
 
 def run(arguments, folder):
