@@ -149,18 +149,16 @@ class _Adjoint:
             return []
         name = attr.name
         units: list[Unit] = [name] if name in self.system.variables else []
-        for key in self.system.boundary_roots:
-            if key.name == name and self._can_reach(leaf, key):
-                units.append(key)
-        return units
+        boundaries = [key for key in self.system.boundary_roots if key.name == name]
+        return units + [key for key in boundaries if self._can_reach(leaf, key)]
 
     def _can_reach(self, leaf: int, key: At) -> bool:
         op, _, attr, _ = self.nodes[leaf]
         if op.name == "read":
-            return key.offset <= -attr.lag if key.last else key.offset >= 1 - attr.lag
+            return bool(key.offset <= -attr.lag if key.last else key.offset >= 1 - attr.lag)
         if attr.last == key.last:
             return bool(attr.offset == key.offset)
-        return attr.offset < 1 if attr.last else attr.offset >= 1
+        return bool(attr.offset < 1 if attr.last else attr.offset >= 1)
 
     def _live_nodes(self) -> set[int]:
         """Return the nodes whose values depend differentiably on what is differentiated by."""

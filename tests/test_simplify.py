@@ -130,8 +130,10 @@ DECLARED = (
         ("sum(v / k)", "sum(v) / k"),
         ("w * x[1] - v * x[1]", "(w - v) * x[1]"),
         ("x[1] + v * x[1]", "(1 + v) * x[1]"),
-        ("sum(v * x[t] for t in steps) + sum(w * x[t] for t in steps)",
-         "sum((v + w) * x[t] for t in steps)"),
+        (
+            "sum(v * x[t] for t in steps) + sum(w * x[t] for t in steps)",
+            "sum((v + w) * x[t] for t in steps)",
+        ),
         ("sum(-x[t] for t in steps)", "-sum(x[t] for t in steps)"),
         ("sum(zeros(H) for t in steps)", "zeros(H)"),
     ],

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
-from graphgrad.declared import Boundary, Declared, Equation, Index, tree_key
 from graphgrad.conditions import ALWAYS, Condition, Junction
+from graphgrad.declared import Boundary, Declared, Equation, Index, tree_key
 from graphgrad.dims import Token
 from graphgrad.ir import OPS, At, Expr, Part
 from graphgrad.notation.printer import (

@@ -295,7 +295,7 @@ def _score(adapter: Adapter, program: Program, case: Case, results: Any) -> int:
 def is_loss(path: str, results: Any) -> bool:
     """Whether a result is the loss, by what is stated or by its name."""
     if isinstance(results, Mapping) and path in results:
-        return results[path] == "loss"
+        return bool(results[path] == "loss")
     return normalised(path.rpartition(".")[2]) in LOSSES
 
 

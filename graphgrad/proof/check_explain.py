@@ -259,8 +259,8 @@ def counts_cause(counts: Contributions) -> str:
             if missing == {(s, t) for s, t in cells if s - t >= window}:
                 plural = "s" if window > 1 else ""
                 return (
-                    f"truncation: each loss counts its {window} most recent step{plural} only; what "
-                    "flows back further is dropped"
+                    f"truncation: each loss counts its {window} most recent step{plural} only; "
+                    "what flows back further is dropped"
                 )
         for step in range(tau):
             if missing == {(s, t) for s, t in cells if t == step}:
@@ -298,7 +298,8 @@ def _where_wrong(evidence: Evidence, made: Comparison) -> Iterator[str]:
             return
     if wrong.any() and not wrong.all():
         places = [list(map(int, place)) for place in np.argwhere(wrong)]
-        yield f"  Wrong entries: {', '.join(map(str, places[:8]))}{' …' if len(places) > 8 else ''}."
+        more = " …" if len(places) > 8 else ""
+        yield f"  Wrong entries: {', '.join(map(str, places[:8]))}{more}."
     yield "  No single simple cause was recognised."
 
 

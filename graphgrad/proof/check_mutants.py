@@ -1,8 +1,8 @@
 """Backward passes as people get them wrong: the adjoint equations with one change, in words.
 
-The equations are Python syntax, so a change is a change of the syntax tree: a term left out, a sign,
-a factor, a transpose, a step off by one, a sum cut short, one variable in place of another. If code
-returns what a changed pass gives, the change is the likely cause.
+The equations are Python syntax, so a change is a change of the syntax tree: a term left out, a
+sign, a factor, a transpose, a step off by one, a sum cut short, one variable in place of another.
+If code returns what a changed pass gives, the change is the likely cause.
 """
 
 from __future__ import annotations

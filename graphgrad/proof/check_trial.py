@@ -1,4 +1,4 @@
-"""Trying code on a circuit: at one length and sizes, on other branches, at the smallest that fail."""
+"""Trying code on a circuit: at one length and sizes, on other branches, at the smallest."""
 
 from __future__ import annotations
 

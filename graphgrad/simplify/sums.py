@@ -57,7 +57,7 @@ def _sub(expr: Expr, a: Expr, b: Expr) -> Expr | None:
 
 
 def _merged(expr: Expr, a: Expr, b: Expr) -> Expr | None:
-    """Return `a ± b` as one term, by the op of an expression; None if they have nothing in common."""
+    """Return `a ± b` as one term, by the op of an expression; None if nothing is common."""
     if a.shape != b.shape:
         return None
     if expr.op is OPS["add"] and same(a, b):
