@@ -11,7 +11,6 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.causality import Unit
@@ -49,7 +48,6 @@ def adjoint(
     loss: str = "loss",
     *,
     wrt: Iterable[str] | str | None = None,
-    truncate: Any = None,
     guard: str = "smart",
 ) -> Circuit:
     """Return the circuit with the equations of its backward pass on top.
@@ -60,8 +58,6 @@ def adjoint(
     only where it does not vanish outside by itself. Raises GradientError for a loss that does not
     exist and for derivatives by tokens; warns where a gradient is zero for lack of dependence.
     """
-    if truncate is not None:
-        return truncate.adjoint(circuit, loss, wrt=wrt, guard=guard)  # type: ignore[no-any-return]
     return _Adjoint(circuit, loss, wrt, guard).run()
 
 
