@@ -8,14 +8,15 @@ a wrong forward pass is reported as such. Code that cannot be traced is judged i
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 from graphgrad.circuit import Circuit
-from graphgrad.proof.check_adapter import fitted, stated
-from graphgrad.proof.check_case import LAYOUTS, CheckError, goal_of
+from graphgrad.proof.check_adapter import fitted, stated, values_of
+from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, goal_of
 from graphgrad.proof.check_digits import certified, why_not_traced
 from graphgrad.proof.check_explain import Finding, lessons
 from graphgrad.proof.check_result import Checked
@@ -66,9 +67,13 @@ def check_function(
     goal = goal_of(circuit, loss)
     adapter = stated(program, goal, arguments)
     check = Check(circuit, program, goal, adapter, results, dict(sizes or {}), batch, layout)
-    apart = check.bound(lambda k: 3 + k)
-    check.adapter = fitted(adapter, program, partial(check.case, 2, apart), results)
-    case = check.case(tau, check.bound(lambda k: DEFAULT_SIZE))
+    chosen = check.bound(lambda k: DEFAULT_SIZE)
+    try:
+        apart = check.bound(lambda k: DEFAULT_SIZE + 1 + k)
+        check.adapter = fitted(adapter, program, partial(check.case, 2, apart), results)
+    except CheckError:  # an object may know its sizes already
+        check.adapter = fitted(adapter, program, partial(check.case, tau, chosen), results)
+    case = check.case(tau, chosen)
     deadline = started + time_limit
     notes = list(check.adapter.notes(program))
     trial: Trial | None = None
@@ -98,9 +103,28 @@ def check_function(
         tuple(_assumptions(circuit, trial)) if trial is not None else (),
         time.monotonic() - started,
         code=program.name,
+        unclaimed=tuple(_unclaimed(check, case, claims)),
         notes=tuple(notes),
         lessons=told,
     )
+
+
+def _unclaimed(check: Check, case: Case, claims: Sequence[Claim]) -> Iterator[str]:
+    """Yield the parameters that the code takes and returns no gradient by."""
+    place = {e: name for name, array in case.params.items() for e in array.flat}
+    taken = {
+        name: {place[entry] for entry in symbols.flat if entry in place}
+        for name, symbols in values_of(check.adapter, case, lambda array: array).symbols.items()
+    }
+    judged: set[str] = set()
+    for claim in claims:
+        for word in re.findall(
+            r"\w+", claim.truth.rpartition("/∂")[2] if "∂" in claim.truth else ""
+        ):
+            judged |= taken.get(word, {word})
+    for name in case.params:
+        if name not in judged and any(name in names for names in taken.values()):
+            yield name
 
 
 def _mixed(trial: Trial | None, digits: Sequence[Claim]) -> Iterator[Claim]:

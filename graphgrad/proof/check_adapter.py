@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -296,7 +297,10 @@ def is_loss(path: str, results: Any) -> bool:
     """Whether a result is the loss, by what is stated or by its name."""
     if isinstance(results, Mapping) and path in results:
         return bool(results[path] == "loss")
-    return normalised(path.rpartition(".")[2]) in LOSSES
+    words = re.findall(r"[^\W\d]\w*", path)
+    if words == path.split("."):
+        return normalised(words[-1]) in LOSSES
+    return sum(normalised(word) in LOSSES for word in words) == 1
 
 
 def truths_of(case: Case, truths: Sequence[Mapping[str, Any]], output: str) -> Any:

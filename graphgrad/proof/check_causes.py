@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -60,6 +60,12 @@ class Evidence:
     def got(self, made: Comparison) -> Any:
         """Return what the code computed, as floats at the sample point."""
         flat = [entry.value for entry in made.got.flat]
+        return np.array(flat, float).reshape(made.got.shape)
+
+    def values(self, made: Comparison) -> Any:
+        """Return what the code computed, as floats at this case's own point."""
+        point = {p: float(self.case.number(p)) for p in _leaves(self.tape)}
+        flat = self.tape.evaluate([entry.node for entry in made.got.flat], point)
         return np.array(flat, float).reshape(made.got.shape)
 
     @cached_property
@@ -137,35 +143,47 @@ def near(a: Any, b: Any) -> bool:
 # One result by itself
 
 
-def simple_causes(evidence: Evidence, made: Comparison) -> Iterator[Cause]:
-    """Yield what one wrong result is in terms of true ones: a multiple, a transpose, another's."""
+def simple_causes(
+    evidence: Evidence, made: Comparison, points: Sequence[Evidence], *, at_once: bool
+) -> list[Cause]:
+    """Return what one wrong result is in terms of true ones: a multiple, a transpose, another's.
+
+    `points` hold the same run at other sample points, where a hypothesis must hold as well;
+    `at_once` says that the result is wrong for one step already.
+    """
+    found = []
+    for text, wanted, kind in _simple(evidence, made, at_once=at_once):
+        exact = evidence.confirmed(made, wanted)
+        if exact or all(near(p.values(made), numbers(p.case, wanted)) for p in points):
+            found.append(Cause(text, (made.name,), exact, kind))
+    return found
+
+
+def _simple(
+    evidence: Evidence, made: Comparison, *, at_once: bool
+) -> Iterator[tuple[str, Any, str]]:
+    """Yield hypotheses that fit at the sample point: in words, the expressions, the kind."""
     got, case = evidence.got(made), evidence.case
     want = numbers(case, made.want)
-
-    def cause(text: str, wanted: Any, kind: str) -> Cause:
-        return Cause(text, (made.name,), evidence.confirmed(made, wanted), kind)
-
     ratio = simple_ratio(got, want)
     if ratio is not None and ratio != 1:
         factor = sympy.Rational(*ratio.as_integer_ratio())
         wanted = np.frompyfunc(lambda e: None if e is None else factor * e, 1, 1)(made.want)
-        yield cause(_factor_text(ratio, case), wanted, "factor")
+        yield _factor_text(ratio, case, at_once=at_once), wanted, "factor"
     if got.ndim == 2 and got.shape[0] == got.shape[1] > 1 and near(got, want.T):
-        yield cause("transposed", made.want.T, "transpose")
+        yield "transposed", made.want.T, "transpose"
     for other in evidence.made:
         if other.quantity in (None, made.quantity) or other.want.shape != made.want.shape:
             continue
         if near(got, numbers(case, other.want)):
-            yield cause(f"{other.truth}, the gradient of something else", other.want, "other")
+            yield f"{other.truth}, the gradient of something else", other.want, "other"
     if made.symbols is not None and made.symbols.shape == got.shape and got.ndim:
         entries = made.symbols
         decay = simple_ratio(got - want, numbers(case, entries))
         if decay is not None:
             factor = sympy.Rational(*decay.as_integer_ratio())
             wanted = np.frompyfunc(lambda e, w: e + factor * w, 2, 1)(made.want, entries)
-            yield cause(
-                f"the gradient plus {decay} times {made.quantity}: weight decay", wanted, "decay"
-            )
+            yield f"the gradient plus {decay} times {made.quantity}: weight decay", wanted, "decay"
 
 
 def example_causes(
@@ -205,13 +223,13 @@ def simple_ratio(got: Any, want: Any) -> Fraction | None:
     return ratio
 
 
-def _factor_text(ratio: Fraction, case: Case) -> str:
+def _factor_text(ratio: Fraction, case: Case, *, at_once: bool) -> str:
     if ratio == -1:
         return "the negative of the gradient: the sign is wrong"
     tau, count, text = case.tau, len(case.examples), f"the gradient times {ratio}"
-    if ratio == Fraction(1, tau) and tau > 1:
+    if ratio == Fraction(1, tau) and tau > 1 and not at_once:
         return f"{text} = 1/τ: an average over the steps where the sum belongs"
-    if ratio == tau and tau > 1:
+    if ratio == tau and tau > 1 and not at_once:
         return f"{text} = τ: a sum over the steps where the average belongs"
     if count > 1 and ratio == Fraction(1, count):
         return f"{text}: divided by the {count} examples, while the loss is their sum"
@@ -281,7 +299,15 @@ def evaluated(
                 found.append(dag.evaluate(evidence.data[example], outputs=names))
     except GraphgradError:
         return None
-    return {name: [values[backward.prefix + name] for values in found] for name in backward.targets}
+    results = {
+        name: [values[backward.prefix + name] for values in found] for name in backward.targets
+    }
+    for name, parts in results.items():
+        for example, part in enumerate(parts):
+            own: Any = case.params.get(name, case.inputs[example].get(name))
+            if np.shape(part) != np.shape(own):
+                return None
+    return results
 
 
 def shapes_of(goal: Goal) -> dict[str, tuple[object, ...]]:
@@ -402,9 +428,7 @@ def contributions(
         if parts is None:
             return None
         columns.append(parts)
-        flat = [e.node for e in made.got.flat]
-        leaves = {payload: float(point.case.number(payload)) for payload in _leaves(evidence.tape)}
-        rows.append(np.array(evidence.tape.evaluate(flat, leaves)))
+        rows.append(point.values(made).ravel())
     return _solved(made.name, np.concatenate(columns), np.concatenate(rows), tau)
 
 

@@ -14,14 +14,12 @@ from typing import Any
 import numpy as np
 import sympy
 
-from graphgrad.proof.check_adapter import floats, quietly, seed_giver, values_of
 from graphgrad.proof.check_case import CheckError
-from graphgrad.proof.check_judge import Comparison, Run
+from graphgrad.proof.check_judge import Comparison, as_floats, floating_run
 from graphgrad.proof.check_trial import Check
 from graphgrad.proof.intervals import OutsideDomainError, Sample
 from graphgrad.proof.nodes import Nodes
 from graphgrad.proof.result import Claim
-from graphgrad.proof.trace_array import new_tape
 
 POINTS = 3
 PRECISION = 192
@@ -36,25 +34,11 @@ def certified(check: Check, tau: int, sizes: dict[str, int], reduction: str) -> 
     for seed in range(POINTS):
         case = check.case(tau, sizes, seed=seed)
         case.reduction = reduction
-        values = values_of(check.adapter, case, floats(case))
-        with quietly():
-            found, outcomes = check.program.run(
-                values.arguments, values.attributes, seed_giver(case, floats(case))
-            )
-        run = Run(new_tape(), values, found, outcomes)
-        rows.append([_claim(each, case.point, check) for each in check.compared(case, run, _array)])
+        run = floating_run(check.adapter, check.program, case)
+        rows.append(
+            [_claim(each, case.point, check) for each in check.compared(case, run, as_floats)]
+        )
     return [_together(same) for same in zip(*rows, strict=True)]
-
-
-def _array(value: Any) -> Any:
-    """Return a result as an array of floats, None where it is none."""
-    try:
-        if isinstance(value, dict):
-            value = [value[key] for key in sorted(value) if key >= 0]
-        array = np.asarray(value)
-    except (TypeError, ValueError):
-        return None
-    return array if array.dtype.kind in "fiu" else None
 
 
 def _claim(made: Comparison, point: dict[Any, Any], check: Check) -> Claim:

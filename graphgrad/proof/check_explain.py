@@ -5,7 +5,6 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -24,6 +23,7 @@ from graphgrad.proof.check_causes import (
     near,
     numbers,
     simple_causes,
+    simple_ratio,
 )
 from graphgrad.proof.check_judge import Comparison, decided
 from graphgrad.proof.derivative import Derivatives
@@ -39,6 +39,10 @@ class Finding:
     claims: tuple[Claim, ...]
     smallest: dict[str, tuple[str, Claim]]
     """The smallest case of each result, with the claim that is refuted there."""
+
+    def at_once(self, name: str) -> bool:
+        """Whether a result is wrong for a single step already."""
+        return name in self.smallest and self.smallest[name][0].startswith("τ = 1")
 
     def lines(self, names: Sequence[str]) -> Iterator[str]:
         """Yield what is said of some results with one fault."""
@@ -81,9 +85,12 @@ def _gradient_lessons(
     shaped = [each for each in gradients if each.fits]
     if not shaped:
         return
-    simple = {made.name: list(simple_causes(evidence, made)) for made in shaped}
-    counted: dict[str, Contributions] = {}
     others = points()
+    simple = {
+        made.name: simple_causes(evidence, made, others, at_once=found_at.at_once(made.name))
+        for made in shaped
+    }
+    counted: dict[str, Contributions] = {}
     for made in shaped:
         counts = contributions(evidence, made, others)
         if counts is not None:
@@ -193,12 +200,8 @@ def _forward_lesson(
 def _value_cause(case: Case, got: Any, want: Any) -> str:
     if near(got, -want):
         return "the wrong sign"
-    top, bottom = np.ravel(got), np.ravel(want)
-    if len(top) == 1 and bottom[0]:
-        ratio = Fraction(float(top[0] / bottom[0])).limit_denominator(100)
-        if ratio and abs(float(ratio) * bottom[0] - top[0]) < 1e-9 * abs(top[0]):
-            return f"it is {ratio} times the true value"
-    return ""
+    ratio = simple_ratio(got, want)
+    return "" if ratio is None else f"it is {ratio} times the true value"
 
 
 def _consistent(evidence: Evidence, gradients: list[Comparison]) -> bool:

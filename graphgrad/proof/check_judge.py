@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,9 +11,17 @@ from typing import Any
 import numpy as np
 import sympy
 
-from graphgrad.proof.check_adapter import Adapter, Values, is_loss, quietly, seed_giver, values_of
+from graphgrad.proof.check_adapter import (
+    Adapter,
+    Values,
+    floats,
+    is_loss,
+    quietly,
+    seed_giver,
+    values_of,
+)
 from graphgrad.proof.check_case import Case, CheckError, normalised, variable_of
-from graphgrad.proof.check_names import gradient_name, quantities, truth_reader
+from graphgrad.proof.check_names import argument_reader, gradient_name, quantities, truth_reader
 from graphgrad.proof.check_run import Program
 from graphgrad.proof.result import Claim, Verdict
 from graphgrad.proof.trace import Traced
@@ -78,6 +87,29 @@ def traced_run(adapter: Adapter, program: Program, case: Case, **options: Any) -
             values.arguments, values.attributes, seed_giver(case, convert)
         )
     return Run(tape, values, found, outcomes)
+
+
+def floating_run(adapter: Adapter, program: Program, case: Case) -> Run:
+    """Return what the code computes from floats at the case's sample point."""
+    values = values_of(adapter, case, floats(case))
+    with quietly():
+        found, outcomes = program.run(
+            values.arguments, values.attributes, seed_giver(case, floats(case))
+        )
+    symbols = values_of(adapter, case, lambda entries: entries).symbols
+    values.symbols = symbols
+    return Run(new_tape(), values, found, outcomes)
+
+
+def as_floats(value: Any) -> Any:
+    """Return a result as an array of floats, None where it is none."""
+    try:
+        if isinstance(value, dict):
+            value = [value[key] for key in sorted(value) if key >= 0]
+        array = np.asarray(value)
+    except (TypeError, ValueError):
+        return None
+    return array if array.dtype.kind in "fiu" else None
 
 
 def comparisons(
@@ -161,17 +193,19 @@ def _stated_comparison(
         gradient = gradient_name(text, values.symbols)
         if text == "loss" and "loss" not in case.system.variables:
             text = case.goal.loss
-        if gradient is not None and f"d_{gradient}" == text and gradient not in case.params:
-            want = case.gradient(values.symbols[gradient])
-        else:
-            want = truth_reader(case).read(text)
-    quantity = None
-    if isinstance(spec, str) and spec.startswith("d_"):
-        quantity = spec[2:].split(".")[0].split("[")[0]
-    symbols = None
-    if quantity is not None:
-        symbols = values.symbols.get(quantity)
-        text = f"∂{_loss_text(case)}/∂{spec[2:]}"
+        own = text.removeprefix("d_") in quantities(case.goal)
+        if gradient is not None and not own and re.fullmatch(r"\w+", text):
+            symbols = values.symbols[gradient]
+            truth = f"∂{_loss_text(case)}/∂{gradient}"
+            want = case.gradient(symbols)
+            return _fitted(Comparison(path, truth, array, want, gradient, symbols))
+        want = truth_reader(case).read(text)
+    quantity = symbols = None
+    by = re.sub(r"\bd_(?=\w)", "", text)
+    if by != text:
+        quantity = re.findall(r"\bd_(\w+)", text)[0]
+        symbols = np.asarray(argument_reader(case).read(by), object)
+        text = f"∂{_loss_text(case)}/∂{by}"
     return _fitted(Comparison(path, text, array, np.asarray(want, object), quantity, symbols))
 
 
@@ -207,7 +241,7 @@ def _series(path: str, value: Any, case: Case, as_array: Callable[[Any], Any]) -
         if name == case.goal.loss:
             continue
         array = as_array(value)
-        if array is None or not array.size:
+        if array is None or not array.size or _given(array):
             return None
         for last in (False, True) if variable.index is not None else (False,):
             want = np.asarray(case.value(name, last=last), object)
@@ -215,6 +249,13 @@ def _series(path: str, value: Any, case: Case, as_array: Callable[[Any], Any]) -
             if made.fits and (last or want.size > 1):
                 return made
     return None
+
+
+def _given(array: Any) -> bool:
+    """Whether an array holds arguments as they were given, nothing computed."""
+    return all(
+        isinstance(e, Traced) and e.tape.ops[e.node] in ("leaf", "const") for e in array.flat
+    )
 
 
 def _fitted(made: Comparison) -> Comparison:

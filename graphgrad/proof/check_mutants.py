@@ -12,6 +12,8 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+CURVED = {"tanh", "sigmoid", "relu", "exp", "sin", "cos", "softplus"}
+
 
 @dataclass(frozen=True)
 class Mutant:
@@ -98,6 +100,8 @@ def _local(
         name, args = node.func.id, node.args
         if name in ("sum", "mean") and args and isinstance(args[0], ast.GeneratorExp):
             yield from _sums(node, left)
+        elif name in CURVED and len(args) == 1:
+            yield 3, f"in {left}, {_text(args[0])} stands where {_text(node)} belongs", args[0]
         elif name == "outer" and len(args) == 2:
             turned = ast.Call(node.func, [args[1], args[0]], [])
             yield 1, f"{left} is transposed: {_text(turned)} instead of {_text(node)}", turned

@@ -256,4 +256,8 @@ def gradient_name(path: str, known: Mapping[str, Any]) -> str | None:
             return spelled[normalised(found.group(1))]
     if any(normalised(parent) in GRADIENTS for parent in parents) and normalised(name) in spelled:
         return spelled[normalised(name)]
+    words = re.findall(r"[^\W\d]\w*", path)
+    if words != [path]:  # an expression in a return statement: dW / n, np.clip(dW, -5, 5)
+        inside = {gradient_name(word, known) for word in words} - {None}
+        return inside.pop() if len(inside) == 1 else None
     return None

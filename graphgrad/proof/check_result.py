@@ -31,6 +31,8 @@ class Checked(Proof):
                 f"  {MARKS[claim.verdict]} {claim.name:{width}} = {claim.truth:{truth}}  "
                 f"{claim.verdict}, {entries}{reason}"
             )
+        if self.unclaimed:
+            lines.append(f"  ? no gradient is returned by {', '.join(self.unclaimed)}")
         for lesson in self.lessons:
             lines += ["", lesson]
         lines += [""] if self.lessons else []

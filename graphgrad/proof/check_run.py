@@ -177,7 +177,7 @@ def _returned(function: Callable[..., Any]) -> tuple[str, ...]:
     if last is None or last.value is None:
         return ()
     parts = last.value.elts if isinstance(last.value, ast.Tuple | ast.List) else [last.value]
-    return tuple(ast.unparse(part) for part in parts)
+    return tuple("" if isinstance(part, ast.Dict) else ast.unparse(part) for part in parts)
 
 
 # Objects
@@ -244,8 +244,10 @@ def _named(outcome: Any, names: Sequence[str]) -> dict[str, Any]:
     if hasattr(outcome, "_asdict"):
         return dict(outcome._asdict())
     if not isinstance(outcome, tuple) and not (isinstance(outcome, list) and len(names) > 1):
-        return {names[0] if len(names) == 1 else "result": outcome}
-    known = names if len(names) == len(outcome) else [str(k) for k in range(len(outcome))]
+        single = names[0] if len(names) == 1 and names[0].isidentifier() else ""
+        return {single: outcome}
+    distinct = len(names) == len(outcome) == len(set(names))
+    known = names if distinct else [str(k) for k in range(len(outcome))]
     return dict(zip(known, outcome, strict=True))
 
 
@@ -256,14 +258,18 @@ def _spread(parts: Mapping[str, Any]) -> dict[str, Any]:
     while pending and len(found) < LARGEST_RESULT:
         path, value = pending.pop()
         if isinstance(value, dict) and value and all(isinstance(key, str) for key in value):
-            pending += [(f"{path}.{key}", each) for key, each in reversed(value.items())]
+            pending += [(_under(path, key), each) for key, each in reversed(value.items())]
         elif hasattr(value, "_asdict"):
-            pending += [(f"{path}.{k}", v) for k, v in reversed(value._asdict().items())]
+            pending += [(_under(path, k), v) for k, v in reversed(value._asdict().items())]
         elif isinstance(value, tuple) and not _is_array(value):
-            pending += [(f"{path}.{k}", each) for k, each in reversed(list(enumerate(value)))]
+            pending += [(_under(path, k), each) for k, each in reversed(list(enumerate(value)))]
         else:
-            found[path] = value
+            found[path or "result"] = value
     return found
+
+
+def _under(path: str, key: Any) -> str:
+    return f"{path}.{key}" if path else str(key)
 
 
 def _is_array(value: Any) -> bool:

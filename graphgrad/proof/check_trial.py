@@ -1,4 +1,4 @@
-"""Trying code on a circuit: at one length and sizes, on other branches, at the smallest."""
+"""Trying code on a circuit: at one length and sizes, on other branches, where it first fails."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from fractions import Fraction
 from itertools import product
 from typing import Any
 
+import numpy as np
+
 from graphgrad.circuit import Circuit
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_adapter import Adapter, values_of
@@ -18,7 +20,9 @@ from graphgrad.proof.check_judge import (
     Comparison,
     Run,
     array_reader,
+    as_floats,
     comparisons,
+    floating_run,
     judged,
     traced_run,
 )
@@ -31,6 +35,8 @@ from graphgrad.proof.zero import Field
 TINY = Fraction(1, 10**5)
 LARGEST_FREE = 4
 MOST_FLIPS = 4
+FAITHFUL = 1e-6
+"""How near a traced run and one on floats must be at the sample point."""
 FOREIGN = (GraphgradError, ArithmeticError, ValueError, IndexError, KeyError, TypeError)
 """What code may raise at sizes or on branches that it was not written for."""
 
@@ -139,7 +145,32 @@ class Check:
                     case.reduction = "sum"
             claims.append(claim)
         tainted = self._tainted(case, run, made, options) if run.tape.leaks else frozenset()
+        if not options:
+            tainted |= self._unlike(case, run, made)
         return Trial(case, run, made, claims, zero, expressions, tainted)
+
+    def _unlike(self, case: Case, run: Run, made: list[Comparison]) -> frozenset[str]:
+        """Return the results whose formulas do not have the values that plain floats give.
+
+        Code may get at the bytes behind an array; then a trace says nothing about it.
+        """
+        if run.tape.clipped:
+            return frozenset()
+        plain = floating_run(self.adapter, self.program, case)
+        found = {each.name: each for each in self.compared(case, plain, as_floats)}
+        return frozenset(
+            each.name
+            for each in made
+            if each.name not in found
+            or found[each.name].got.shape != each.got.shape
+            or not np.allclose(
+                found[each.name].got,
+                np.reshape([entry.value for entry in each.got.flat], each.got.shape),
+                rtol=FAITHFUL,
+                atol=FAITHFUL,
+                equal_nan=True,
+            )
+        )
 
     def _tainted(
         self, case: Case, run: Run, made: list[Comparison], options: Mapping[str, Any]

@@ -19,8 +19,6 @@ import numpy as np
 
 from graphgrad.errors import GraphgradError
 
-PACKAGE = str(Path(__file__).resolve().parent.parent)
-NUMPY = str(Path(np.__file__).parent)
 LARGEST_DENOMINATOR = 10_000
 ROUNDING = 5e-16
 LARGEST_TAPE = 2_000_000
@@ -225,6 +223,9 @@ class Tape:
         x = self.number(u)
         if x is not None:
             return self.constant(int(x > 0))
+        if self.ops[u] == "choose":
+            mask, a, b = self.args[u]
+            return self.choose(mask, self.step(a), self.step(b))
         if self.ops[u] in ("mul", "sub"):
             a, b = self.args[u]
             number = self.number(a)
@@ -248,10 +249,16 @@ class Tape:
         if known is not None:
             return a if known else b
         a, b = self._cases(mask, a)[0], self._cases(mask, b)[1]
+        if self.number(a) == 1 and self.number(b) == 0:
+            return mask
+        if self.number(a) == 0 and self.number(b) == 1:
+            return self.opposite(mask)
         return a if a == b else self.apply("choose", mask, a, b)
 
     def _cases(self, mask: int, a: int) -> tuple[int, int]:
         """Return what a is where the mask is 1 and where it is 0."""
+        if a == mask:
+            return self.constant(1), self.constant(0)
         if self.ops[a] == "choose" and self.args[a][0] == mask:
             return self.args[a][1], self.args[a][2]
         return a, a
@@ -337,8 +344,8 @@ def caller() -> str:
     """Return file and line of the code outside this package and NumPy that is running."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
-        path = frame.f_code.co_filename
-        if not path.startswith((PACKAGE, NUMPY, "<frozen", "<__array_function__")):
+        module = str(frame.f_globals.get("__name__", ""))
+        if module.split(".")[0] not in ("graphgrad", "numpy"):
             break
         frame = frame.f_back
     return f"{Path(frame.f_code.co_filename).name}:{frame.f_lineno}"
