@@ -455,10 +455,11 @@ class Circuit:
         self,
         loss: str = "loss",
         wrt: Iterable[str] | None = None,
+        truncate: Any = None,
         **options: Any,
     ) -> Circuit:
         """Return backpropagation through time as a circuit in the same notation."""
-        circuit: Circuit = _adjoint(self, loss, wrt=wrt, **options)
+        circuit: Circuit = _adjoint(self, loss, wrt=wrt, truncate=truncate, **options)
         return circuit
 
     def compile(self, *outputs: str, grad: str | None = None, **options: Any) -> Compiled:

@@ -5,10 +5,7 @@ from __future__ import annotations
 from graphgrad.adjoint import boundary_name
 from graphgrad.circuit import Circuit
 from graphgrad.dims import Token
-from graphgrad.errors import BoundaryError
 from graphgrad.ir import OPS, At, Expr
-
-MAX_OPENED = 10_000
 
 
 def opened(circuit: Circuit) -> Circuit:
@@ -44,10 +41,5 @@ def opened(circuit: Circuit) -> Circuit:
 
 def _outside(name: str, lag: int) -> list[At]:
     """Return the instances outside 1..τ that a read reaches."""
-    if abs(lag) > MAX_OPENED:
-        raise BoundaryError(
-            f"{name} is read {abs(lag):,} steps away: that many boundary values cannot be opened",
-            remedy=f"open circuits with lags of at most {MAX_OPENED:,}",
-        )
     before = [At(name, False, k) for k in range(1 - lag, 1)]
     return before + [At(name, True, k) for k in range(1, 1 - lag)]

@@ -40,6 +40,7 @@ MAX_NODES = 2**31 - 1
 
 _evaluate = door("graphgrad.evaluate:evaluate")
 _grad = door("graphgrad.autodiff:grad")
+_contributions = door("graphgrad.contributions:contributions")
 _to_networkx = door("graphgrad.export:to_networkx")
 
 
@@ -163,6 +164,13 @@ class Dag:
         """Return the graph with its backward nodes appended; see `graphgrad.autodiff.grad`."""
         dag: Dag = _grad(self, loss, wrt)
         return dag
+
+    def contributions(
+        self, values: Mapping[str, Any], loss: str = "loss", **options: Any
+    ) -> dict[str, Any]:
+        """Return each parameter's gradient by loss step and use step."""
+        result: dict[str, Any] = _contributions(self, values, loss, **options)
+        return result
 
     def to_networkx(self) -> networkx.MultiDiGraph[Any]:
         """Return the graph with one networkx node a node, edges numbered by argument position."""

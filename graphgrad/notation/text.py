@@ -42,7 +42,10 @@ class TextStyle:
             return self._leaf(expr)
         if name in _LEVELS:
             level = _LEVELS[name]
-            left, right = fit(self, args[0], level), fit(self, args[1], level + 1)
+            # (d * P) @ v is written out: in print @ binds tighter than * does
+            mixed = expr.args[0].op.name in _LEVELS and "matmul" in (name, expr.args[0].op.name)
+            least = level + (mixed and name != expr.args[0].op.name)
+            left, right = fit(self, args[0], least), fit(self, args[1], level + 1)
             return Printed(f"{left} {expr.op.infix} {right}", level)
         match name:
             case "neg":

@@ -75,12 +75,14 @@ class Tape:
 class Ball:
     """A scalar: an interval, and its place on the tape."""
 
-    __slots__ = ("place", "tape", "value")
+    __slots__ = ("place", "source", "tape", "value")
 
     def __init__(self, tape: Tape, value: Interval, place: int) -> None:
         self.tape = tape
         self.value = value
         self.place = place
+        self.source = place
+        """The place of the same number, before it was given one of its own."""
 
     def _lifted(self, other: Any) -> Ball:
         return other if isinstance(other, Ball) else self.tape.constant(other)
@@ -188,7 +190,7 @@ class BallAlgebra(ObjectAlgebra):
         """Return `a` where the comparison provably holds, `b` where it provably does not."""
 
         def chosen(x: Ball, y: Ball, u: Ball, v: Ball) -> Ball:
-            if x is y:
+            if x.source == y.source:
                 return u if relation in (">=", "<=") else v
             greater = bool(nonzero(x.value - y.value) > 0)
             return u if greater == (relation in (">", ">=")) else v
@@ -332,13 +334,24 @@ class Enclosed:
     claimed: Mapping[str | Instance, list[Interval]]
     truth: Mapping[str | Instance, list[Interval]]
     ends: Callable[[Interval], tuple[Fraction, Fraction]]
+    precision: int
+
+    def bounds(self, value: Interval) -> tuple[Fraction, Fraction]:
+        """Return ends between which a value lies."""
+        with working_precision(self.precision):
+            return self.ends(value)
+
+    def difference(self, claim: Interval, truth: Interval) -> tuple[Fraction, Fraction]:
+        """Return ends between which claim less truth lies."""
+        with working_precision(self.precision):
+            return self.ends(claim - truth)
 
     def differing(self, what: str | Instance) -> Iterator[tuple[int, tuple[Decimal, Decimal]]]:
         """Yield the entries at which claim and truth provably differ, with their difference."""
         for position, (claim, truth) in enumerate(
             zip(self.claimed[what], self.truth[what], strict=True)
         ):
-            low, high = self.ends(claim - truth)
+            low, high = self.difference(claim, truth)
             if low > 0 or high < 0:
                 yield position, outward(low, high)
 
@@ -387,15 +400,16 @@ def _enclosed(passes: BackwardPass, values: Mapping[str, Any], precision: int) -
         computed = _balls(store[node])
         if all(isinstance(ball, Ball) for ball in of) and len(of) == len(computed):
             compare(instance, computed, of)
-    return Enclosed(claimed, truth, tape.numbers.ends)
+    return Enclosed(claimed, truth, tape.numbers.ends, precision)
 
 
 def _own_place(value: Any) -> Any:
-    return value.tape.enter(value.value, (value, value.tape.one)) if _is_ball(value) else value
-
-
-def _is_ball(value: Any) -> bool:
-    return isinstance(value, Ball)
+    """Return the same number at a place of its own, so that it has a derivative of its own."""
+    if not isinstance(value, Ball):
+        return value
+    own = value.tape.enter(value.value, (value, value.tape.one))
+    own.source = value.source
+    return own
 
 
 def _balls(value: Any) -> list[Any]:

@@ -133,6 +133,7 @@ class Generators:
         self.relations = relations
         self.items: list[Generator] = []
         self.active = bytearray()
+        self.cotangents: set[int] = set()
         self._known: dict[object, int] = {}
         self._values: dict[object, int] = {}
         self._choices: dict[object, dict[object, Terms]] = {}
@@ -156,6 +157,8 @@ class Generators:
             self.relations.keep(len(arg))
         self.items.append(Generator(kind, name, tuple(args), active, positive))
         self.active.append(active)
+        if kind == "cotangent":
+            self.cotangents.add(len(self.items) - 1)
         return len(self.items) - 1
 
     def is_active(self, terms: Terms) -> bool:
@@ -180,8 +183,11 @@ class Generators:
 
     def canonical(self, terms: Terms) -> Terms:
         """Return an equal polynomial: a let where one has this value."""
-        if not terms or (len(terms) == 1 and len(next(iter(terms))) == 0):
+        if not terms:
             return terms
+        first = next(iter(terms))
+        if not first or (len(terms) > 1 and not self.cotangents.isdisjoint(first)):
+            return terms  # a number, or no value of the forward pass
         gid = self._values.get(key_of(terms))
         return terms if gid is None else {(gid,): 1}
 
@@ -313,12 +319,20 @@ class Generators:
         return {(self._atom("softplus", u, positive=True),): 1}
 
     def exp(self, u: Terms) -> Terms:
-        """Return exp; of a short sum as a product, so that a shift of logits cancels."""
+        """Return exp; of a short sum as a product, so that a shift of logits cancels.
+
+        The exponential of a logarithm is its argument, positive where the logarithm is real.
+        """
+        out: Terms = {(): 1}
+        logs = [m for m, c in u.items() if self._is_log(m) and c in (1, -1)]
+        for m in logs:
+            (argument,) = self.items[m[0]].args
+            out = self.product(out, argument if u[m] > 0 else self.inverse(argument))
+        u = {m: c for m, c in u.items() if m not in logs} if logs else u
         if len(u) > FACTORED:
             sign = leading_sign(u)
             gid = self._atom("exp", scaled(u, sign), positive=True)
-            return {(gid if sign > 0 else self._partner(gid),): 1}
-        out: Terms = {(): 1}
+            return self.product(out, {(gid if sign > 0 else self._partner(gid),): 1})
         for m, c in u.items():
             n, d = Fraction(c).as_integer_ratio()
             unit = Fraction(1, d)
@@ -328,6 +342,9 @@ class Generators:
             gid = gid if n > 0 else self._partner(gid)
             out = self.product(out, {(gid,) * abs(n): 1})
         return out
+
+    def _is_log(self, m: Monomial) -> bool:
+        return len(m) == 1 and self.items[m[0]].kind == "log"
 
     def log(self, u: Terms) -> Terms:
         """Return log, of a product of positive generators as a sum."""
@@ -501,16 +518,17 @@ class Generators:
         return truth
 
     def below(self, causes: Mapping[int, Cause]) -> dict[int, Cause]:
-        """Return what derivatives flow to from the given generators, with one of the causes."""
-        found = dict(causes)
+        """Return what derivatives flow to from the given generators, and the newest from which."""
+        found: dict[int, Cause] = {}
         for gid in range(max(causes, default=-1), -1, -1):
-            if gid not in found:
+            if gid not in found and gid not in causes:
                 continue
+            cause = found.setdefault(gid, causes[gid]) if gid in causes else found[gid]
             for arg in self.items[gid].args:
                 for m in arg:
                     for g in m:
                         if self.active[g]:
-                            found.setdefault(g, found[gid])
+                            found.setdefault(g, cause)
         return found
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -16,12 +18,14 @@ from graphgrad.proof.question import Question, Side, backward_pass
 from graphgrad.proof.render import shown
 from graphgrad.proof.residual import vanishes
 from graphgrad.proof.result import Claim
+from graphgrad.proof.sparse import Terms
 
 METHOD_TEXT = "a certificate: one exact polynomial identity for each step of the backward pass"
 NO_TIME = "the time limit was reached"
 SAMPLES = 12
 PRECISIONS = (128, 512)
 ROUNDS = 4
+QUICK = 6
 
 
 @dataclass(frozen=True)
@@ -33,14 +37,22 @@ class Fault:
     residual: str
 
 
-@dataclass(frozen=True)
-class Certified:
-    """What a certificate shows: gradients proved, local identities that fail, or why it ends."""
+@dataclass
+class Findings:
+    """What is known of a backward pass so far: gradients proved and refuted, and what is at fault.
 
-    proved: frozenset[str]
-    faults: tuple[Fault, ...]
-    blamed: dict[str, Fault]
-    reason: str
+    `apart` are the instances whose claimed cotangents provably differ from the true ones.
+    """
+
+    proved: set[str] = field(default_factory=set)
+    refuted: dict[str, Claim] = field(default_factory=dict)
+    apart: set[Instance] = field(default_factory=set)
+    blamed: dict[str, Fault] = field(default_factory=dict)
+    reason: str = ""
+
+    def left(self, names: Iterable[str]) -> list[str]:
+        """Return the gradients that are neither proved nor refuted."""
+        return [name for name in names if name not in self.proved and name not in self.refuted]
 
 
 def certificate_claims(
@@ -48,33 +60,20 @@ def certificate_claims(
 ) -> Iterator[Claim]:
     """Yield a claim for each gradient: the certificate first, enclosures for what it leaves."""
     passes = backward_pass(question, side)
-    names = list(names)
-    found = certified(passes, deadline)
-    refuted: dict[str, Claim] = {}
-    left = [name for name in names if name not in found.proved]
-    if left and not isinstance(found, str):
-        refuted = refutations(question, side, passes, left, deadline)
+    search = lambda found: refute(question, side, passes, found, deadline)  # noqa: E731
+    found = certified(passes, deadline, search)
     for name in names:
-        claim = blank(question, side, name, passes)
+        claim = found.refuted.get(name) or blank(question, side, name, passes)
+        fault = found.blamed.get(name)
         if name in found.proved:
             yield claim
             continue
-        fault = found.blamed.get(name)
         if fault is not None:
             claim = replace(claim, fault=_fault_text(side, fault), residual=fault.residual)
-        if name in refuted:
-            other = refuted[name]
-            yield replace(
-                claim,
-                verdict="refuted",
-                reason=other.reason,
-                entry=other.entry,
-                witness=other.witness,
-                difference=other.difference,
-            )
-            continue
-        reason = found.reason or "the local identities do not hold as polynomials"
-        yield replace(claim, verdict="undecided", reason=reason)
+        if name not in found.refuted:
+            reason = found.reason or "the local identities do not hold as polynomials"
+            claim = replace(claim, verdict="undecided", reason=reason)
+        yield claim
 
 
 def blank(question: Question, side: Side, name: str, passes: BackwardPass) -> Claim:
@@ -87,13 +86,14 @@ def blank(question: Question, side: Side, name: str, passes: BackwardPass) -> Cl
         f"∂{question.shown}/∂{name}",
         side.origin,
         "proved",
-        int(np.prod(_shape(passes, name), dtype=int)),
+        int(np.prod(shape_of_gradient(passes, name), dtype=int)),
         by=name,
         indexed=indexed,
     )
 
 
-def _shape(passes: BackwardPass, name: str) -> tuple[int, ...]:
+def shape_of_gradient(passes: BackwardPass, name: str) -> tuple[int, ...]:
+    """Return the shape of a gradient, time first for an indexed input."""
     system, dag = passes.dag.system, passes.dag
     kind = system.type_of(name)
     assert isinstance(kind, tuple)
@@ -111,74 +111,115 @@ def _fault_text(side: Side, fault: Fault) -> str:
 # -- certificates ----------------------------------------------------------------------------------
 
 
-def certified(passes: BackwardPass, deadline: float | None) -> Certified:
-    """Return what certificates prove of a backward pass.
+def certified(
+    passes: BackwardPass,
+    deadline: float | None,
+    search: Callable[[Findings], None] = lambda found: None,
+) -> Findings:
+    """Return what certificates prove of a backward pass, and what `search` refutes.
 
     Equations called d_v need not be cotangents. Where one is not, its variable is no longer cut,
     and what remains is tried again: the identities are about fewer cuts then, and as strong.
     """
-    proved: set[str] = set()
-    first: Certified | None = None
-    reason = ""
+    found = Findings()
+    searched = False
     for _ in range(ROUNDS):
         try:
-            found, wrong = _attempt(passes, deadline)
+            attempt = _Attempt(passes, deadline)
+            if not searched and attempt.failing():
+                search(found)
+                searched = True
+            wrong = attempt.conclude(found)
         except ExhaustedError:
-            reason = NO_TIME
+            found.reason = NO_TIME
             break
         except UndecidableError as failure:
-            reason = str(failure)
+            found.reason = str(failure)
             break
-        proved |= found.proved
-        first = first or found
-        if not wrong or len(proved) == len(passes.gradients):
+        if not wrong or not found.left(passes.gradients):
             break
         kept = {each: node for each, node in passes.cotangents.items() if each[0] not in wrong}
         passes = replace(passes, cotangents=kept)
-    if first is None:
-        return Certified(frozenset(), (), {}, reason)
-    return Certified(frozenset(proved), first.faults, first.blamed, reason)
+    if found.reason and not searched and found.left(passes.gradients):
+        search(found)
+    return found
 
 
-def _attempt(passes: BackwardPass, deadline: float | None) -> tuple[Certified, set[str]]:
-    """Return what one certificate shows, and the variables whose cotangents are wrong."""
-    if deadline is not None and time.monotonic() > deadline:
-        raise ExhaustedError(NO_TIME)
-    certificate = Certificate(passes, deadline)
-    certificate.run()
-    faults: list[Fault] = []
-    failing: dict[int, Fault] = {}
-    for local in certificate.locals():
-        fault = _fault(certificate, local, shape_of(passes, local.instance))
-        if fault is not None:
-            faults.append(fault)
-            failing.update((gid, fault) for gid in certificate.lets[local.instance])
-    tainted = certificate.table.below(failing)
-    proved: set[str] = set()
-    blamed: dict[str, Fault] = {}
-    for name in passes.gradients:
-        fault = _fault(certificate, certificate.gradient(name), _shape(passes, name))
-        gids = certificate.data_of(name)
-        if fault is None:
-            fault = next((tainted[gid] for gid in gids if gid in tainted), None)
-            if fault is None:
-                proved.add(name)
-                continue
-        else:
-            faults.append(fault)
-        blamed[name] = fault
-    wrong = {fault.instance[0] for fault in failing.values()}
-    return Certified(frozenset(proved), tuple(faults), blamed, ""), wrong
+@contextmanager
+def uncollected() -> Iterator[None]:
+    """Suspend the cyclic garbage collector, which would walk millions of terms in vain."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
-def _fault(certificate: Certificate, local: Local, shape: tuple[int, ...]) -> Fault | None:
-    """Return the first entry at which a local identity fails."""
-    for position, residual in sorted(local.residuals.items()):
-        certificate.table.relations.tick()
-        if not vanishes(certificate.table, residual):
-            entry = tuple(int(k) for k in np.unravel_index(position, shape)) if shape else ()
-            return Fault(local.instance, entry, shown(certificate.table, residual))
-    return None
+class _Attempt:
+    """One certificate: identities that hold at sight, and those that need a closer look."""
+
+    def __init__(self, passes: BackwardPass, deadline: float | None) -> None:
+        if deadline is not None and time.monotonic() > deadline:
+            raise ExhaustedError(NO_TIME)
+        self.passes = passes
+        self.certificate = Certificate(passes, deadline)
+        with uncollected():
+            self.certificate.run()
+            self.open = [(each, self._left(each)) for each in self.certificate.locals()]
+            self.gradients = {name: self.certificate.gradient(name) for name in passes.gradients}
+            self.rest = {name: self._left(each) for name, each in self.gradients.items()}
+
+    def failing(self) -> bool:
+        """Whether any identity does not hold at sight."""
+        return any(rest for _, rest in self.open) or any(self.rest.values())
+
+    def _left(self, local: Local) -> dict[int, Terms]:
+        """Return the residuals that do not vanish at sight."""
+        table = self.certificate.table
+        found = {}
+        for position, residual in sorted(local.residuals.items()):
+            table.relations.tick()
+            if not vanishes(table, residual, hard=False):
+                found[position] = residual
+        return found
+
+    def conclude(self, found: Findings) -> set[str]:
+        """Enter what is proved and whom to blame; return the variables with wrong cotangents."""
+        failing: dict[int, Fault] = {}
+        for local, rest in self.open:
+            known = local.instance in found.apart
+            fault = self._fault(local, rest, shape_of(self.passes, local.instance), known=known)
+            if fault is not None:
+                gids = self.certificate.lets[local.instance]
+                failing.update((gid, fault) for gid in gids)
+        tainted = self.certificate.table.below(failing)
+        for name, local in self.gradients.items():
+            gids = self.certificate.data_of(name)
+            shape = shape_of_gradient(self.passes, name)
+            cause = next((tainted[gid] for gid in gids if gid in tainted), None)
+            known = name in found.refuted or cause is not None
+            fault = self._fault(local, self.rest[name], shape, known=known)
+            if fault is None and cause is None:
+                found.proved.add(name)
+            else:
+                blamed = cause or fault
+                assert blamed is not None
+                found.blamed.setdefault(name, blamed)
+        return {fault.instance[0] for fault in failing.values()}
+
+    def _fault(
+        self, local: Local, rest: dict[int, Terms], shape: tuple[int, ...], *, known: bool
+    ) -> Fault | None:
+        """Return the first entry at which an identity fails; look no closer if that is known."""
+        table = self.certificate.table
+        for position, residual in rest.items():
+            table.relations.tick()
+            if known or not vanishes(table, residual):
+                entry = tuple(int(k) for k in np.unravel_index(position, shape)) if shape else ()
+                return Fault(local.instance, entry, shown(table, residual))
+        return None
 
 
 def shape_of(passes: BackwardPass, instance: Instance) -> tuple[int, ...]:
@@ -191,34 +232,40 @@ def shape_of(passes: BackwardPass, instance: Instance) -> tuple[int, ...]:
 # -- refutations -----------------------------------------------------------------------------------
 
 
-def refutations(
-    question: Question, side: Side, passes: BackwardPass, names: list[str], deadline: float
-) -> dict[str, Claim]:
-    """Return a refuted claim for each gradient that provably differs from the truth somewhere."""
-    found: dict[str, Claim] = {}
+def refute(
+    question: Question, side: Side, passes: BackwardPass, found: Findings, deadline: float
+) -> None:
+    """Look for points at which claimed gradients and cotangents provably differ from the truth."""
     system = question.probed.check()
     for attempt in range(SAMPLES * len(PRECISIONS)):
-        missing = [name for name in names if name not in found]
+        missing = found.left(passes.gradients)
         if not missing or time.monotonic() > deadline:
-            break
+            return
         seed, precision = attempt % SAMPLES, PRECISIONS[attempt // SAMPLES]
         values = sample(system, passes.dag.tau, passes.dag.sizes, seed)
         try:
             point = enclosed(passes, values, precision)
             differing = {name: next(point.differing(name), None) for name in missing}
-        except (OutsideDomainError, UndecidableError):
+            for instance in passes.cotangents:
+                if instance in point.claimed and next(point.differing(instance), None):
+                    found.apart.add(instance)
+        except OutsideDomainError:
             continue
+        except UndecidableError:
+            return
         for name, difference in differing.items():
-            if difference is not None:
-                position, bounds = difference
-                shape = _shape(passes, name)
-                entry = tuple(int(k) for k in np.unravel_index(position, shape)) if shape else ()
-                found[name] = replace(
-                    blank(question, side, name, passes),
-                    verdict="refuted",
-                    reason="a rigorous enclosure excludes 0",
-                    entry=entry,
-                    witness=as_data(values),
-                    difference=(str(bounds[0]), str(bounds[1])),
-                )
-    return found
+            if difference is None:
+                continue
+            position, bounds = difference
+            shape = shape_of_gradient(passes, name)
+            entry = tuple(int(k) for k in np.unravel_index(position, shape)) if shape else ()
+            found.refuted[name] = replace(
+                blank(question, side, name, passes),
+                verdict="refuted",
+                reason="a rigorous enclosure excludes 0",
+                entry=entry,
+                witness=as_data(values),
+                difference=(str(bounds[0]), str(bounds[1])),
+            )
+        if not found.refuted and attempt >= QUICK:
+            return

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphgrad.circuit import Circuit
 from graphgrad.dims import Token
-from graphgrad.proof import judge
+from graphgrad.proof import judge, sampled
 from graphgrad.proof.anchor import METHOD_TEXT as SYMPY_TEXT
 from graphgrad.proof.anchor import Anchor
 from graphgrad.proof.question import (
@@ -31,8 +31,15 @@ from graphgrad.unfold import Dag, checked_lengths
 
 __all__ = ["DEFAULT_SIZE", "METHODS", "ProofError", "prove"]
 
-METHODS = ("auto", "certificate", "sympy")
-TEXTS = {"certificate": judge.METHOD_TEXT, "sympy": SYMPY_TEXT}
+METHODS = ("auto", "certificate", "sympy", "probabilistic", "enclosure")
+TEXTS = {
+    "certificate": judge.METHOD_TEXT,
+    "sympy": SYMPY_TEXT,
+    "probabilistic": sampled.PROBABILISTIC_TEXT,
+    "enclosure": sampled.ENCLOSURE_TEXT,
+}
+CERTIFICATE_SHARE = 0.6
+"""Of the time limit, what `auto` leaves to the certificate."""
 ANCHOR_SCALARS, OPEN_SCALARS = 800, 3000
 """`auto` asks SymPy as well where the nodes of both passes have at most so many entries, and about
 what the certificate left open where they have at most so many."""
@@ -56,10 +63,12 @@ def prove(
     or those that `wrt` names. Without claims the library's own adjoint circuit and its reverse
     sweep on the unfolded graph are put to the proof. `tau` and `sizes` (2 each, where no default is
     declared) are what the proof is for. `method` is "certificate" (exact, local, any size),
-    "sympy" (independent, small sizes), or "auto": the certificate, and SymPy too where the
-    circuit is small or the certificate left something open. Verdicts are proved, refuted (with a
-    witness) or undecided; after `time_limit` seconds what is left is undecided. Raises ProofError
-    where there is nothing to prove, and ShapeError for a claim without the shape of a gradient.
+    "sympy" (independent, small sizes), "probabilistic" (with an error bound, larger sizes),
+    "enclosure" (certified digits at random points), or "auto": the certificate; SymPy too where the
+    circuit is small; the probabilistic proof where the certificate leaves something open. Verdicts
+    are proved, certified, refuted (with a witness) or undecided; after `time_limit` seconds what is
+    left is undecided. Raises ProofError where there is nothing to prove, and ShapeError for a claim
+    without the shape of a gradient.
     """
     if method not in METHODS:
         raise ProofError(
@@ -114,10 +123,17 @@ class _Panel:
         if self.method == "sympy":
             yield from self._sympy(side, side.names)
             return
+        if self.method in ("probabilistic", "enclosure"):
+            yield from self._sampled(side, self.method, side.names)
+            return
         first = list(self._certificate(side))
         if self.method == "certificate":
             yield from first
             return
+        left = [claim.by for claim in first if claim.verdict == "undecided"]
+        if left and time.monotonic() < self.deadline:
+            third = {claim.by: claim for claim in self._sampled(side, "probabilistic", left)}
+            first = [_together(claim, third.get(claim.by)) for claim in first]
         open_names = [claim.by for claim in first if claim.verdict == "undecided"]
         scalars = _scalars(side.dag)
         asked = list(side.names) if scalars <= ANCHOR_SCALARS else open_names
@@ -132,8 +148,20 @@ class _Panel:
 
     def _certificate(self, side: Side) -> Iterator[Claim]:
         self.used["certificate"] = None
-        for claim in judge.certificate_claims(self.question, side, side.names, self.deadline):
+        deadline = self.deadline
+        if self.method == "auto":
+            now = time.monotonic()
+            deadline = now + CERTIFICATE_SHARE * (deadline - now)
+        for claim in judge.certificate_claims(self.question, side, side.names, deadline):
             yield replace(claim, methods={"certificate": claim.verdict})
+
+    def _sampled(self, side: Side, method: str, names: Iterable[str]) -> Iterator[Claim]:
+        self.used[method] = None
+        judged = (
+            sampled.probabilistic_claims if method == "probabilistic" else sampled.enclosure_claims
+        )
+        for claim in judged(self.question, side, list(names), self.deadline):
+            yield replace(claim, methods={method: claim.verdict})
 
     def _sympy(self, side: Side, names: Iterable[str]) -> Iterator[Claim]:
         self.used["sympy"] = None

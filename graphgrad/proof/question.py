@@ -168,6 +168,7 @@ def claimed_side(
         raise
     if wrt is None:
         targets = [*known.params, *known.inputs]
+    outside = {boundary_name(known, key) for key in known.boundary_roots}
     names = []
     for equation in stated.equations.values():
         name = equation.name.removeprefix(prefix)
@@ -178,7 +179,7 @@ def claimed_side(
             _check_free(known, name, place)
             _check_shape(known, name, stated.variables[equation.name], place)
             names.append(name)
-        elif wrt is None and equation.index is None and name not in known.variables:
+        elif wrt is None and equation.index is None and name not in {*known.variables, *outside}:
             guess = unknown_name(name, {*known.params, *known.inputs, *known.variables})
             raise ProofError(
                 f"{equation.name} is the gradient of nothing: {question.opened.name} has no {name}",

@@ -23,15 +23,22 @@ from graphgrad.proof.zero import Field
 SHALLOW = ("quotients", "products", "products")
 ROUNDS = 3
 SYMPY_TERMS = 400
+MAX_TERMS = 20_000
 SYMPY_SECONDS = 3.0
 
 
-def vanishes(table: Generators, residual: Terms) -> bool:
-    """Whether a residual is provably zero on the domain; False is no proof of the contrary."""
-    folding, table.relations.folding = table.relations.folding, False
+def vanishes(table: Generators, residual: Terms, *, hard: bool = True) -> bool:
+    """Whether a residual is provably zero on the domain; False is no proof of the contrary.
+
+    Without `hard` only quotients and products are put in for the lets they are.
+    """
+    relations = table.relations
+    kept = relations.folding, relations.max_terms
+    relations.folding, relations.max_terms = False, MAX_TERMS
+    rounds = (*SHALLOW, *[None] * ROUNDS) if hard else SHALLOW
     try:
         terms = residual
-        for depth in (*SHALLOW, *[None] * ROUNDS):
+        for depth in rounds:
             if depth is None:
                 better = written_out(table, terms)
             else:
@@ -42,13 +49,13 @@ def vanishes(table: Generators, residual: Terms) -> bool:
                 return True
             if better is None and depth is None:
                 break
-        return _by_sympy(table, residual)
     except ExhaustedError:
         raise
     except UndecidableError:
-        return _by_sympy(table, residual)
+        pass
     finally:
-        table.relations.folding = folding
+        relations.folding, relations.max_terms = kept
+    return hard and _by_sympy(table, residual)
 
 
 def _lets_written_out(table: Generators, terms: Terms, depth: str) -> Terms | None:

@@ -25,7 +25,8 @@ class Claim:
     sides provably differ (`witness`, rationals as text), and bounds that enclose their difference
     there and exclude 0. `methods` gives the verdict of each method that was asked. `fault` names
     the first equation of the backward pass, from the loss back, that is wrong by itself, `residual`
-    what is left of it when the truth is subtracted.
+    what is left of it when the truth is subtracted. A claim that is proved at a random point is
+    wrong with probability 2**-`error` at most; one that is certified holds to `digits` digits.
     """
 
     name: str
@@ -42,6 +43,8 @@ class Claim:
     methods: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
     residual: str = ""
+    error: int | None = None
+    digits: int | None = None
 
     @property
     def where(self) -> str:
@@ -154,7 +157,11 @@ class Proof:
                 origin = claim.origin
                 lines.append(f"  {origin}:")
             entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
-            reason = f": {claim.reason}" if claim.verdict == "undecided" else f", {entries}"
+            reason = f", {entries}"
+            if claim.verdict in ("undecided", "certified"):
+                reason = f": {claim.reason}"
+            if claim.error is not None:
+                reason = f" with error bound 2**-{claim.error}, {entries}"
             lines.append(
                 f"    {MARKS[claim.verdict]} {claim.name:{width}} = {claim.truth:{truth}}  "
                 f"{claim.verdict}{reason}"

@@ -42,10 +42,11 @@ class Relations:
     folding: bool = False
     """Whether products are written as lets; never where the result is differentiated."""
     stored: int = 0
+    max_terms: int = MAX_TERMS
 
     def charge(self, terms: int) -> None:
         """Refuse a product that is too long before it is computed; honour the time limit."""
-        if terms > MAX_TERMS:
+        if terms > self.max_terms:
             raise UndecidableError(f"a polynomial would have up to {terms:,} terms")
         self.tick()
 

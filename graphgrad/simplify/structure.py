@@ -56,13 +56,12 @@ def _part(expr: Expr, a: Expr) -> Expr | None:
         return zeros(expr.shape)
     if a.op is OPS["concat"]:
         sizes = expr.attr.sizes
-        position: int = expr.attr.position
         pieces = [p.shape for p in a.args]
         if not isinstance(sizes, int):
-            if pieces == [(size,) for size in sizes]:
-                return a.args[position]
-        elif len(pieces) == sizes and all(p == expr.shape for p in pieces):
-            return a.args[position]
+            fits = pieces == [(size,) for size in sizes]
+        else:
+            fits = len(pieces) == sizes and all(p == expr.shape for p in pieces)
+        return a.args[int(expr.attr.position)] if fits else None
     return None
 
 

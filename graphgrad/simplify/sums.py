@@ -57,7 +57,7 @@ def _sub(expr: Expr, a: Expr, b: Expr) -> Expr | None:
 
 
 def _merged(expr: Expr, a: Expr, b: Expr) -> Expr | None:
-    """Return `a ± b` as one term, by the op of an expression; None if nothing is common."""
+    """Return `a ± b` (by the op of `expr`) as one term; None if they have nothing in common."""
     if a.shape != b.shape:
         return None
     if expr.op is OPS["add"] and same(a, b):

@@ -229,7 +229,7 @@ def test_blow_up_is_predicted():
     decision = decide_zero(big**30 - product(big**15, big**14, big))
     assert decision.verdict == "undecided"
     assert "terms" in decision.reason
-    assert time.perf_counter() - start < 120
+    assert time.perf_counter() - start < 2
 
 
 def test_blow_up_does_not_prevent_a_witness():
@@ -244,7 +244,7 @@ def test_time_limit():
     decision = decide_zero(expr + product(base**5, base**5) - base**10, time_limit=0.05)
     assert decision.verdict == "undecided"
     assert "time limit" in decision.reason
-    assert time.perf_counter() - start < 30
+    assert time.perf_counter() - start < 0.5
 
 
 def test_after_a_failure_the_field_still_works():
@@ -402,7 +402,7 @@ def test_backward_passes_are_proved(network, n, tau, seconds):
     field = Field()
     start = time.perf_counter()
     verdicts = {name: field.equal(left, right).verdict for name, left, right in compared}
-    assert time.perf_counter() - start < 60 * seconds
+    assert time.perf_counter() - start < seconds
     assert set(verdicts.values()) == {"zero"}
 
 

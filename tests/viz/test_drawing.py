@@ -147,4 +147,4 @@ def test_unfolded_lstm_is_fast() -> None:
         lay_out(scenes.lstm((1,)))  # the first call starts Graphviz
         start = time.perf_counter()
         assert Drawing.of(lay_out(scene)).svg
-        assert time.perf_counter() - start < 60 * limit
+        assert time.perf_counter() - start < limit

@@ -187,7 +187,7 @@ def test_what_is_left_out_is_shown_by_dots() -> None:
 def test_folded_pictures_cost_the_same_for_every_length() -> None:
     start = time.perf_counter()
     layout = lay_out(scenes.lstm(folded(10**6)))
-    assert time.perf_counter() - start < 120.0
+    assert time.perf_counter() - start < 2.0
     assert len({node.node.time for node in layout.nodes if node.node.time}) <= 15
 
 
@@ -229,4 +229,5 @@ def test_cost_is_linear() -> None:
         start = time.perf_counter()
         lay_out(scene)
         times.append(time.perf_counter() - start)
-    assert times[1] < 40 * times[0] + 60
+    assert times[1] < 12 * times[0] + 0.5
+    assert times[1] < 5.0

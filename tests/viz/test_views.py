@@ -174,7 +174,7 @@ def test_a_folded_picture_does_not_depend_on_the_length(name: str) -> None:
     start = time.perf_counter()
     drawing = viz.unfolded(gg.cells.load(name), lengths(name, 10**6))
     assert len(drawing.svg) < 200_000
-    assert time.perf_counter() - start < 120.0
+    assert time.perf_counter() - start < 2.0
     columns = {(p.node.track, p.node.time) for p in drawing.layout.nodes if p.node.time is not None}
     assert len(columns) <= 15
 

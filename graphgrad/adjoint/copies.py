@@ -1,0 +1,245 @@
+"""How many copies of each cotangent a truncated backward pass has, and what flows between them.
+
+A cotangent that enters at step s and has come to step t has the age |s - t|. A window of k keeps
+ages below k: a variable whose cotangent travels on has one copy for each age, `d_h__0`, `d_h__1`,
+…, and their sum `d_h` goes to the parameters. Chunks need no copies, only conditions where the
+cotangent would cross from chunk to chunk.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from graphgrad.adjoint.live import Dependence
+from graphgrad.adjoint.sweep import Contribution
+from graphgrad.causality import Unit
+from graphgrad.conditions import NEVER, Condition, both
+from graphgrad.errors import GradientError
+from graphgrad.ir import At
+
+
+class Truncation(Protocol):
+    """What of the gradient is kept; see `graphgrad.truncation`."""
+
+    @property
+    def limit(self) -> int | None:
+        """The number of ages kept, None where ages do not matter."""
+
+    def kept(self, index: str, lag: int) -> Condition:
+        """Return at which steps of a reader a cotangent goes on to what is read `lag` ago."""
+
+
+@dataclass(frozen=True)
+class Copy:
+    """The cotangent of a unit, or what of it has one age."""
+
+    unit: Unit
+    age: int | None = None
+
+
+class Copies:
+    """The copies of each cotangent; one, without an age, where nothing is truncated."""
+
+    def __init__(self, dependence: Dependence, loss: str, truncate: Truncation | None) -> None:
+        self.dependence = dependence
+        self.truncate = truncate
+        self.limit = truncate.limit if truncate is not None else None
+        self.oldest = self.limit or 0
+        self.ages: dict[Unit, set[int]] = {}
+        self.travels: set[Unit] = set()
+        if truncate is None:
+            return
+        routes = _Routes(dependence, loss)
+        routes.check()
+        if self.limit is not None:
+            self.travels = routes.travelling()
+            self.ages = routes.ages(self.limit, self.travels)
+
+    def of(self, unit: Unit) -> list[Copy]:
+        """Return the copies of a unit's cotangent, and their sum where something needs it."""
+        ages = sorted(self.ages.get(unit, ()))
+        if len(ages) < 2:
+            return [Copy(unit)]
+        copies = [Copy(unit, age) for age in ages]
+        return [*copies, Copy(unit)] if self._still(unit) else copies
+
+    def _aged(self, unit: Unit) -> bool:
+        return len(self.ages.get(unit, ())) > 1
+
+    def is_first(self, copy: Copy) -> bool:
+        """Whether this is the copy in which a cotangent enters."""
+        return copy.age == 0 if self._aged(copy.unit) else True
+
+    def summed(self, copy: Copy) -> list[Copy]:
+        """Return the copies that a sum of copies is made of."""
+        if copy.age is not None or not self._aged(copy.unit):
+            return []
+        return [Copy(copy.unit, age) for age in sorted(self.ages[copy.unit])]
+
+    def _moving(self, unit: Unit) -> list[int]:
+        """Return the leaves of an equation through which age matters."""
+        return [
+            leaf
+            for leaf in self.dependence.flowing(unit)
+            if any(reached in self.travels for reached in self.dependence.reached(leaf))
+        ]
+
+    def _still(self, unit: Unit) -> list[int]:
+        moving = self._moving(unit)
+        return [leaf for leaf in self.dependence.flowing(unit) if leaf not in moving]
+
+    def leaves(self, copy: Copy) -> list[int] | None:
+        """Return the leaves that a copy's sweep goes to; None for all."""
+        if not self._aged(copy.unit):
+            return None
+        if copy.age is None:
+            return self._still(copy.unit)
+        return [leaf for leaf in self._moving(copy.unit) if self._goes_on(copy.age, leaf)]
+
+    def _goes_on(self, age: int, leaf: int) -> bool:
+        assert self.limit is not None
+        reached = self.dependence.reached(leaf)
+        if any(isinstance(unit, At) and unit in self.dependence.needed for unit in reached):
+            return True
+        return age + _distance(self.dependence, leaf) < self.limit
+
+    def targets(
+        self, copy: Copy, found: Contribution, unit: Unit
+    ) -> list[tuple[Copy, Contribution]]:
+        """Return which copies of a unit's cotangent a contribution goes to, and where."""
+        if self.truncate is None or isinstance(unit, At):
+            return [(Copy(unit), found)]
+        direct = found.space is not None and self.dependence.index(copy.unit) is not None
+        distance = _distance(self.dependence, found.leaf)
+        if self.limit is None:
+            if not direct or not distance:
+                return [(Copy(unit), found)]
+            assert found.space is not None
+            lag = self.dependence.nodes[found.leaf].attr.lag
+            condition = self.truncate.kept(found.space, lag)
+            if condition == NEVER:
+                return []
+            return [(Copy(unit), replace(found, condition=both(found.condition, condition)))]
+        if unit not in self.travels:
+            return [(Copy(unit), found)]
+        start = 0
+        if direct:
+            own = self.ages.get(copy.unit, {0})
+            start = copy.age if copy.age is not None else min(own)
+            start += distance
+        if start >= self.limit:
+            return []
+        return [(Copy(unit, start) if self._aged(unit) else Copy(unit), found)]
+
+
+def _distance(dependence: Dependence, leaf: int) -> int:
+    op, _, attr, _ = dependence.nodes[leaf]
+    return abs(attr.lag) if op.name == "read" else 0
+
+
+# how far a cotangent has come: not in any step yet, in steps, out of them again, in them again
+OUTSIDE, INSIDE, LEFT, AGAIN = range(4)
+
+
+class _Routes:
+    """The ways a cotangent takes through the equations and through time."""
+
+    def __init__(self, dependence: Dependence, loss: str) -> None:
+        self.dependence = dependence
+        self.loss = loss
+        self.leaves: dict[Unit, list[tuple[int, Unit, int]]] = {
+            unit: [
+                (leaf, reached, state)
+                for leaf, state in self._states(unit).items()
+                for reached in dependence.reached(leaf)
+                if reached in dependence.needed
+            ]
+            for unit in dependence.needed
+        }
+
+    def _states(self, unit: Unit) -> dict[int, int]:
+        """Return how far a cotangent that starts at the root has come at each flowing leaf."""
+        dependence, spaces = self.dependence, self.dependence.system.spaces
+        flowing = set(dependence.flowing(unit))
+        root = dependence.root(unit)
+        states = {root: OUTSIDE if dependence.index(unit) is None else INSIDE}
+        for node in reversed(dependence.below[unit]):
+            if node not in states:
+                continue
+            states[node] = _moved(states[node], spaces[node] is not None)
+            for arg in dependence.nodes[node].args:
+                states[arg] = max(states.get(arg, 0), states[node])
+        return {leaf: states[leaf] for leaf in flowing}
+
+    def check(self) -> None:
+        """Raise where a path runs both ways in time, or enters the steps a second time."""
+        pending: list[tuple[Unit, int, int]] = [(self.loss, OUTSIDE, 0)]
+        seen: set[tuple[Unit, int, int]] = set()
+        while pending:
+            unit, before, sign = pending.pop()
+            if (unit, before, sign) in seen or unit not in self.dependence.needed:
+                continue
+            seen.add((unit, before, sign))
+            for leaf, reached, state in self.leaves[unit]:
+                static = self.dependence.index(unit) is None
+                here = max(state, before) if static else state
+                if before == LEFT and static and state == INSIDE:
+                    here = AGAIN
+                entered = self.dependence.index(reached) is not None
+                if here == AGAIN or (here == LEFT and entered):
+                    raise self._refused("a cotangent leaves the steps and enters them again")
+                lag = self.dependence.nodes[leaf].attr
+                direction = getattr(lag, "lag", 0) if not static and entered else 0
+                if direction * sign < 0:
+                    raise self._refused("paths run both ways in time")
+                after = here if not entered else INSIDE
+                pending.append((reached, after, sign or (direction > 0) - (direction < 0)))
+
+    def _refused(self, why: str) -> GradientError:
+        return GradientError(
+            f"{why}, so the truncated gradient of {self.loss} is not one sweep",
+            remedy="use the mask: truncation.of(dag.contributions(values)) sums what is kept",
+        )
+
+    def travelling(self) -> set[Unit]:
+        """Return the variables from which a cotangent goes on to other steps."""
+        found: set[Unit] = set()
+        while True:
+            more = {
+                unit
+                for unit, leaves in self.leaves.items()
+                if unit not in found and self.dependence.index(unit) is not None
+                for leaf, reached, _ in leaves
+                if not isinstance(reached, At)
+                and (_distance(self.dependence, leaf) or reached in found)
+            }
+            if not more:
+                return found
+            found |= more
+
+    def ages(self, limit: int, travels: set[Unit]) -> dict[Unit, set[int]]:
+        """Return the ages that the cotangent of each travelling variable can have."""
+        found: dict[Unit, set[int]] = {}
+        pending: list[tuple[Unit, int]] = [(self.loss, 0)]
+        seen: set[tuple[Unit, int]] = set()
+        while pending:
+            unit, age = pending.pop()
+            if (unit, age) in seen or unit not in self.dependence.needed:
+                continue
+            seen.add((unit, age))
+            steady = self.dependence.index(unit) is not None
+            if steady and unit in travels:
+                found.setdefault(unit, set()).add(age)
+            for leaf, reached, _ in self.leaves[unit]:
+                older = age + _distance(self.dependence, leaf) if steady else 0
+                if older < limit:
+                    pending.append((reached, older))
+        return found
+
+
+def _moved(state: int, indexed: bool) -> int:
+    """Return how far a cotangent has come after a node that is indexed or static."""
+    if indexed:
+        return {OUTSIDE: INSIDE, LEFT: AGAIN}.get(state, state)
+    return LEFT if state == INSIDE else state
