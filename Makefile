@@ -15,7 +15,7 @@ demo: setup  ## write circuit, unfolded graph, gradients and proof of the Elman 
 	$(BIN)/graphgrad report graphgrad/cells/elman.rec --out $(OUT)
 
 test: lint  ## run every check: formatter, linter, types, layers, tests, doctests, examples
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist worksteal
 
 lint: $(VENV)/.installed-dev  ## run the checks that execute nothing
 	$(BIN)/ruff format --check .
