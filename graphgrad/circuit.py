@@ -60,6 +60,7 @@ _system = door("graphgrad.system:system_of")
 _graph = door("graphgrad.causality:variable_graph")
 _unfold = door("graphgrad.unfold:unfold")
 _adjoint = door("graphgrad.adjoint:adjoint")
+_tangent = door("graphgrad.tangent:tangent")
 _open = door("graphgrad.transform:opened")
 _compile = door("graphgrad.compile.compiled:compile_circuit")
 _init = door("graphgrad.data:initial_parameters")
@@ -460,6 +461,13 @@ class Circuit:
     ) -> Circuit:
         """Return backpropagation through time as a circuit in the same notation."""
         circuit: Circuit = _adjoint(self, loss, wrt=wrt, truncate=truncate, **options)
+        return circuit
+
+    def tangent(
+        self, wrt: Iterable[str] | str | None = None, *, of: Iterable[str] | str | None = None
+    ) -> Circuit:
+        """Return forward mode as a circuit: directions `dot_W` in, tangents `dot_h[t]` out."""
+        circuit: Circuit = _tangent(self, wrt, of=of)
         return circuit
 
     def compile(self, *outputs: str, grad: str | None = None, **options: Any) -> Compiled:

@@ -148,6 +148,22 @@ def _check_names(declared: Declared) -> None:
 
 def _check_boundaries(declared: Declared) -> None:
     """Raise for a boundary equation that no read can reach."""
+    for key in declared.boundaries:
+        if key.name not in declared.equations and key.name not in declared.inputs:
+            place = declared.boundaries[key].place
+            raise BoundaryError(f"{key.name} has a boundary but no equation", place=place)
+    for key in unread_boundaries(declared):
+        index = declared.indices[declared.index_of(key.name) or ""]
+        shown = f"{index.length}{key.offset:+d}" if key.last else str(key.offset)
+        raise BoundaryError(
+            f"{key.name}[{shown}] is never read",
+            place=declared.boundaries[key].place,
+            remedy="remove this boundary equation, or correct the step it stands for",
+        )
+
+
+def unread_boundaries(declared: Declared) -> list[At]:
+    """Return the boundary equations that no read can reach."""
     reads: dict[str, set[int]] = {}
     absolute: dict[str, set[At]] = {}
     for _, root, _ in _all_roots(declared):
@@ -156,21 +172,13 @@ def _check_boundaries(declared: Declared) -> None:
                 reads.setdefault(expr.attr.name, set()).add(expr.attr.lag)
             elif expr.op.name == "at_step":
                 absolute.setdefault(expr.attr.name, set()).add(expr.attr)
-    for key, boundary in declared.boundaries.items():
-        if key.name not in declared.equations and key.name not in declared.inputs:
-            raise BoundaryError(f"{key.name} has a boundary but no equation", place=boundary.place)
+    found = []
+    for key in declared.boundaries:
         lags = reads.get(key.name, set())
-        used = any(-lag >= key.offset for lag in lags) if key.last else False
-        if not key.last:
-            used = any(1 - lag <= key.offset for lag in lags)
+        used = any(-lag >= key.offset if key.last else 1 - lag <= key.offset for lag in lags)
         if not used and not any(_reaches(read, key) for read in absolute.get(key.name, ())):
-            index = declared.indices[declared.index_of(key.name) or ""]
-            shown = f"{index.length}{key.offset:+d}" if key.last else str(key.offset)
-            raise BoundaryError(
-                f"{key.name}[{shown}] is never read",
-                place=boundary.place,
-                remedy="remove this boundary equation, or correct the step it stands for",
-            )
+            found.append(key)
+    return found
 
 
 def _reaches(read: At, boundary: At) -> bool:
