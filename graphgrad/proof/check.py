@@ -11,16 +11,18 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 from graphgrad.circuit import Circuit
-from graphgrad.proof.check_adapter import fitted, stated, values_of
-from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, goal_of
+from graphgrad.proof.check_adapter import Adapter, fitted, sizes_of, stated, values_of
+from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, Goal, goal_of
 from graphgrad.proof.check_digits import certified, why_not_traced
 from graphgrad.proof.check_explain import Finding, lessons
+from graphgrad.proof.check_places import fixed_sizes, size_names
 from graphgrad.proof.check_result import Checked
-from graphgrad.proof.check_run import program_of
+from graphgrad.proof.check_run import Program, program_of
 from graphgrad.proof.check_trial import Check, Trial
 from graphgrad.proof.result import Claim
 
@@ -66,7 +68,8 @@ def check_function(
     program = program_of(fn)
     goal = goal_of(circuit, loss)
     adapter = stated(program, goal, arguments)
-    check = Check(circuit, program, goal, adapter, results, dict(sizes or {}), batch, layout)
+    chosen, adapter = _sizes(program, goal, adapter, dict(sizes or {}))
+    check = Check(circuit, program, goal, adapter, results, chosen, batch, layout)
     chosen = check.bound(lambda k: DEFAULT_SIZE)
     try:
         apart = check.bound(lambda k: DEFAULT_SIZE + 1 + k)
@@ -107,6 +110,18 @@ def check_function(
         notes=tuple(notes),
         lessons=told,
     )
+
+
+def _sizes(
+    program: Program, goal: Goal, adapter: Adapter, given: dict[str, int]
+) -> tuple[dict[str, int], Adapter]:
+    """Return the sizes that are given or that the code insists on, and the numbers to replace."""
+    shown = {name: n for name, n in sizes_of(program, goal, adapter).items() if name not in given}
+    fixed = fixed_sizes(shown, program.numbers)
+    if fixed:
+        return fixed | given, adapter
+    numbers = size_names(shown, program.numbers)
+    return given, replace(adapter, numbers=numbers)
 
 
 def _unclaimed(check: Check, case: Case, claims: Sequence[Claim]) -> Iterator[str]:

@@ -28,6 +28,7 @@ from graphgrad.proof.check_names import (
     match_seed,
     names_in,
 )
+from graphgrad.proof.check_places import shown_sizes
 from graphgrad.proof.check_run import Program
 
 TOLERANCE = 1e-9
@@ -39,6 +40,8 @@ class Adapter:
 
     arguments: dict[str, Any]
     attributes: dict[str, Any]
+    numbers: dict[str, str] = field(default_factory=dict)
+    """The sizes that numbers outside the code's arguments stand for."""
     guessed: frozenset[str] = frozenset()
     runs: bool = True
     agrees: bool = False
@@ -51,7 +54,8 @@ class Adapter:
 
     def notes(self, program: Program) -> Iterator[str]:
         """Yield how names were matched, where that is worth saying."""
-        specs = {**self.arguments, **{f"self.{k}": v for k, v in self.attributes.items()}}
+        inside = {k: k if program.is_outside(k) else f"self.{k}" for k in self.attributes}
+        specs = {**self.arguments, **{inside[k]: v for k, v in self.attributes.items()}}
         for name, spec in specs.items():
             if name.removeprefix("self.") in self.guessed and isinstance(spec, str):
                 if normalised(spec) != normalised(name.removeprefix("self.")):
@@ -60,6 +64,8 @@ class Adapter:
                 odd = [f"{key} as {value}" for key, value in spec.items() if key != value]
                 if odd:
                     yield f"{name} holds " + ", ".join(odd)
+        for path, size in self.numbers.items():
+            yield f"{path} is taken as {size}"
 
 
 @dataclass
@@ -82,12 +88,12 @@ def stated(program: Program, goal: Goal, arguments: Mapping[str, Any] | None) ->
         path = name.removeprefix("self.")
         if name in parameters:
             known[name] = spec
-        elif program.owner is not None:
+        elif program.owner is not None or path in program.attributes or path in program.numbers:
             attributes[path] = spec
         else:
             raise CheckError(
                 f"{program.name} has no argument {name}",
-                remedy=f"its arguments are {', '.join(parameters)}",
+                remedy=f"its arguments are {', '.join([*parameters, *program.attributes])}",
             )
     taken = [spec for spec in given.values() if isinstance(spec, str)]
     guessed: set[str] = set()
@@ -109,7 +115,18 @@ def stated(program: Program, goal: Goal, arguments: Mapping[str, Any] | None) ->
                 known[name] = spec
                 guessed.add(name)
                 taken += [spec] if isinstance(spec, str) else []
-    return Adapter(known, attributes, frozenset(guessed))
+    return Adapter(known, attributes, guessed=frozenset(guessed))
+
+
+def sizes_of(program: Program, goal: Goal, adapter: Adapter) -> dict[str, int]:
+    """Return the sizes that arrays outside the code's arguments show."""
+    system = goal.circuit.check()
+    shapes = {
+        path: system.params[spec].shape
+        for path, spec in adapter.attributes.items()
+        if path in program.attributes and isinstance(spec, str) and spec in system.params
+    }
+    return shown_sizes(shapes, program.attributes)
 
 
 def values_of(adapter: Adapter, case: Case, convert: Callable[[Any], Any]) -> Values:
@@ -137,6 +154,8 @@ def values_of(adapter: Adapter, case: Case, convert: Callable[[Any], Any]) -> Va
             result.arguments[name] = one(name, spec)
     for path, spec in adapter.attributes.items():
         result.attributes[path] = one(path.rpartition(".")[2], spec)
+    for path, size in adapter.numbers.items():
+        result.attributes[path] = case.sizes[size]
     return result
 
 

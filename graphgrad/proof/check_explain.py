@@ -201,7 +201,7 @@ def _value_cause(case: Case, got: Any, want: Any) -> str:
     if near(got, -want):
         return "the wrong sign"
     ratio = simple_ratio(got, want)
-    return "" if ratio is None else f"it is {ratio} times the true value"
+    return "" if ratio in (None, 1) else f"it is {ratio} times the true value"
 
 
 def _consistent(evidence: Evidence, gradients: list[Comparison]) -> bool:

@@ -118,7 +118,8 @@ def comparisons(
 ) -> list[Comparison]:  # fmt: skip
     """Return every result that has a truth, beside it."""
     made: list[Comparison] = []
-    chosen = _stated_results(results, program, found)
+    chosen = _stated_results(results, program, found, outcomes)
+    ordered = {} if chosen else _in_order(program, case, values, outcomes)
     outputs = _forward_outputs(program, case, outcomes)
     for path, value in {**found, **{path: found.get(path) for path in chosen}}.items():
         if path in chosen:
@@ -127,7 +128,8 @@ def comparisons(
             continue
         if path in outputs and not isinstance(results, Mapping | Sequence):
             continue
-        name = gradient_name(path, {**values.symbols, **dict.fromkeys(quantities(case.goal))})
+        known = {**values.symbols, **dict.fromkeys(quantities(case.goal))}
+        name = ordered.get(path) or gradient_name(path, known)
         if name is not None:
             symbols = values.symbols.get(name)
             if symbols is None:
@@ -160,7 +162,27 @@ def _loss_text(case: Case) -> str:
     return "+".join(terms) if outputs else case.goal.loss
 
 
-def _stated_results(results: Any, program: Program, found: Mapping[str, Any]) -> dict[str, Any]:
+def _in_order(
+    program: Program, case: Case, values: Values, outcomes: Sequence[Any]
+) -> dict[str, str]:
+    """Return the gradients that a backward function gives in the order of forward's arguments.
+
+    Only where no name tells what any of them is: `return da @ Wx.T, da @ Wh.T, x.T @ da`.
+    """
+    if len(program.stages) < 2 or not isinstance(outcomes[-1], tuple):
+        return {}
+    paths = program.last_results(outcomes)
+    known = {**values.symbols, **dict.fromkeys(quantities(case.goal))}
+    taken = [name for name in program.stages[0].parameters if name in values.symbols]
+    told = any(gradient_name(path, known) for path in paths)
+    if told or len(paths) != len(taken) or any(path in known for path in paths):
+        return {}
+    return dict(zip(paths, taken, strict=True))
+
+
+def _stated_results(
+    results: Any, program: Program, found: Mapping[str, Any], outcomes: Sequence[Any]
+) -> dict[str, Any]:
     """Return the stated truth of each result by path; a sequence names the elements of a tuple."""
     if results is None:
         return {}
@@ -176,7 +198,9 @@ def _stated_results(results: Any, program: Program, found: Mapping[str, Any]) ->
                 )
             chosen[near[0]] = spec
         return chosen
-    return dict(zip(found, results, strict=False))
+    last = program.last_results(outcomes)
+    paths = last if len(program.stages) > 1 and len(results) <= len(last) else list(found)
+    return dict(zip(paths, results, strict=False))
 
 
 def _stated_comparison(

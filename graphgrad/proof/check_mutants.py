@@ -126,6 +126,9 @@ def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]
     elif isinstance(node.op, ast.MatMult) and isinstance(a, ast.Attribute) and a.attr == "T":
         plain = ast.BinOp(a.value, ast.MatMult(), b)
         yield 1, f"{left} multiplies by {_text(a.value)} instead of {_text(a)}", plain
+    elif isinstance(node.op, ast.MatMult) and isinstance(a, ast.Name):
+        turned = ast.BinOp(ast.Attribute(a, "T"), ast.MatMult(), b)
+        yield 1, f"{left} multiplies by {_text(turned.left)} instead of {_text(a)}", turned
 
 
 def _lacking(left: str, factor: ast.expr) -> str:

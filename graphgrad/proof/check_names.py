@@ -24,6 +24,7 @@ PARAM_DICTS = {"params", "parameters", "p", "weights", "theta", "model", "net"}
 LOSSES = {"loss", "cost", "l", "j", "e", "error", "totalloss", "lossvalue", "nll", "objective"}
 GRADIENTS = {"grads", "gradients", "grad", "gradient", "g", "dparams", "gradparams", "d", "dp"}
 _GRADIENT = re.compile(r"(?:d|grad|gradient|g|delta|∂|nabla)_?(?=\w)(.+)")
+_RATIO = re.compile(r"(?:d|∂|partial)_?(?:L|J|E|C|loss|Loss|cost|error)_?(?:d|∂)_?(?=\w)(.+)")
 _SUFFIX = re.compile(r"(.+?)_?(?:grad|gradient)s?")
 _LARGEST_TEXT = 500
 
@@ -250,7 +251,7 @@ def gradient_name(path: str, known: Mapping[str, Any]) -> str | None:
     """Return which of the known names a result is the gradient of, by its path `grads.W`."""
     *parents, name = path.split(".")
     spelled = {normalised(each): each for each in known}
-    for pattern in (_GRADIENT, _SUFFIX):
+    for pattern in (_GRADIENT, _RATIO, _SUFFIX):
         found = pattern.fullmatch(name)
         if found and normalised(found.group(1)) in spelled:
             return spelled[normalised(found.group(1))]

@@ -1,6 +1,7 @@
 """Calling hand-written code: one function, or a forward and a backward one, plain or methods.
 
-Methods run on a copy of their object, in which the attributes that hold parameters are replaced.
+Methods run on a copy of their object, in which the attributes that hold parameters are replaced;
+so are global names and variables of enclosing functions, for the run.
 What comes back is spread out by name: the names in the `return` statement, keys of dicts, and the
 attributes that the run has set.
 """
@@ -8,7 +9,6 @@ attributes that the run has set.
 from __future__ import annotations
 
 import ast
-import copy
 import inspect
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
@@ -18,6 +18,15 @@ from typing import Any
 import numpy as np
 
 from graphgrad.proof.check_case import CheckError, normalised
+from graphgrad.proof.check_places import (
+    Slot,
+    attributes_of,
+    copied,
+    numbers_of,
+    replaced,
+    slot_arrays,
+    slots_of,
+)
 
 CACHES = {
     "cache",
@@ -55,8 +64,12 @@ class Program:
 
     stages: list[Stage]
     owner: Any = None
+    slots: dict[str, Slot] = field(default_factory=dict)
+    """What the functions read from global names and closures."""
     attributes: dict[str, Any] = field(default_factory=dict)
-    """Arrays of the owner by path: `W`, `params.W`."""
+    """Arrays of the owner, of global names and closures, by path: `W`, `params.W`."""
+    numbers: dict[str, int] = field(default_factory=dict)
+    """Whole numbers found at the same places."""
 
     @property
     def functions(self) -> list[Callable[..., Any]]:
@@ -80,9 +93,27 @@ class Program:
         names, later parameters)` gives the upstream cotangent that a parameter of the backward
         function is.
         """
-        owner = self.owner
+        own = {path: v for path, v in attributes.items() if not self.is_outside(path)}
+        owner = None if self.owner is None else copied(self.owner, own)
+        outside = {path: v for path, v in attributes.items() if path not in own}
+        with replaced(self.slots, outside) as changed:
+            found, outcomes = self._stages(arguments, owner, seed_of)
         if owner is not None:
-            owner = _copied(owner, attributes)
+            found |= _set_attributes(self.owner, owner)
+        return found | _spread(changed), outcomes
+
+    def is_outside(self, path: str) -> bool:
+        """Whether a path belongs to a global name or a closure, not to the object."""
+        name = path.partition(".")[0]
+        return name in self.slots and not hasattr(self.owner, name)
+
+    def _stages(
+        self,
+        arguments: Mapping[str, Any],
+        owner: Any,
+        seed_of: Callable[[str, list[str], list[str]], tuple[str, Any] | None],
+    ) -> tuple[dict[str, Any], list[Any]]:
+        """Call one function after the other."""
         found: dict[str, Any] = {}
         outcomes: list[Any] = []
         earlier: dict[str, Any] = {}
@@ -108,9 +139,11 @@ class Program:
             if not position and len(self.stages) > 1:
                 earlier = parts
             found |= _spread(parts)
-        if owner is not None:
-            found |= _set_attributes(self.owner, owner)
         return found, outcomes
+
+    def last_results(self, outcomes: Sequence[Any]) -> list[str]:
+        """Return the paths of what the last function returned."""
+        return list(_spread(_named(outcomes[-1], self.stages[-1].returned)))
 
     def _handed_on(
         self,
@@ -143,7 +176,15 @@ def program_of(fn: Any) -> Program:
         )
     owners = [getattr(each, "__self__", None) for each in functions]
     owner = next((o for o in owners if o is not None and not inspect.ismodule(o)), None)
-    return Program([_stage(each) for each in functions], owner, _attributes(owner))
+    slots = slots_of(functions)
+    return Program(
+        [_stage(each) for each in functions],
+        owner,
+        slots,
+        slot_arrays(slots) | attributes_of(owner),
+        numbers_of({name: slot.value for name, slot in slots.items()})
+        | numbers_of(getattr(owner, "__dict__", {})),
+    )
 
 
 def _stage(function: Callable[..., Any]) -> Stage:
@@ -178,39 +219,6 @@ def _returned(function: Callable[..., Any]) -> tuple[str, ...]:
         return ()
     parts = last.value.elts if isinstance(last.value, ast.Tuple | ast.List) else [last.value]
     return tuple("" if isinstance(part, ast.Dict) else ast.unparse(part) for part in parts)
-
-
-# Objects
-
-
-def _attributes(owner: Any) -> dict[str, Any]:
-    """Return the arrays of floats that an object holds, in itself or in dicts, by path."""
-    found: dict[str, Any] = {}
-    for name, value in getattr(owner, "__dict__", {}).items():
-        if _is_floats(value):
-            found[name] = value
-        elif isinstance(value, dict):
-            found |= {f"{name}.{key}": each for key, each in value.items() if _is_floats(each)}
-    return found
-
-
-def _is_floats(value: Any) -> bool:
-    return isinstance(value, np.ndarray) and value.dtype.kind == "f"
-
-
-def _copied(owner: Any, attributes: Mapping[str, Any]) -> Any:
-    """Return a copy of an object, its dicts and lists copied, with attributes replaced."""
-    result = copy.copy(owner)
-    for name, value in list(vars(result).items()):
-        if isinstance(value, dict | list | np.ndarray):
-            setattr(result, name, value.copy())
-    for path, value in attributes.items():
-        name, _, key = path.partition(".")
-        if key:
-            getattr(result, name)[key] = value
-        else:
-            setattr(result, name, value)
-    return result
 
 
 def _set_attributes(before: Any, after: Any) -> dict[str, Any]:

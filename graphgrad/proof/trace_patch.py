@@ -207,7 +207,7 @@ def _namespaces(functions: tuple[Any, ...]) -> list[dict[str, Any]]:
             pending += [value.__func__, type(value.__self__)]
         elif isinstance(value, types.FunctionType):
             space = value.__globals__
-            if _own_code(space) and id(space) not in found:
+            if own_code(space) and id(space) not in found:
                 found[id(space)] = space
                 pending += list(space.values())
             pending += [
@@ -215,7 +215,7 @@ def _namespaces(functions: tuple[Any, ...]) -> list[dict[str, Any]]:
             ]
         elif isinstance(value, type) and value.__module__ not in ("builtins", "numpy"):
             pending += list(vars(value).values())
-        elif isinstance(value, types.ModuleType) and _own_code(vars(value)):
+        elif isinstance(value, types.ModuleType) and own_code(vars(value)):
             pending += [each for each in vars(value).values() if callable(each)]
     return list(found.values())
 
@@ -227,7 +227,7 @@ def _filled_cell(cell: Any) -> bool:
         return False
 
 
-def _own_code(space: dict[str, Any]) -> bool:
+def own_code(space: dict[str, Any]) -> bool:
     """Whether global names belong to a person's code, not to a library or to this package."""
     name, path = str(space.get("__name__", "")), str(space.get("__file__") or "")
     root = name.split(".")[0]
