@@ -1,5 +1,4 @@
 """A training script in a function: the loss is an inner function over the weights around it."""
-# ruff: noqa: E501
 
 import numpy as np
 
@@ -14,7 +13,7 @@ loss = mean(squared_error(h[t], y[t]) for t in steps)
 FUNCTIONS = "trainer().objective"
 
 
-class trainer:  # noqa: N801
+class trainer:
     def __init__(self):
         weights = {"W": np.eye(3), "U": np.ones((3, 2))}
         momentum = {name: np.zeros_like(value) for name, value in weights.items()}

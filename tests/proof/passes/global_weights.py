@@ -1,5 +1,5 @@
 """A script whose weights and sizes are global names, written for hundreds of units."""
-# ruff: noqa: B905, E501
+# ruff: noqa: B905
 
 import numpy as np
 

@@ -1,5 +1,4 @@
 """A class that knows its sizes, with a sum over all earlier steps inside the sum over losses."""
-# ruff: noqa: B905, E501
 
 import numpy as np
 
