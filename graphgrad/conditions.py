@@ -6,7 +6,7 @@ trees that can be evaluated for one step or for an array of steps, shifted in ti
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -278,16 +278,8 @@ def comparisons(condition: Condition) -> list[Compare]:
 
 
 def substitute(condition: Condition, values: Mapping[str, Affine]) -> Condition:
-    """Return the condition with names replaced by expressions."""
-    if isinstance(condition, Compare):
-        return Compare(
-            condition.relation,
-            condition.left.substitute(values),
-            condition.right.substitute(values),
-        )
-    if isinstance(condition, Negation):
-        return Negation(substitute(condition.part, values))
-    return Junction(condition.word, tuple(substitute(part, values) for part in condition.parts))
+    """Return the condition with names replaced by expressions, decided where that decides it."""
+    return _compared_anew(condition, lambda side: side.substitute(values))
 
 
 def shift(condition: Condition, index: str, steps: int) -> Condition:
@@ -296,13 +288,24 @@ def shift(condition: Condition, index: str, steps: int) -> Condition:
     A comparison of the bare index with something keeps the index bare: `t > 1` shifted by 1 is
     `t > 0`.
     """
+    moved = {index: Affine.name(index).plus(steps)}
+    return _compared_anew(condition, lambda side: side.substitute(moved), index)
+
+
+def _compared_anew(
+    condition: Condition, side: Callable[[Affine], Affine], bare: str = ""
+) -> Condition:
+    """Return the condition with both sides of each comparison replaced, `bare` kept by itself."""
     if isinstance(condition, Negation):
-        return Negation(shift(condition.part, index, steps))
+        return negate(_compared_anew(condition.part, side, bare))
     if isinstance(condition, Junction):
-        return Junction(condition.word, tuple(shift(p, index, steps) for p in condition.parts))
-    left = condition.left.substitute({index: Affine.name(index).plus(steps)})
-    right = condition.right.substitute({index: Affine.name(index).plus(steps)})
-    if left.plus(-left.constant).is_name and left.terms[0][0] == index:
+        join = both if condition.word == "and" else either
+        return join(*(_compared_anew(part, side, bare) for part in condition.parts))
+    left, right = side(condition.left), side(condition.right)
+    gap = left.plus(right, -1)
+    if not gap.terms:
+        return ALWAYS if COMPARE[condition.relation](gap.constant, 0) else NEVER
+    if left.plus(-left.constant).is_name and left.terms[0][0] == bare:
         left, right = left.plus(-left.constant), right.plus(-left.constant)
     return Compare(condition.relation, left, right)
 

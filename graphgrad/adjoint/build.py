@@ -7,6 +7,7 @@ equation, which is a tree, the sweep is the same loop over the same rules as on 
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterable
 from typing import Any
@@ -324,11 +325,16 @@ class Adjoint:
 
 
 def boundary_name(system: System, key: At) -> str:
-    """Return a boundary value's name: `h_0`, `h_m1`, `g_tau1`."""
+    """Return a boundary value's name: `h_0`, `h_m1`, `g_tau1`.
+
+    `g_m_1`, where the length itself is called `m`: `g_m1` is the step before `g_0`.
+    """
+    if not key.last:
+        return f"{key.name}_m{-key.offset}" if key.offset else f"{key.name}_0"
     index = system.index_of(key.name)
     length = system.indices[index].length if index else ""
-    where = f"{length}{key.offset}" if key.last else f"m{-key.offset}" if key.offset else "0"
-    return f"{key.name}_{where}"
+    gap = "_" if re.fullmatch(r"m\d*", length) else ""
+    return f"{key.name}_{length}{gap}{key.offset}"
 
 
 def _targets(system: System, wrt: Any) -> list[str]:

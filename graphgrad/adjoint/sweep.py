@@ -22,6 +22,7 @@ from graphgrad.conditions import (
     both,
     names_in,
 )
+from graphgrad.declared import spaces_of
 from graphgrad.ir import OPS, Expr, choose, read, reduce, topological
 from graphgrad.simplify import is_neg, is_zero, simplified
 from graphgrad.substitute import at_step, tree, vanishes_outside
@@ -102,19 +103,10 @@ class Names:
 
     def space_of(self, value: Expr) -> str | None:
         """Return the index that an expression varies with, None if it is static."""
-        spaces: dict[int, str | None] = {}
-        for expr in topological([value]):
-            found: str | None = None
-            if expr.op.name == "read":
-                name = expr.attr.name
-                found = self.spaces[name] if name in self.spaces else self.system.index_of(name)
-            elif expr.op.name == "counter":
-                found = expr.attr if expr.attr in self.system.indices else None
-            elif expr.op.name != "reduce":
-                inner = (spaces[id(arg)] for arg in expr.args)
-                found = next((space for space in inner if space is not None), None)
-            spaces[id(expr)] = found
-        return spaces[id(value)]
+        return spaces_of(topological([value]), self._index_of, self.system.indices)[id(value)]
+
+    def _index_of(self, name: str) -> str | None:
+        return self.spaces[name] if name in self.spaces else self.system.index_of(name)
 
     def relaxed(self, condition: Condition, value: Expr) -> Condition:
         """Leave out of a condition what cotangents in a value imply, being zero elsewhere."""
