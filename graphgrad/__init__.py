@@ -44,6 +44,7 @@ _prove = door("graphgrad.proof.prove:prove")
 _check_function = door("graphgrad.proof.check:check_function")
 _slices = door("graphgrad.time_slices:slices")
 _slice_mean = door("graphgrad.time_slices:slice_mean")
+_basis_directions = door("graphgrad.tangent:basis_directions")
 _value_and_grad = door("graphgrad.compile.compiled:value_and_grad")
 
 
@@ -81,6 +82,12 @@ def slice_mean(dag: Any, values: Any, loss: str = "loss", **options: Any) -> dic
     return result
 
 
+def basis_directions(values: Any, wrt: Any = None, **options: Any) -> dict[str, Any]:
+    """Return a direction for every entry of some arrays; see `graphgrad.tangent`."""
+    result: dict[str, Any] = _basis_directions(values, wrt, **options)
+    return result
+
+
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
     """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.compiled`."""
     return _value_and_grad(circuit, loss, **options)
@@ -112,6 +119,7 @@ __all__ = [
     "ShapeError",
     "UnknownNameError",
     "at",
+    "basis_directions",
     "cells",
     "check_function",
     "choose",

@@ -30,6 +30,7 @@ _BOLD = {"0": "𝟎", "1": "𝟏", "e": "𝐞"}
 LEFT, RIGHT = (f"text-align:{side};text-align:-webkit-{side}" for side in ("left", "right"))
 """How cells of tables are aligned; Chromium needs the second form."""
 ACCENTS = {"hat": "ˆ", "tilde": "˜", "bar": "¯", "dot": "˙"}
+DOTS = {"dot": "˙", "ddot": "¨", "dddot": "\u20db"}
 
 
 @dataclass(frozen=True)
@@ -225,9 +226,9 @@ def scripted(
 
 
 def accented(base: Box, accent: str) -> Box:
-    """Return a letter under an accent of `ACCENTS`."""
+    """Return a letter under an accent of `ACCENTS` or under `DOTS`."""
     latex = rf"\{accent}{{{base.latex}}}"
-    mark = f'<mo stretchy="false">{ACCENTS[accent]}</mo>'
+    mark = f'<mo stretchy="false">{(ACCENTS | DOTS)[accent]}</mo>'
     return replace(base, latex=latex, mathml=f'<mover accent="true">{base.mathml}{mark}</mover>')
 
 

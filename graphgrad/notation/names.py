@@ -7,7 +7,7 @@ The conventions, the same in LaTeX, MathML and pictures:
 - Trailing digits and what follows an underscore are subscripts. Two letters together are two
   indices (`W_xh`), longer words are upright, and parts are separated by commas.
 - A trailing `hat`, `tilde`, `bar` or `dot` on a letter is an accent. `loss` is L.
-- `d_h`, the cotangent of a variable h, is δ with subscript h.
+- `d_h`, the cotangent of a variable h, is δ with subscript h; `dot_h`, its tangent, has a dot.
 
 What a circuit adds to them is in `naming`.
 """
@@ -16,12 +16,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from graphgrad.notation.alphabet import GREEK
 from graphgrad.notation.boxes import (
     ACCENTS,
+    DOTS,
     Box,
     accented,
     fraction,
@@ -36,8 +37,11 @@ from graphgrad.notation.boxes import (
 # Two-letter subscripts that are words, not two indices.
 _WORDS = frozenset({"in", "up", "on", "no", "to", "or"})
 _DEEPEST = 9
+_DOTS = ("", "\u0307", "\u0308", "\u20db")
 COTANGENTS = {"d": "", "dd": "bar", "ddd": "dot"}
 """Prefixes of cotangents and the accents of their δ; longer ones where shorter ones are taken."""
+TANGENTS = {"dot": 1, "ddot": 2, "dddot": 3}
+"""Prefixes of tangents and the number of their dots."""
 
 
 class Run(NamedTuple):
@@ -66,7 +70,10 @@ class Instant(NamedTuple):
 
 @dataclass(frozen=True)
 class Symbol:
-    """A name as mathematics: a base, an accent, groups of subscripts, a time; ∂per/∂ of it all."""
+    """A name as mathematics: a base, an accent, groups of subscripts, a time; ∂per/∂ of it all.
+
+    `dots` is how many dots stand above the base and its accent.
+    """
 
     base: str
     accent: str = ""
@@ -74,6 +81,7 @@ class Symbol:
     time: Instant | None = None
     per: Symbol | None = None
     upright: bool = False
+    dots: int = 0
 
     def box(
         self,
@@ -91,6 +99,8 @@ class Symbol:
         base = number(self.base) if digits else identifier(self.base, upright=self.upright)
         if self.accent:
             base = accented(base, self.accent)
+        if self.dots:
+            base = accented(base, list(DOTS)[self.dots - 1])
         groups = [row(*(each.box() for each in group), spaces=False) for group in self.sub]
         groups = [*(groups if label else []), *extra]
         instant = time if self.time is None else _instant(self.time)
@@ -139,7 +149,10 @@ class Symbol:
 
     def _run(self, level: int) -> Run:
         italic = len(self.base) == 1 and self.base.isalpha() and not self.upright
-        return Run(self.base, italic=italic, level=level, accent=self.accent)
+        if self.dots == 1 and not self.accent:
+            return Run(self.base, italic=italic, level=level, accent="dot")
+        dotted = self.base + _DOTS[self.dots]
+        return Run(dotted, italic=italic, level=level, accent=self.accent)
 
     def _flat(self) -> list[Run]:
         """Return a subscript of a subscript on the level of its base."""
@@ -192,13 +205,17 @@ def verbatim(name: str) -> Symbol:
 def symbol(name: str) -> Symbol:
     """Return how a name is shown where nothing is known about its circuit.
 
-    >>> [str(symbol(name)) for name in ("delta_h", "b_12", "W_in", "h_m1", "d_h", "loss")]
-    ['δ_h', 'b_12', 'W_in', 'h_−1', 'δ_h', 'L']
+    >>> [str(symbol(name)) for name in ("delta_h", "b_12", "W_in", "h_m1", "d_h", "dot_h", "loss")]
+    ['δ_h', 'b_12', 'W_in', 'h_−1', 'δ_h', 'ḣ', 'L']
     """
     head, _, rest = name.partition("_")
     if head in COTANGENTS and rest and name.count("_") < _DEEPEST:
         of = symbol(rest)
         return Symbol("δ", COTANGENTS[head], ((of,),))
+    if head in TANGENTS and rest and name.count("_") < _DEEPEST:
+        of = symbol(rest)
+        if of.dots + TANGENTS[head] < len(_DOTS):
+            return replace(of, dots=of.dots + TANGENTS[head])
     return by_its_parts(name)
 
 

@@ -12,6 +12,7 @@ from graphgrad.ir import OPS, topological
 from graphgrad.notation.boxes import identifier
 from graphgrad.notation.names import (
     COTANGENTS,
+    TANGENTS,
     Instant,
     Symbol,
     by_its_parts,
@@ -34,9 +35,10 @@ class Names(Mapping[str, Symbol]):
 
     The cotangent `d_h` of a variable is δ with subscript h, that of a boundary value (`d_h_0`)
     carries its time, and that of a parameter W is ∂L/∂W; `loss` is the name of that L. Cotangents
-    inside an equation (`delta_h`) have a tilde. A name that would look like another one stays as it
-    was typed. With `subscripts`, times are subscripts, so `h0` must not look like `h[0]`. Where no
-    loss is named and none is called `loss`, it is the one static variable that nothing reads.
+    inside an equation (`delta_h`) have a tilde, tangents (`dot_h`) a dot. A name that would look
+    like another one stays as it was typed. With `subscripts`, times are subscripts, so `h0` must
+    not look like `h[0]`. Where no loss is named and none is called `loss`, it is the one static
+    variable that nothing reads.
     """
 
     def __init__(
@@ -91,7 +93,9 @@ class Names(Mapping[str, Symbol]):
         return sorted(dict.fromkeys((*names, *self.declared.sizes)), key=self._rank)
 
     def _rank(self, name: str) -> int:
-        """Letters as they are come first, cotangents after what they belong to."""
+        """Letters as they are come first, cotangents and tangents after what they belong to."""
+        if name.partition("_")[0] in TANGENTS:
+            return 4
         return 3 if self.cotangent(name) else 2 if name == "loss" else int(len(name) > 1)
 
     def _indexed(self, name: str) -> bool:
@@ -100,8 +104,18 @@ class Names(Mapping[str, Symbol]):
     def _candidates(self, name: str) -> tuple[Symbol, ...]:
         found = self.cotangent(name)
         if found is None:
-            return by_its_parts(name), verbatim(name)
+            return self._tangent(name) or by_its_parts(name), verbatim(name)
         return self._symbol_of(found), symbol(name), verbatim(name)
+
+    def _tangent(self, name: str) -> Symbol | None:
+        """Return the symbol of the tangent of another name; None for a name that is none."""
+        prefix, _, rest = name.partition("_")
+        if prefix not in TANGENTS or not self._known & {rest, rest.rstrip("0123456789")}:
+            return None
+        of = self._symbols.get(rest)
+        if of is None or of.per is not None or of.dots + TANGENTS[prefix] > len(TANGENTS):
+            return symbol(name)
+        return replace(of, dots=of.dots + TANGENTS[prefix])
 
     def cotangent(self, name: str) -> Cotangent | None:
         """Return what the name of a cotangent says, None for a name that is not one."""

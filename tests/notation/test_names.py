@@ -41,6 +41,11 @@ SHOWN = {
     "delta_h": ("δ_h", r"\delta_h"),
     "d_h": ("δ_h", r"\delta_h"),
     "dd_h": ("δ̄_h", r"\bar{\delta}_h"),
+    "dot_h": ("ḣ", r"\dot{h}"),
+    "dot_W_xh": ("Ẇ_xh", r"\dot{W}_{xh}"),
+    "ddot_h": ("ḧ", r"\ddot{h}"),
+    "dot_yhat": ("ẏ\u0302", r"\dot{\hat{y}}"),
+    "dot_d_h": ("δ̇_h", r"\dot{\delta}_h"),
     "loss": ("L", "L"),
     "tau": ("τ", r"\tau"),
     "_x": ("_x", r"\mathrm{\_x}"),
@@ -52,6 +57,13 @@ SHOWN = {
 @pytest.mark.parametrize("name", SHOWN)
 def test_symbols(name: str) -> None:
     assert (str(symbol(name)), symbol(name).latex()) == SHOWN[name]
+
+
+def test_a_dot_is_for_the_tangents_of_a_circuit_only() -> None:
+    circuit = parse("dot_product: param()\nw: param()\nh[t] = w * dot_product\nloss = h[tau]")
+    assert str(Names(circuit.declared())["dot_product"]) == "dot_product"
+    forward = parse(str(circuit.tangent("w")))
+    assert str(Names(forward.declared())["ddot_h"]) == "ḧ"
 
 
 def test_runs_for_pictures() -> None:
