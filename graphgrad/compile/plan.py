@@ -1,0 +1,22 @@
+"""From a system to its schedule: the passes, one after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from graphgrad.compile.lower import lower
+from graphgrad.compile.order import blocks_of
+from graphgrad.compile.schedule import Schedule
+from graphgrad.compile.storage import stored
+from graphgrad.system import System
+
+
+def schedule_of(
+    system: System, outputs: Sequence[str], summed: Iterable[str], batched: Iterable[str]
+) -> Schedule:
+    """Return the schedule that computes the outputs.
+
+    `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it.
+    """
+    draft = lower(system, outputs, summed, batched)
+    return stored(draft, blocks_of(draft))
