@@ -145,7 +145,7 @@ def grad(dag: Dag, loss: str = "loss", wrt: Iterable[str] | str | None = None) -
     starts = [node for nodes in targets.values() for node in nodes.tolist()]
     reached = sweep.run(root, starts, list(instances.values()))
     unknown = [name for name, nodes in instances.items() if not reached[nodes[0]]]
-    matters = sweep.matters(root) if unknown else bytearray()
+    matters = sweep.flow.matters(root) if unknown else bytearray()
     outputs = dict(dag.outputs)
     series = dict(dag.series)
     for name, one in wanted.items():
@@ -206,24 +206,15 @@ def _targets(dag: Dag, wrt: Iterable[str] | str | None) -> dict[str, Any]:
     return targets
 
 
-class _Sweep:
-    """The backward loop and the arrays it appends to."""
+class Flow:
+    """Where derivatives flow in a graph, and the plans of the nodes they flow through."""
 
     def __init__(self, dag: Dag) -> None:
         self.source = dag
-        self.templates = list(dag.templates)
-        self.number: dict[Any, int] = {}
-        self.kinds = array("i")
-        self.times = array("i")
-        self.ends = array("i")
-        self.args = array("i")
-        self.first = len(dag)
-        self.cotangent: dict[int, int] = {}
-        self.plans: dict[Any, tuple[Plan, list[int]]] = {}
-        self.leaves: dict[Any, int] = {}
         self.starts_list = dag.starts.tolist()
         self.args_list = dag.args.tolist()
         self.kinds_list = dag.kinds.tolist()
+        self.plans: dict[Any, Plan] = {}
         seen: dict[Any, int] = {}
         # templates whose nodes look the same to the rule of a node that uses them
         self.looks = [
@@ -231,34 +222,21 @@ class _Sweep:
             for each in dag.templates
         ]
 
-    def emit(self, template: Template, time: int, args: Iterable[int]) -> int:
-        """Append a node and return its number."""
-        key = template
-        if key not in self.number:
-            self.number[key] = len(self.templates)
-            self.templates.append(template)
-        self.kinds.append(self.number[key])
-        self.times.append(time)
-        self.args.extend(args)
-        self.ends.append(len(self.args))
-        return self.first + len(self.kinds) - 1
-
-    def leaf(self, template: Template) -> int:
-        """Return the one node of a constant that rules need."""
-        if template not in self.leaves:
-            self.leaves[template] = self.emit(template, int(STATIC), ())
-        return self.leaves[template]
+    def operands(self, node: int) -> list[int]:
+        """Return the arguments of a node."""
+        found: list[int] = self.args_list[self.starts_list[node] : self.starts_list[node + 1]]
+        return found
 
     def reached(self, targets: list[int], groups: list[list[int]]) -> bytearray:
         """Return which nodes depend on a target; of a group of nodes all do if one does."""
         starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
         flows = [_flows(template) for template in self.source.templates]
-        reached = bytearray(self.first)
+        reached = bytearray(len(self.source))
         fresh = targets
         while fresh:
             for node in fresh:
                 reached[node] = 1
-            for node in range(self.first):
+            for node in range(len(self.source)):
                 if not reached[node] and flows[kinds[node]]:
                     for arg in args[starts[node] : starts[node + 1]]:
                         if reached[arg]:
@@ -272,7 +250,7 @@ class _Sweep:
         """Return which nodes the root depends on."""
         starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
         flows = [_flows(template) for template in self.source.templates]
-        found = bytearray(self.first)
+        found = bytearray(len(self.source))
         found[root] = 1
         for node in range(root, -1, -1):
             if found[node] and flows[kinds[node]]:
@@ -283,7 +261,7 @@ class _Sweep:
     def active(self, root: int, reached: bytearray) -> bytearray:
         """Return which nodes lie on a path from one that is reached to the root."""
         starts, args = self.starts_list, self.args_list
-        needed = bytearray(self.first)
+        needed = bytearray(len(self.source))
         needed[root] = 1
         for node in range(root, -1, -1):
             if needed[node] and reached[node]:
@@ -292,50 +270,96 @@ class _Sweep:
                         needed[arg] = 1
         return bytearray(a & b for a, b in zip(reached, needed, strict=True))
 
-    def run(self, root: int, targets: list[int], groups: list[list[int]]) -> bytearray:
-        """Walk backwards from the root and collect the cotangents of all nodes on the way to a
-        target or to a group that depends on one; return which nodes those are.
-        """
-        reached = self.reached(targets, groups)
-        active = self.active(root, reached)
-        seed = self.leaf(Template(OPS["const"], 1, ()))
-        pending: dict[int, list[int]] = {root: [seed]}
-        starts, args, kinds = self.starts_list, self.args_list, self.kinds_list
-        times = self.source.times.tolist()
-        for node in range(root, -1, -1):
-            if not active[node] or node not in pending:
-                continue
-            parts = pending.pop(node)
-            time = times[node]
-            cotangent = parts[0]
-            if len(parts) > 1:
-                kind = self.source.templates[kinds[node]].type
-                parts.reverse()
-                cotangent = self.emit(Template(OPS["accumulate"], None, kind), time, parts)
-            self.cotangent[node] = cotangent
-            operands = args[starts[node] : starts[node + 1]]
-            if not operands:
-                continue
-            plan, leaves = self.plan(node, operands, active)
-            values = [cotangent, node, *operands, *leaves]
-            for template, inputs in plan.steps:
-                values.append(self.emit(template, time, [values[k] for k in inputs]))
-            for operand, result in zip(operands, plan.results, strict=False):
-                if result is not None:
-                    pending.setdefault(operand, []).append(values[result])
-        return reached
-
-    def plan(self, node: int, operands: list[int], active: bytearray) -> tuple[Plan, list[int]]:
-        """Return the plan for a node's kind and active arguments, and the leaves it needs."""
+    def plan(self, node: int, operands: list[int], active: bytearray) -> Plan:
+        """Return the plan for a node's kind and active arguments."""
         kind = self.kinds_list[node]
         mask = tuple(active[arg] for arg in operands)
         # backward nodes of one kind may differ in their operands: s * M and M * s are both a matrix
         key = (kind, mask, tuple(self.looks[self.kinds_list[arg]] for arg in operands))
         if key not in self.plans:
             args = [self.source.templates[self.kinds_list[arg]] for arg in operands]
-            plan = plan_of(self.source.templates[kind], args, [bool(m) for m in mask])
-            self.plans[key] = plan, [self.leaf(leaf) for leaf in plan.static]
+            self.plans[key] = plan_of(self.source.templates[kind], args, [bool(m) for m in mask])
         return self.plans[key]
+
+
+class _Sweep:
+    """The backward loop and the arrays it appends to."""
+
+    def __init__(self, dag: Dag) -> None:
+        self.source = dag
+        self.flow = Flow(dag)
+        self.templates = list(dag.templates)
+        self.spaces = list(dag.spaces)
+        self.number: dict[Any, int] = {}
+        self.kinds = array("i")
+        self.times = array("i")
+        self.ends = array("i")
+        self.args = array("i")
+        self.first = len(dag)
+        self.cotangent: dict[int, int] = {}
+        self.constants: dict[int, list[int]] = {}
+        self.leaves: dict[Any, int] = {}
+
+    def emit(
+        self, template: Template, time: int, args: Iterable[int], space: str | None = None
+    ) -> int:
+        """Append a node, one of a step of the index `space` if it has a time; return its number."""
+        key = template, space
+        if key not in self.number:
+            self.number[key] = len(self.templates)
+            self.templates.append(template)
+            self.spaces.append(space)
+        self.kinds.append(self.number[key])
+        self.times.append(time)
+        self.args.extend(args)
+        self.ends.append(len(self.args))
+        return self.first + len(self.kinds) - 1
+
+    def leaf(self, template: Template) -> int:
+        """Return the one node of a constant that rules need."""
+        if template not in self.leaves:
+            self.leaves[template] = self.emit(template, int(STATIC), ())
+        return self.leaves[template]
+
+    def run(self, root: int, targets: list[int], groups: list[list[int]]) -> bytearray:
+        """Walk backwards from the root and collect the cotangents of all nodes on the way to a
+        target or to a group that depends on one; return which nodes those are.
+        """
+        flow = self.flow
+        reached = flow.reached(targets, groups)
+        active = flow.active(root, reached)
+        seed = self.leaf(Template(OPS["const"], 1, ()))
+        pending: dict[int, list[int]] = {root: [seed]}
+        kinds, times = flow.kinds_list, self.source.times.tolist()
+        for node in range(root, -1, -1):
+            if not active[node] or node not in pending:
+                continue
+            parts = pending.pop(node)
+            time, space = times[node], self.spaces[kinds[node]]
+            cotangent = parts[0]
+            if len(parts) > 1:
+                kind = self.source.templates[kinds[node]].type
+                parts.reverse()
+                cotangent = self.emit(Template(OPS["accumulate"], None, kind), time, parts, space)
+            self.cotangent[node] = cotangent
+            operands = flow.operands(node)
+            if not operands:
+                continue
+            plan = flow.plan(node, operands, active)
+            values = [cotangent, node, *operands, *self.constants_of(plan)]
+            for template, inputs in plan.steps:
+                values.append(self.emit(template, time, [values[k] for k in inputs], space))
+            for operand, result in zip(operands, plan.results, strict=False):
+                if result is not None:
+                    pending.setdefault(operand, []).append(values[result])
+        return reached
+
+    def constants_of(self, plan: Plan) -> list[int]:
+        """Return the nodes of the constants that a plan needs."""
+        key = id(plan)
+        if key not in self.constants:
+            self.constants[key] = [self.leaf(leaf) for leaf in plan.static]
+        return self.constants[key]
 
     def cotangents(self, nodes: list[int], shape: Shape) -> Any:
         """Return the cotangent node of each node, zero where nothing flows."""
@@ -353,6 +377,7 @@ class _Sweep:
         return replace(
             source,
             templates=tuple(self.templates),
+            spaces=tuple(self.spaces),
             kinds=np.concatenate([source.kinds, np.array(self.kinds, np.int32)]),
             times=np.concatenate([source.times, np.array(self.times, np.int32)]),
             starts=np.concatenate([source.starts, np.array(self.ends, np.int32) + edges]),

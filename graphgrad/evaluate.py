@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
@@ -34,6 +35,25 @@ def evaluate(
     "float32", Fraction, "sympy" (what is not given becomes a symbol: `W_01`, `x_1`), an algebra, or
     None to go by the data. `outputs` names what is wanted; everything, if left out.
     """
+    found = prepared(dag, values, over)
+    wanted = _wanted(dag, outputs)
+    if not found.batch:
+        return run(dag, found, wanted)
+    return _run_batch(dag, found, wanted)
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Checked values as arrays over a number type, with the sizes and batch axes they show."""
+
+    arrays: Mapping[str, Any]
+    sizes: Mapping[str, int]
+    batch: tuple[int, ...]
+    algebra: Algebra
+
+
+def prepared(dag: Dag, values: Mapping[str, Any], over: Any) -> Prepared:
+    """Return values checked against a graph, as arrays over the number type asked for."""
     for name, value in values.items():
         _check_numbers(name, value)
     algebra = _algebra(values, over)
@@ -64,10 +84,7 @@ def evaluate(
         check_inputs(system, bound.sizes, arrays)
     if symbolic:
         arrays |= algebra.symbols(system, dag.tau, bound.sizes, arrays)  # type: ignore[attr-defined]
-    wanted = _wanted(dag, outputs)
-    if not bound.batch:
-        return _run(dag, arrays, bound.sizes, algebra, wanted)
-    return _run_batch(dag, arrays, bound.sizes, bound.batch, algebra, wanted)
+    return Prepared(arrays, bound.sizes, bound.batch, algebra)
 
 
 def _check_numbers(name: str, value: Any) -> None:
@@ -136,19 +153,11 @@ def _wanted(dag: Dag, outputs: Iterable[str] | None) -> dict[str, Any]:
     return {name: known[name] for name in chosen}
 
 
-def _run_batch(
-    dag: Dag,
-    arrays: Mapping[str, Any],
-    sizes: Mapping[str, int],
-    batch: tuple[int, ...],
-    algebra: Algebra,
-    wanted: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Evaluate each example by itself and stack the results."""
-    collected: dict[str, list[Any]] = {name: [] for name in wanted}
-    for example in np.ndindex(*batch):
+def examples(dag: Dag, values: Prepared) -> Iterator[Prepared]:
+    """Yield the values of each example of a batch by themselves."""
+    for example in np.ndindex(*values.batch):
         single = {}
-        for name, array in arrays.items():
+        for name, array in values.arrays.items():
             declared = dag.system.inputs.get(name)
             single[name] = array
             if declared is None:
@@ -157,24 +166,25 @@ def _run_batch(
             lead = 0 if declared.index is None else 1
             if np.ndim(array) > own + lead:
                 single[name] = array[(slice(None),) * lead + example]
-        for name, value in _run(dag, single, sizes, algebra, wanted).items():
+        yield Prepared(single, values.sizes, (), values.algebra)
+
+
+def _run_batch(dag: Dag, values: Prepared, wanted: Mapping[str, Any]) -> dict[str, Any]:
+    """Evaluate each example by itself and stack the results."""
+    collected: dict[str, list[Any]] = {name: [] for name in wanted}
+    for single in examples(dag, values):
+        for name, value in run(dag, single, wanted).items():
             collected[name].append(value)
     results = {}
-    for name, examples in collected.items():
+    for name, each in collected.items():
         lead = 1 if isinstance(wanted[name], np.ndarray) else 0
-        stacked = np.stack([np.asarray(e) for e in examples])
-        shaped = stacked.reshape(batch + stacked.shape[1:])
-        results[name] = np.moveaxis(shaped, len(batch), 0) if lead else shaped
+        stacked = np.stack([np.asarray(value) for value in each])
+        shaped = stacked.reshape(values.batch + stacked.shape[1:])
+        results[name] = np.moveaxis(shaped, len(values.batch), 0) if lead else shaped
     return results
 
 
-def _run(
-    dag: Dag,
-    arrays: Mapping[str, Any],
-    sizes: Mapping[str, int],
-    algebra: Algebra,
-    wanted: Mapping[str, Any],
-) -> dict[str, Any]:
+def run(dag: Dag, values: Prepared, wanted: Mapping[Any, Any]) -> dict[Any, Any]:
     """Compute all nodes that the wanted ones need; each value is freed after its last use."""
     needed = _needed(dag, wanted)
     last = np.zeros(len(dag), np.int64)
@@ -183,7 +193,9 @@ def _run(
     np.maximum.at(last, dag.args[active], users[active])
     for nodes in wanted.values():
         last[nodes] = len(dag)
-    kernels = [kernel_of(dag, t, arrays, sizes, algebra) for t in dag.templates]
+    kernels = [
+        kernel_of(dag, t, values.arrays, values.sizes, values.algebra) for t in dag.templates
+    ]
     kinds, starts = dag.kinds.tolist(), dag.starts.tolist()
     args, times, lasts = dag.args.tolist(), dag.times.tolist(), last.tolist()
     store: list[Any] = [None] * len(dag)
@@ -213,7 +225,7 @@ def _is_object(value: Any) -> bool:
     return not isinstance(value, np.generic | np.ndarray | int | float | complex)
 
 
-def _needed(dag: Dag, wanted: Mapping[str, Any]) -> Any:
+def _needed(dag: Dag, wanted: Mapping[Any, Any]) -> Any:
     """Return which nodes the wanted ones depend on."""
     needed = np.zeros(len(dag), bool)
     for nodes in wanted.values():

@@ -71,8 +71,9 @@ class Dag:
     """An unfolded circuit: node i is `templates[kinds[i]]` applied to its arguments.
 
     Arguments of node i are `args[starts[i]:starts[i+1]]`, all smaller than i. `times[i]` is the
-    step, STATIC for nodes that belong to no step. `series` names the instances of variables (and
-    inputs), `params` the one node of each parameter.
+    step, STATIC for nodes that belong to no step; `spaces` has the index of that step for each
+    template. `series` names the instances of variables (and inputs), `params` the one node of each
+    parameter.
     """
 
     name: str
@@ -80,6 +81,7 @@ class Dag:
     sizes: Mapping[str, int]
     system: System
     templates: tuple[Template, ...]
+    spaces: tuple[str | None, ...]
     kinds: Ints
     times: Ints
     starts: Ints
@@ -370,6 +372,7 @@ class _Unfolder:
         self.need: dict[int, Bools] = {}
         self.place: dict[int, Ints] = {}
         self.templates: list[Template] = []
+        self.spaces: list[str | None] = []
         self.count = 0
         self.pieces: list[tuple[int, Ints, Any, list[Ints]]] = []
         self.series: dict[str, Ints] = {}
@@ -387,7 +390,7 @@ class _Unfolder:
             else:
                 steps = self.steps[declared.index].astype(np.int32)
                 self.series[name] = self.many(
-                    Template(OPS["input"], name, declared.type), steps, []
+                    Template(OPS["input"], name, declared.type), steps, [], declared.index
                 )
         for component in system.components:
             if component.direction == 0:
@@ -398,8 +401,9 @@ class _Unfolder:
 
     # -- emitting instances ---------------------------------------------------------------------
 
-    def template(self, template: Template) -> int:
+    def template(self, template: Template, space: str | None) -> int:
         self.templates.append(template)
+        self.spaces.append(space)
         return len(self.templates) - 1
 
     def one(self, template: Template, args: list[int] | None = None) -> int:
@@ -407,11 +411,13 @@ class _Unfolder:
         columns = [np.array([arg], np.int32) for arg in args or []]
         return int(self.many(template, np.array([STATIC], np.int32), columns)[0])
 
-    def many(self, template: Template, times: Ints, args: list[Ints]) -> Ints:
+    def many(
+        self, template: Template, times: Ints, args: list[Ints], space: str | None = None
+    ) -> Ints:
         """Add one instance a time, numbered in a row, and return the numbers."""
         numbers = np.arange(self.count, self.count + len(times), dtype=np.int32)
         self.advance(len(times))
-        self.pieces.append((self.template(template), numbers, times, args))
+        self.pieces.append((self.template(template, space), numbers, times, args))
         return numbers
 
     def advance(self, count: int) -> None:
@@ -501,7 +507,7 @@ class _Unfolder:
         times: Ints = once if space is None else self.steps[space][needed].astype(np.int32)
         columns = [self.argument(arg, node)[needed] for arg in args]
         place = np.full(self.width(node), -1, np.int32)
-        place[needed] = self.many(Template(op, attr, kind), times, columns)
+        place[needed] = self.many(Template(op, attr, kind), times, columns, space)
         self.place[node] = place
 
     def argument(self, arg: int, user: int) -> Ints:
@@ -638,12 +644,13 @@ class _Unfolder:
                     continue
                 needed = self.need[node]
                 columns = [self.argument(arg, node)[needed] for arg in args]
-                template = self.template(Template(op, attr, kind))
+                template = self.template(Template(op, attr, kind), index)
                 self.pieces.append((template, self.place[node][needed], steps[needed], columns))
             root = system.roots[unit]
             repeats = ~self.own(root, set(inner[unit]), length)
             if repeats.any():
-                template = self.template(Template(OPS["copy"], None, system.graph.nodes[root].type))
+                copy = Template(OPS["copy"], None, system.graph.nodes[root].type)
+                template = self.template(copy, index)
                 source = np.broadcast_to(self.place[root], length)[repeats]
                 self.pieces.append((template, numbers[unit][repeats], steps[repeats], [source]))
 
@@ -764,6 +771,7 @@ class _Unfolder:
             self.sizes,
             self.system,
             tuple(self.templates),
+            tuple(self.spaces),
             kinds,
             times,
             starts,
