@@ -13,7 +13,7 @@ import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import product
+from itertools import chain, combinations, islice, product
 from typing import Any
 
 import numpy as np
@@ -32,6 +32,8 @@ from graphgrad.proof.check_places import shown_sizes
 from graphgrad.proof.check_run import Program
 
 TOLERANCE = 1e-9
+MOST_FORMS = 200
+"""How many forms are tried, first of all matrices together, then of each by itself."""
 
 
 @dataclass(frozen=True)
@@ -196,7 +198,10 @@ def fitted(
     """Return the adapter in the form in which the code runs, best where its loss is right."""
     best: tuple[int, Adapter] | None = None
     failure: Exception | None = None
-    for candidate in _forms(adapter, make_case(adapter)):
+    first = make_case(adapter)
+    together = islice(_forms(adapter, first), MOST_FORMS)
+    apart = islice(_forms(adapter, first, apart=True), MOST_FORMS)
+    for candidate in chain(together, apart):
         case = make_case(candidate)
         try:
             score = _score(candidate, program, case, results)
@@ -220,8 +225,11 @@ def fitted(
     ) from failure
 
 
-def _forms(adapter: Adapter, case: Case) -> Iterator[Adapter]:
-    """Yield adapters in which what was guessed stands in other forms, likely ones first."""
+def _forms(adapter: Adapter, case: Case, *, apart: bool = False) -> Iterator[Adapter]:
+    """Yield adapters in which what was guessed stands in other forms, likely ones first.
+
+    All matrices stand in one form, and all vectors; or each in its own, if `apart`.
+    """
     goal, system = case.goal, case.system
     starts = boundaries(goal)
     kinds: dict[str, list[str]] = {}
@@ -248,12 +256,11 @@ def _forms(adapter: Adapter, case: Case) -> Iterator[Adapter]:
                 group, forms = spec, ("{}", "tokens({})", "{}[..., None]", "{}[:, None]")
             else:
                 group, forms = spec, ("{}", "tokens({})") if len(declared.shape) == 1 else ("{}",)
+            group = spec if apart else group
             kinds.setdefault(group, []).append(spec)
             options[group] = forms
-    groups = list(kinds)
-    choices = sorted(product(*(range(len(options[g])) for g in groups)), key=sum)
-    for choice in choices:
-        form = {s: options[g][k] for g, k in zip(groups, choice, strict=True) for s in kinds[g]}
+    for chosen in _choices(options):
+        form = {spec: chosen[group] for group, specs in kinds.items() for spec in specs}
 
         def formed(name: str, spec: Any, form: dict[str, str] = form) -> Any:
             if name not in adapter.guessed:
@@ -267,6 +274,19 @@ def _forms(adapter: Adapter, case: Case) -> Iterator[Adapter]:
             arguments={n: formed(n, s) for n, s in adapter.arguments.items()},
             attributes={n: formed(n, s) for n, s in adapter.attributes.items()},
         )
+
+
+def _choices(options: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
+    """Yield one option for each group: all first ones, then with one group changed, and so on.
+
+    >>> [each["W"] + each["b"] for each in _choices({"W": ("W", "W.T"), "b": ("b", "b[:, None]")})]
+    ['Wb', 'W.Tb', 'Wb[:, None]', 'W.Tb[:, None]']
+    """
+    first = {group: forms[0] for group, forms in options.items()}
+    for count in range(len(options) + 1):
+        for groups in combinations(options, count):
+            for forms in product(*(options[group][1:] for group in groups)):
+                yield first | dict(zip(groups, forms, strict=True))
 
 
 def floats(case: Case, dtype: Any = float) -> Callable[[Any], Any]:

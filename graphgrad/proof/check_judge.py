@@ -119,7 +119,7 @@ def comparisons(
     """Return every result that has a truth, beside it."""
     made: list[Comparison] = []
     chosen = _stated_results(results, program, found, outcomes)
-    ordered = {} if chosen else _in_order(program, case, values, outcomes)
+    ordered = {} if chosen else _unnamed(program, case, values, found, outcomes)
     outputs = _forward_outputs(program, case, outcomes)
     for path, value in {**found, **{path: found.get(path) for path in chosen}}.items():
         if path in chosen:
@@ -162,22 +162,26 @@ def _loss_text(case: Case) -> str:
     return "+".join(terms) if outputs else case.goal.loss
 
 
-def _in_order(
-    program: Program, case: Case, values: Values, outcomes: Sequence[Any]
+def _unnamed(
+    program: Program,
+    case: Case,
+    values: Values,
+    found: Mapping[str, Any],
+    outcomes: Sequence[Any],
 ) -> dict[str, str]:
-    """Return the gradients that a backward function gives in the order of forward's arguments.
+    """Return which result is the gradient by what, where no name says that it is a gradient.
 
-    Only where no name tells what any of them is: `return da @ Wx.T, da @ Wh.T, x.T @ da`.
+    The results of a backward function may stand in the order of forward's arguments, `return da @
+    Wx.T, da @ Wh.T, x.T @ da`; or those of a function have the names of its arguments, `{"W": dW}`.
     """
-    if len(program.stages) < 2 or not isinstance(outcomes[-1], tuple):
-        return {}
-    paths = program.last_results(outcomes)
     known = {**values.symbols, **dict.fromkeys(quantities(case.goal))}
-    taken = [name for name in program.stages[0].parameters if name in values.symbols]
-    told = any(gradient_name(path, known) for path in paths)
-    if told or len(paths) != len(taken) or any(path in known for path in paths):
+    paths = program.last_results(outcomes)
+    if any(gradient_name(path, known) for path in found):
         return {}
-    return dict(zip(paths, taken, strict=True))
+    taken = [name for name in program.stages[0].parameters if name in values.symbols]
+    if len(program.stages) > 1 and len(paths) == len(taken) and not set(paths) & set(known):
+        return dict(zip(paths, taken, strict=True))
+    return {path: path for path in paths if path in values.symbols}
 
 
 def _stated_results(

@@ -257,6 +257,9 @@ def gradient_name(path: str, known: Mapping[str, Any]) -> str | None:
             return spelled[normalised(found.group(1))]
     if any(normalised(parent) in GRADIENTS for parent in parents) and normalised(name) in spelled:
         return spelled[normalised(name)]
+    attribute = re.match(r"([^\W\d]\w*)\.grad\b", path)  # W.grad.numpy()
+    if attribute and normalised(attribute.group(1)) in spelled:
+        return spelled[normalised(attribute.group(1))]
     words = re.findall(r"[^\W\d]\w*", path)
     if words != [path]:  # an expression in a return statement: dW / n, np.clip(dW, -5, 5)
         inside = {gradient_name(word, known) for word in words} - {None}

@@ -218,7 +218,14 @@ def _returned(function: Callable[..., Any]) -> tuple[str, ...]:
     if last is None or last.value is None:
         return ()
     parts = last.value.elts if isinstance(last.value, ast.Tuple | ast.List) else [last.value]
-    return tuple("" if isinstance(part, ast.Dict) else ast.unparse(part) for part in parts)
+    return tuple("" if _is_dict(part) else ast.unparse(part) for part in parts)
+
+
+def _is_dict(node: ast.expr) -> bool:
+    """Whether an expression makes a dict, whose keys are the names."""
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "dict"
+    return isinstance(node, ast.Dict | ast.DictComp)
 
 
 def _set_attributes(before: Any, after: Any) -> dict[str, Any]:
