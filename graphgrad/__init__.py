@@ -45,6 +45,8 @@ _check_function = door("graphgrad.proof.check:check_function")
 _slices = door("graphgrad.time_slices:slices")
 _slice_mean = door("graphgrad.time_slices:slice_mean")
 _basis_directions = door("graphgrad.tangent:basis_directions")
+_window = door("graphgrad.truncation:window")
+_chunks = door("graphgrad.truncation:chunks")
 _value_and_grad = door("graphgrad.compile.compiled:value_and_grad")
 
 
@@ -88,6 +90,16 @@ def basis_directions(values: Any, wrt: Any = None, **options: Any) -> dict[str, 
     return result
 
 
+def window(k: int) -> Any:
+    """Return the truncation to each loss's k most recent uses; see `graphgrad.truncation`."""
+    return _window(k)
+
+
+def chunks(k: int) -> Any:
+    """Return the truncation that cuts the sequence every k steps; see `graphgrad.truncation`."""
+    return _chunks(k)
+
+
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
     """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.compiled`."""
     return _value_and_grad(circuit, loss, **options)
@@ -122,6 +134,7 @@ __all__ = [
     "basis_directions",
     "cells",
     "check_function",
+    "chunks",
     "choose",
     "index",
     "load",
@@ -140,5 +153,6 @@ __all__ = [
     "tau",
     "value_and_grad",
     "where",
+    "window",
     "zeros",
 ]

@@ -124,8 +124,8 @@ def grad(dag: Dag, loss: str = "loss", wrt: Iterable[str] | str | None = None) -
     series `d_h` for every variable that depends on one of them or does not matter. Raises
     GradientError for a loss that is no scalar, UnknownNameError for names that do not exist.
     """
-    root = _scalar_root(dag, loss)
-    targets = _targets(dag, wrt)
+    root = scalar_root(dag, loss)
+    targets = targets_of(dag, wrt)
     names = {*dag.series, *dag.outputs, *dag.param_nodes}
     prefix = cotangent_prefix(names)
     wanted = {name: one for name, one in dag.series.items() if name not in dag.system.inputs}
@@ -141,7 +141,7 @@ def grad(dag: Dag, loss: str = "loss", wrt: Iterable[str] | str | None = None) -
     instances = {
         name: [*one.nodes.tolist(), *beyond[name].values()] for name, one in wanted.items()
     }
-    sweep = _Sweep(dag)
+    sweep = Sweep(dag)
     starts = [node for nodes in targets.values() for node in nodes.tolist()]
     reached = sweep.run(root, starts, list(instances.values()))
     unknown = [name for name, nodes in instances.items() if not reached[nodes[0]]]
@@ -164,7 +164,8 @@ def grad(dag: Dag, loss: str = "loss", wrt: Iterable[str] | str | None = None) -
     return sweep.dag(series, outputs)
 
 
-def _scalar_root(dag: Dag, loss: str) -> int:
+def scalar_root(dag: Dag, loss: str) -> int:
+    """Return the node of a loss; GradientError if there is none, or it is more than one number."""
     if loss in dag.outputs:
         node = dag.outputs[loss]
     elif loss in dag.series and loss not in dag.system.inputs:
@@ -188,7 +189,8 @@ def _scalar_root(dag: Dag, loss: str) -> int:
     return node
 
 
-def _targets(dag: Dag, wrt: Iterable[str] | str | None) -> dict[str, Any]:
+def targets_of(dag: Dag, wrt: Iterable[str] | str | None) -> dict[str, Any]:
+    """Return the nodes of what is differentiated by: one, or one a step for an indexed input."""
     chosen = dag.param_nodes if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
     targets: dict[str, Any] = {}
     for name in chosen:
@@ -282,7 +284,7 @@ class Flow:
         return self.plans[key]
 
 
-class _Sweep:
+class Sweep:
     """The backward loop and the arrays it appends to."""
 
     def __init__(self, dag: Dag) -> None:
