@@ -33,6 +33,8 @@ from graphgrad.system import System
 if TYPE_CHECKING:
     import networkx
 
+    from graphgrad.paths import Paths
+
 Ints = NDArray[np.int32]
 Bools = NDArray[np.bool_]
 STATIC = np.int32(np.iinfo(np.int32).min)
@@ -41,6 +43,7 @@ MAX_NODES = 2**31 - 1
 _evaluate = door("graphgrad.evaluate:evaluate")
 _grad = door("graphgrad.autodiff:grad")
 _contributions = door("graphgrad.contributions:contributions")
+_paths = door("graphgrad.paths:paths")
 _to_networkx = door("graphgrad.export:to_networkx")
 
 
@@ -173,6 +176,13 @@ class Dag:
         """Return each parameter's gradient by loss step and use step."""
         result: dict[str, Any] = _contributions(self, values, loss, **options)
         return result
+
+    def paths(
+        self, wrt: str | tuple[str, int], loss: str | tuple[str, int] = "loss", **options: Any
+    ) -> Paths:
+        """Return a gradient as a sum over paths; see `graphgrad.paths.paths`."""
+        found: Paths = _paths(self, wrt, loss, **options)
+        return found
 
     def to_networkx(self) -> networkx.MultiDiGraph[Any]:
         """Return the graph with one networkx node a node, edges numbered by argument position."""
