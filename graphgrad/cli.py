@@ -9,6 +9,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
@@ -192,7 +193,12 @@ def _node_name(view: View) -> str:
 
 def _grad(options: argparse.Namespace) -> int:
     circuit = _read(options.file)
-    adjoint = circuit.adjoint(options.loss, wrt=options.wrt)
+    if options.paths is not None:
+        return _paths(circuit, options)
+    if options.tangent:
+        derived = circuit.tangent(options.wrt)
+    else:
+        derived = circuit.adjoint(options.loss, wrt=options.wrt)
     if options.out:
         drawing = _backward(
             circuit,
@@ -204,25 +210,49 @@ def _grad(options: argparse.Namespace) -> int:
             style=options.style,
         )
         _save(drawing, options.out)
-    backward = [
-        equation for name, equation in adjoint.equations.items() if name not in circuit.equations
+    found = [
+        equation for name, equation in derived.equations.items() if name not in circuit.equations
     ]
     if options.latex:
-        print(adjoint.latex(only=[equation.name for equation in backward]), end="")
+        print(derived.latex(only=[equation.name for equation in found]), end="")
     elif options.json:
-        print(json.dumps({"ok": True, "equations": [str(equation) for equation in backward]}))
+        print(json.dumps({"ok": True, "equations": [str(equation) for equation in found]}))
     elif options.whole:
-        print(str(adjoint), end="")
+        print(str(derived), end="")
     else:
-        for line in _equation_lines(circuit, adjoint):
+        for line in _equation_lines(circuit, derived):
             print(line)
     return 0
 
 
-def _equation_lines(circuit: Circuit, adjoint: Circuit) -> list[str]:
-    """Return the lines of the adjoint's text that the circuit's own text does not have."""
+def _paths(circuit: Circuit, options: argparse.Namespace) -> int:
+    """Print gradients as sums over paths."""
+    dag = circuit.unfold(_lengths(circuit, options.tau), **options.sizes)
+    names = options.paths or options.wrt or list(circuit.params)
+    through = None if options.through is None else [n for n in options.through.split(",") if n]
+    found = [dag.paths(_instance(name), options.loss, through=through) for name in names]
+    if options.json:
+        data = [
+            {"wrt": name, "text": str(paths), "terms": [term.points for term in paths]}
+            for name, paths in zip(names, found, strict=True)
+        ]
+        print(json.dumps({"ok": True, "paths": data}, ensure_ascii=False))
+        return 0
+    for paths in found:
+        print(paths.latex() if options.latex else paths, end="" if options.latex else "\n")
+    return 0
+
+
+def _instance(text: str) -> str | tuple[str, int]:
+    """Return `h[1]` as a name with a step, any other name as it is."""
+    found = re.fullmatch(r"(.+)\[(-?\d+)\]", text)
+    return (found[1], int(found[2])) if found else text
+
+
+def _equation_lines(circuit: Circuit, derived: Circuit) -> list[str]:
+    """Return the lines of a derived circuit's text that the circuit's own text does not have."""
     own = set(str(circuit).splitlines())
-    return [line for line in str(adjoint).splitlines() if line and line not in own]
+    return [line for line in str(derived).splitlines() if line and line not in own]
 
 
 def _prove_command(options: argparse.Namespace) -> int:
@@ -435,12 +465,26 @@ def _parser() -> argparse.ArgumentParser:
     )
     _picture(sub)
     _json(sub)
-    sub = command("grad", _grad, "print the backward equations", "elman --wrt W")
+    sub = command(
+        "grad", _grad, "print the backward equations, or a gradient as a sum over paths",
+        "elman --wrt W", "graphgrad grad elman --paths W --tau 2",
+        "graphgrad grad elman --out backward.svg --derivatives",
+    )  # fmt: skip
     _file(sub)
     _loss(sub)
     _wrt(sub)
+    sub.add_argument(
+        "--tangent", action="store_true", help="print the equations of forward mode instead"
+    )
+    sub.add_argument(
+        "--paths", nargs="*", metavar="NAME",
+        help="print the gradient by W, or by h[1], as a sum over paths (default all parameters)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--through", metavar="h,L", help="variables shown on the paths (default states and losses)"
+    )
     sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
-    sub.add_argument("--whole", action="store_true", help="print the whole adjoint circuit")
+    sub.add_argument("--whole", action="store_true", help="print the whole circuit, forwards too")
     _lengths_options(sub)
     _picture(sub)
     sub.add_argument("--derivatives", action="store_true", help="draw the local derivatives, too")

@@ -380,6 +380,35 @@ def test_grad_as_json(run):
     }
 
 
+def test_grad_as_a_sum_over_paths(run):
+    assert run("grad", "elman", "--paths", "W", "V", "--tau", 2) == (
+        0,
+        "∂L/∂W = ∂L₁/∂h₁ ∂h₁/∂W + ∂L₂/∂h₂ ∂h₂/∂h₁ ∂h₁/∂W + ∂L₂/∂h₂ ∂h₂/∂W\n"
+        "∂L/∂V = ∂L₁/∂V + ∂L₂/∂V\n",
+        "",
+    )
+    _, out, _ = run("grad", "elman", "--paths", "h[1]", "--tau", 2, "--through", "o,h")
+    assert out == "∂L/∂h₁ = ∂L₁/∂o₁ ∂o₁/∂h₁ + ∂L₂/∂o₂ ∂o₂/∂h₂ ∂h₂/∂h₁\n"
+    _, out, _ = run("grad", "tied", "--paths", "--tau", 1, "--latex")
+    assert out.count(r"\begin{align*}") == 2
+    _, out, _ = run("grad", "tied", "--paths", "w", "--tau", 1, "--json")
+    assert json.loads(out)["paths"][0]["terms"] == [[["loss", 1], ["h", 1], ["w", None]]]
+    status, out, err = run("grad", "lstm", "--paths", "W_f", "--tau", 30)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: the gradient by W_f is a sum over 4,052,739,537,850 paths")
+
+
+def test_grad_forward_mode(run):
+    _, out, _ = run("grad", "elman", "--tangent", "--wrt", "W")
+    assert out.splitlines()[:3] == [
+        "dot_W: input(H, H)",
+        "dot_a[t] = dot_W @ h[t-1] + W @ dot_h[t-1]",
+        "dot_h[t] = (1 - h[t]**2) * dot_a[t]",
+    ]
+    _, out, _ = run("grad", "elman", "--tangent", "--latex")
+    assert r"\dot{h}^{(t)} &=" in out
+
+
 def test_grad_warns_in_one_line(run):
     status, out, err = run("grad", "elman", "--loss", "h", "--wrt", "V")
     assert status == 0
