@@ -38,9 +38,7 @@ def main() -> None:
     print(f"\n∂h₂/∂h₁ =\n{factors['∂h₂/∂h₁']}\nand diag(1 − h₂²) W =\n{by_hand}")
     np.testing.assert_allclose(factors["∂h₂/∂h₁"], by_hand, rtol=1e-14)
 
-    print(
-        "\nWith two states, paths multiply at every step, so they are counted before they are listed:"
-    )
+    print("\nWith two states, paths multiply at every step, so they are counted first:")
     lstm = gg.cells.load("lstm")
     for tau in (1, 2, 3, 4, 5, 6):
         print(f"  LSTM, τ = {tau}: {len(lstm.unfold(tau).paths('W_f')):4} paths to W_f")
