@@ -14,7 +14,7 @@ TIME, BATCH = "T", "B"
 KERNELS = {name: function for name, function in vars(kernels).items() if callable(function)}
 _HELPERS = {"np", "B", "t", "values", "lengths", "sizes", "dtype", "range", "reversed", "len"}
 _HELPERS |= KERNELS.keys()
-_GENERATED = re.compile(r"v\d+|[nt]_.+|.*_")
+_GENERATED = re.compile(r"n_.+|t\d+|.*_")
 SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
 LEVELS = {"+": SUM, "-": SUM, "*": PRODUCT, "/": PRODUCT, "@": PRODUCT, "**": POWER}
 
@@ -71,8 +71,8 @@ def plus(name: str, offset: int) -> str:
 def var(name: str) -> str:
     """Return the Python name of a variable of the circuit; no helper has such a name.
 
-    >>> var("h"), var("np"), var("v1"), var("v1_")
-    ('h', 'np_', 'v1_', 'v1__')
+    >>> var("h"), var("np"), var("h_"), var("n_D")
+    ('h', 'np_', 'h__', 'n_D_')
     """
     return f"{name}_" if name in _HELPERS or _GENERATED.fullmatch(name) else name
 

@@ -12,7 +12,8 @@ from graphgrad.algebras import FloatAlgebra, algebra_of
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.code import KERNELS
-from graphgrad.compile.emit_numpy import Emitter, Program
+from graphgrad.compile.emit_numpy import Program, emit_numpy
+from graphgrad.compile.plan import schedule_of
 from graphgrad.data import bind, check_inputs, check_names
 from graphgrad.dims import Token
 from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
@@ -50,8 +51,8 @@ class Compiled:
     def _program(self, batched: frozenset[str]) -> tuple[Program, Callable[..., Any]]:
         if batched not in self._programs:
             wanted = [*self.outputs, *self.gradients.values()]
-            emitter = Emitter(self.system, wanted, self.gradients.values(), batched)
-            program = emitter.program("compiled")
+            schedule = schedule_of(self.system, wanted, self.gradients.values(), batched)
+            program = emit_numpy(schedule, "compiled")
             self._programs[batched] = program, _executable(program, self.circuit.name)
         return self._programs[batched]
 

@@ -15,11 +15,14 @@ def _own(rank: int) -> tuple[int, ...]:
     return tuple(range(-rank, 0))
 
 
-def sigmoid(u: Any) -> Any:
-    """Return 1 / (1 + exp(-u)) without overflow."""
-    positive = u >= 0
-    small = np.exp(np.where(positive, -u, u))
-    return np.where(positive, 1, small) / (1 + small)
+def sigmoid(u: Any, out: Any = None) -> Any:
+    """Return 1 / (1 + exp(-u)); where exp overflows, the value is 0 to the last digit."""
+    if out is None:
+        return 1 / (1 + np.exp(-u))
+    np.negative(u, out=out)
+    np.exp(out, out=out)
+    np.add(out, 1, out=out)
+    return np.reciprocal(out, out=out)
 
 
 def softplus(u: Any) -> Any:
@@ -27,9 +30,9 @@ def softplus(u: Any) -> Any:
     return np.maximum(u, 0) + np.log1p(np.exp(-np.abs(u)))
 
 
-def relu(u: Any) -> Any:
+def relu(u: Any, out: Any = None) -> Any:
     """Return max(0, u)."""
-    return np.maximum(u, 0)
+    return np.maximum(u, 0, out=out)
 
 
 def softmax(u: Any) -> Any:
@@ -93,6 +96,11 @@ def outer_sum(u: Any, v: Any) -> Any:
     return u.reshape(-1, u.shape[-1]).T @ v.reshape(-1, v.shape[-1])
 
 
+def outer_sums(u: Any, v: Any) -> Any:
+    """Return Σ u vᵀ over the steps, for each example."""
+    return np.matmul(np.moveaxis(u, 0, -1), np.moveaxis(v, 0, -2))
+
+
 def transpose(m: Any) -> Any:
     """Return the transpose of the last two axes."""
     return np.swapaxes(m, -1, -2)
@@ -128,11 +136,6 @@ def squared_error(u: Any, v: Any, rank: int) -> Any:
 def hinge(u: Any, y: Any, rank: int) -> Any:
     """Return Σ max(0, 1 - y·u)."""
     return np.sum(np.maximum(1 - y * u, 0), axis=_own(rank))
-
-
-def lookup(table: Any, token: Any) -> Any:
-    """Return the rows of tokens."""
-    return table[token]
 
 
 def lookup_each(table: Any, token: Any) -> Any:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from graphgrad.compile.lower import lower
 from graphgrad.compile.order import blocks_of
+from graphgrad.compile.prelude import with_preludes
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.storage import stored
 from graphgrad.system import System
@@ -19,4 +20,4 @@ def schedule_of(
     `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it.
     """
     draft = lower(system, outputs, summed, batched)
-    return stored(draft, blocks_of(draft))
+    return stored(draft, with_preludes(draft, blocks_of(draft)))

@@ -10,6 +10,9 @@ A schedule is plain, immutable data. Back ends walk over `blocks` and write one 
 - A `Loop` sweeps over the steps of one index, forwards (direction 1) or backwards (-1). Its bodies
   run one after the other; the body with offset d runs step `k - d` in sweep time k (0-based, up to
   `length - 1 + span`), if that step exists. Almost every loop has one body with offset 0.
+  Its `prelude` are elementwise statements that depend on no sweep of it and that nothing but its
+  bodies reads, at lag 0: they may be computed for all steps beforehand, for some steps at a time,
+  or at each step.
 - A `Boundary` puts a static value into a margin of a time array, before anything reads it there.
 
 `arrays` says for which indexed values all steps are kept, and with how many rows of margin in front
@@ -119,6 +122,7 @@ class Loop:
     index: str
     direction: int
     bodies: tuple[Body, ...]
+    prelude: tuple[Statement, ...] = ()
 
     @property
     def span(self) -> int:
@@ -127,7 +131,7 @@ class Loop:
 
     @property
     def statements(self) -> Iterator[Statement]:
-        """All statements, in order."""
+        """All statements of the bodies, in order."""
         for body in self.bodies:
             yield from body.statements
 
@@ -200,6 +204,7 @@ class Schedule:
             else:
                 word = "forwards" if block.direction > 0 else "backwards"
                 lines.append(f"loop over {block.index} {word}:")
+                lines += [f"    (all steps) {_line(each)}" for each in block.prelude]
                 for body in block.bodies:
                     shift = f"[{-body.offset:+d}] " if block.span else ""
                     lines += [f"    {shift}{_line(each)}" for each in body.statements]

@@ -54,20 +54,24 @@ def stored(draft: Draft, blocks: Sequence[Block]) -> Schedule:
 def _statements(blocks: Iterable[Block]) -> Iterable[Statement]:
     for block in blocks:
         if isinstance(block, Loop):
+            yield from block.prelude
             yield from block.statements
         elif isinstance(block, Statement):
             yield block
 
 
 def _bodies(blocks: Sequence[Block]) -> dict[str, tuple[int, int]]:
-    """Return for each statement of a loop which loop and which body of it it stands in."""
-    return {
-        each.name: (number, position)
-        for number, block in enumerate(blocks)
-        if isinstance(block, Loop)
-        for position, body in enumerate(block.bodies)
-        for each in body.statements
-    }
+    """Return for each statement of a loop which loop and which body of it it stands in.
+
+    A prelude counts as part of the first body: nothing outside the loop reads it.
+    """
+    found = {}
+    for number, block in enumerate(blocks):
+        if isinstance(block, Loop):
+            found |= {each.name: (number, 0) for each in block.prelude}
+            for position, body in enumerate(block.bodies):
+                found |= {each.name: (number, position) for each in body.statements}
+    return found
 
 
 def _root(name: str, homes: Mapping[str, Home]) -> str:

@@ -1,0 +1,247 @@
+"""A loop as NumPy source: one line a statement, on rows of the arrays and on reused buffers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, plus, var
+from graphgrad.compile.numpy_ops import expression
+from graphgrad.compile.places import WRITES
+from graphgrad.compile.schedule import Body, Loop, Operand, Statement
+from graphgrad.ir import OPS, Number
+
+if TYPE_CHECKING:
+    from graphgrad.compile.emit_numpy import Emitter
+
+_IN_PLACE = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/="}
+_SUFFIX = {0: "_t", 1: "_before", -1: "_after"}
+
+
+class LoopWriter:
+    """Writes one loop with the help of the emitter of its program."""
+
+    def __init__(self, emitter: Emitter, loop: Loop) -> None:
+        self.emitter = emitter
+        self.schedule = emitter.schedule
+        self.loop = loop
+        self.own = {each.name for each in loop.statements}
+        self.prelude = {each.name for each in loop.prelude}
+        self.step = "t"
+        self.local: dict[str, Value] = {}  # code of values that are no array
+        self.rows: dict[tuple[str, int], str] = {}  # rows with a name
+        self.counts: Counter[tuple[str, int]] = Counter()
+        self.transposed: dict[str, str] = {}
+
+    def write(self) -> None:
+        """Write the arrays, what is computed beforehand, and the loop."""
+        self._declare()
+        for statement in self.loop.prelude:
+            given = [self.emitter.read(each) for each in statement.operands]
+            value = expression(statement, given, None, self.emitter.lengths)
+            lead = self.emitter.lead(statement.name)
+            code = value.to(lead, len(statement.shape))
+            if value.lead != lead:
+                code = f"np.broadcast_to({code}, {self._full(statement)})"
+            self.emitter.write(f"{var(statement.name)} = {code}")
+        length, span = self.emitter.lengths[self.loop.index], self.loop.span
+        order = f"range({plus(length, span)})"
+        if self.loop.direction < 0:
+            order = f"reversed({order})"
+        self.emitter.write(f"for t in {order}:")
+        self.emitter.indent += 1
+        for number, body in enumerate(self.loop.bodies):
+            self._body(body, number)
+        self.emitter.indent -= 1
+
+    def _full(self, statement: Statement) -> str:
+        return self.emitter.shape_code(statement, [self.emitter.lengths[self.loop.index]])
+
+    def _declare(self) -> None:
+        for statement in self.loop.statements:
+            if self._buffered(statement):
+                self.emitter.declare(statement.name)
+        for statement in self.loop.statements:
+            if statement.op == "matmul":
+                self._transpose(statement)
+
+    def _buffered(self, statement: Statement) -> bool:
+        """Whether a value of the loop stands in an array or a buffer."""
+        if self.emitter.kept(statement.name):
+            return True
+        root = self.emitter.places.of(statement.name).root
+        if not statement.batched and not statement.shape:
+            return False
+        return root != statement.name or statement.op in WRITES or self._is_whole(statement.name)
+
+    def _is_whole(self, name: str) -> bool:
+        return any(home.name == name for home in self.schedule.homes.values())
+
+    def _transpose(self, statement: Statement) -> None:
+        """Name the transposed matrix of a product with rows."""
+        if not self._product(statement) or not statement.batched:
+            return
+        matrix = statement.reads[0]
+        made = self.schedule.statements.get(matrix.name)
+        if made is not None and made.op == "transpose":
+            self.transposed[matrix.name] = self.emitter.read(made.operands[0]).code
+        elif matrix.name not in self.transposed:
+            name = f"{self.emitter.read(matrix).code}_T"
+            while name in self.emitter.taken:
+                name += "_"
+            self.emitter.taken.add(name)
+            code = self.emitter.read(matrix).code
+            self.emitter.write(f"{name} = np.ascontiguousarray({code}.T)")
+            self.transposed[matrix.name] = name
+
+    def _product(self, statement: Statement) -> bool:
+        """Whether a statement is a matrix times a vector, the matrix the same for all."""
+        if statement.op != "matmul" or len(statement.reads) != 2:
+            return False
+        matrix, vector = (self.schedule.type_of(each.name) for each in statement.reads)
+        plain = matrix.index is None and not matrix.batched
+        return plain and len(matrix.shape) == 2 and len(vector.shape) == 1
+
+    # -- one body --------------------------------------------------------------------------------
+
+    def _body(self, body: Body, number: int) -> None:
+        emitter = self.emitter
+        if self.loop.span:
+            self.step = f"t{number + 1}"
+            emitter.write(f"{self.step} = {plus('t', -body.offset)}")
+            emitter.write(f"if 0 <= {self.step} < {emitter.lengths[self.loop.index]}:")
+            emitter.indent += 1
+        self.counts = Counter(
+            (name, lag) for statement in body.statements for name, lag in statement.reads
+        )
+        self.rows = {}
+        for statement in body.statements:
+            self._statement(statement)
+        if self.loop.span:
+            emitter.indent -= 1
+
+    def _statement(self, statement: Statement) -> None:
+        name = statement.name
+        if name in self.schedule.homes and statement.op == "slice":
+            return
+        if statement.op == "concat" and self._is_whole(name):
+            return
+        given = [self._read(each) for each in statement.operands]
+        rank, lead = len(statement.shape), BATCH * statement.batched
+        if not self._buffered(statement):
+            value = self._expression(statement, given)
+            if value.lead != lead:
+                shape = self.emitter.shape_code(statement)
+                code = f"np.broadcast_to({value.to(lead, rank)}, {shape})"
+                value = Value(code, lead, rank)
+            self.emitter.write(f"{var(name)} = {value.code}")
+            self.local[name] = Value(var(name), lead, rank)
+            return
+        target = self._target(statement)
+        scalar = not rank and not lead
+        if scalar or not self._writes(statement, given, target):
+            value = self._expression(statement, given)
+            place = target if target.endswith("]") else f"{target}[...]"
+            self.emitter.write(f"{place} = {value.to(lead, rank)}")
+
+    def _expression(self, statement: Statement, given: list[Value]) -> Value:
+        if statement.op == "copy":
+            return given[0]
+        return expression(statement, given, self.step, self.emitter.lengths)
+
+    def _writes(self, statement: Statement, given: list[Value], target: str) -> bool:
+        """Write an operation that puts its result in place; say whether there is one."""
+        rank, lead = len(statement.shape), BATCH * statement.batched
+        if self._product(statement):
+            if statement.batched:
+                matrix = self.transposed[statement.reads[0].name]
+                self.emitter.write(f"np.matmul({given[1].code}, {matrix}, out={target})")
+            else:
+                self.emitter.write(f"np.matmul({given[0].code}, {given[1].code}, out={target})")
+            return True
+        op = OPS.get(statement.op)
+        if op is None or statement.op == "matmul" or statement.op not in WRITES:
+            return False
+        codes = [each.to(lead, rank) for each in given]
+        if statement.op in _IN_PLACE and target in codes:
+            sign = _IN_PLACE[statement.op]
+            if codes[0] == target:
+                self.emitter.write(f"{target} {sign} {codes[1]}")
+                return True
+            if statement.op in ("add", "mul"):
+                self.emitter.write(f"{target} {sign} {codes[0]}")
+                return True
+        if statement.op == "pow" and codes[1] == "2":
+            self.emitter.write(f"np.square({codes[0]}, out={target})")
+            return True
+        if statement.op in ("sigmoid", "relu"):
+            function = statement.op
+        else:
+            assert op.ufunc is not None
+            function = f"np.{op.ufunc.__name__}"
+        self.emitter.write(f"{function}({', '.join(codes)}, out={target})")
+        return True
+
+    def _target(self, statement: Statement) -> str:
+        """Return the row or buffer that a value is written into, under a name if it is read."""
+        name = statement.name
+        if not self.emitter.kept(name):
+            return self.emitter.name_of(name)
+        key = self._key(name, 0)
+        if key not in self.rows and self._reads(key) and (statement.batched or statement.shape):
+            self._bind(key)
+        return self.rows.get(key) or self._row(name, 0)
+
+    def _key(self, name: str, lag: int) -> tuple[str, int]:
+        return self.emitter.name_of(name), lag
+
+    def _reads(self, key: tuple[str, int]) -> int:
+        """Return how often the body reads a row."""
+        return sum(
+            count
+            for (name, lag), count in self.counts.items()
+            if self.emitter.kept(name) and (self.emitter.name_of(name), lag) == key
+        )
+
+    def _bind(self, key: tuple[str, int]) -> None:
+        """Give a row a name."""
+        code, lag = key
+        owner = next(
+            name
+            for name in (*self.own, *self.schedule.statements, *self.schedule.leaves)
+            if self.emitter.kept(name) and self.emitter.name_of(name) == code
+        )
+        suffix = _SUFFIX.get(lag, f"_{lag}_before" if lag > 0 else f"_{-lag}_after")
+        bound = f"{code}{suffix}"
+        while bound in self.emitter.taken or bound in self.rows.values():
+            bound += "_"
+        self.emitter.write(f"{bound} = {self._row(owner, lag)}")
+        self.rows[key] = bound
+
+    def _row(self, name: str, lag: int) -> str:
+        before = self.emitter.margins(name).before
+        return f"{self.emitter.name_of(name)}[{plus(self.step, before - lag)}]"
+
+    def _read(self, operand: Operand | Number) -> Value:
+        """Return an operand at the present step."""
+        if not isinstance(operand, Operand):
+            return Value(repr(operand), "", 0, ATOM if operand >= 0 else SIGN)
+        name, lag = operand
+        if name in self.local:
+            return self.local[name]
+        value = self.schedule.type_of(name)
+        rank, lead = len(value.shape), BATCH * value.batched
+        if name in self.prelude:
+            return Value(f"{var(name)}[{self.step}]", lead, rank)
+        if value.index is None or name in self.emitter.inlined:
+            outside = self.emitter.read(operand)
+            if TIME in outside.lead:
+                code = f"{outside.grouped}[{self.step}]"
+                return Value(code, outside.lead.replace(TIME, ""), rank)
+            return outside
+        if not self.emitter.kept(name):
+            return Value(self.emitter.name_of(name), lead, rank)
+        key = self._key(name, lag)
+        if key not in self.rows and self._reads(key) > 1 and (lead or rank):
+            self._bind(key)
+        return Value(self.rows.get(key) or self._row(name, lag), lead, rank)

@@ -1,0 +1,180 @@
+"""Where values of a loop are written: in place of an operand that nothing needs any more.
+
+The homes of a schedule are fixed. Beyond them a value may take the place of an operand whose last
+reader it is, so that a chain such as product, sum, tanh works on one row of one array.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from graphgrad.compile.schedule import (
+    Array,
+    Boundary,
+    Leaf,
+    Loop,
+    Operand,
+    Schedule,
+    Statement,
+)
+from graphgrad.dims import Dim
+from graphgrad.ir import OPS
+
+IN_PLACE = {name for name, op in OPS.items() if op.ufunc is not None} - {"matmul"}
+IN_PLACE |= {"sigmoid", "relu"}
+WRITES = IN_PLACE | {"matmul", "copy"}
+
+
+@dataclass(frozen=True)
+class Place:
+    """A piece of the last axis of an array (all of it where `start` is None)."""
+
+    root: str
+    start: Dim | None = None
+    stop: Dim | None = None
+
+
+class Places:
+    """The place of every value of a schedule."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.same: dict[str, str] = {}  # a value that stands exactly where another one stands
+        self.readers = _readers(schedule)
+        self.pieces: dict[str, list[str]] = {}
+        for name, home in schedule.homes.items():
+            self.pieces.setdefault(home.name, []).append(name)
+        bound = {block.name for block in schedule.blocks if isinstance(block, Boundary)}
+        self.fixed = {*schedule.outputs, *bound}
+        loops = [block for block in schedule.blocks if isinstance(block, Loop)]
+        self.prelude = {each.name for loop in loops for each in loop.prelude}
+        for loop in loops:
+            self._share(loop)
+        self.arrays = self._arrays()
+        self.labels = self._labels()
+
+    def label(self, root: str) -> str:
+        """Return the name to show for an array or buffer: that of a variable in it, if one is."""
+        return self.labels.get(root, root)
+
+    def _labels(self) -> dict[str, str]:
+        """Return the last variable that fills a whole array, by its root."""
+        variables = self.schedule.system.variables
+        labels: dict[str, str] = {}
+        for name in self.schedule.statements:
+            place = self.of(name)
+            if name in variables and place.start is None:
+                labels[place.root] = name
+        return labels
+
+    def of(self, name: str) -> Place:
+        """Return where a value stands."""
+        start: Dim | None = None
+        stop: Dim | None = None
+        while True:
+            if name in self.same:
+                name = self.same[name]
+            elif name in self.schedule.homes:
+                home = self.schedule.homes[name]
+                begin = home.start
+                start, stop = (
+                    (begin, home.stop)
+                    if start is None or stop is None
+                    else (begin + start, begin + stop)
+                )
+                name = home.name
+            else:
+                return Place(name, start, stop)
+
+    def _share(self, loop: Loop) -> None:
+        position = {each.name: k for k, each in enumerate(loop.statements)}
+        for body in loop.bodies:
+            own = {each.name for each in body.statements}
+            for statement in body.statements:
+                if statement.op not in IN_PLACE or not (statement.batched or statement.shape):
+                    continue
+                for operand in statement.reads:
+                    if self._takes(statement, operand, position, own):
+                        break
+
+    def _takes(
+        self, user: Statement, operand: Operand, position: Mapping[str, int], own: set[str]
+    ) -> bool:
+        """Let a statement and an operand share one place, if that does no harm."""
+        used = self.schedule.type_of(operand.name)
+        if operand.lag or isinstance(used, Leaf) or user.token or used.token:
+            return False
+        if (used.index, used.batched, used.shape) != (user.index, user.batched, user.shape):
+            return False
+        inner = used.name in own
+        if not inner and used.name in position:
+            return False  # of another body
+        if used.name in self.fixed or used.name in self.prelude:
+            return False
+        if not self._last_reader(used.name, user, position, own):
+            return False
+        free = user.name not in self.schedule.homes and user.name not in self.same
+        if free:
+            if used.op == "slice" and not self._whole_is_done(used, user, position, own):
+                return False
+            self.same[user.name] = used.name
+            return True
+        loose = used.name not in self.schedule.homes and used.name not in self.pieces
+        if inner and loose and used.name not in self.same and used.name not in self.schedule.arrays:
+            self.same[used.name] = user.name
+            return True
+        return False
+
+    def _last_reader(
+        self, name: str, user: Statement, position: Mapping[str, int], own: set[str]
+    ) -> bool:
+        """Whether nothing reads a value after `user` does, at this step or any other."""
+        return all(
+            reader in own and not lag and position[reader] <= position[user.name]
+            for reader, lag in self.readers.get(name, ())
+        )
+
+    def _whole_is_done(
+        self, piece: Statement, user: Statement, position: Mapping[str, int], own: set[str]
+    ) -> bool:
+        """Whether a piece may be overwritten: what it is cut from is read only through pieces."""
+        home = self.schedule.homes.get(piece.name)
+        if home is None or piece.attr.start != home.start or home.name in self.fixed:
+            return False
+        if home.name in self.schedule.homes or home.name in self.same.values():
+            return False
+        siblings = [
+            self.schedule.statements[reader]
+            for reader, _ in self.readers.get(home.name, ())
+            if reader in self.schedule.statements
+        ]
+        if any(each.op != "slice" or each.name not in own for each in siblings):
+            return False
+        stops = {each.attr.start: each.attr.stop for each in siblings}
+        at, seen = Dim.of(0), 0
+        while at in stops and seen < len(siblings):
+            at, seen = stops[at], seen + 1
+        whole = self.schedule.type_of(home.name).shape[-1]
+        return len(stops) == len(siblings) == seen and at == whole and home.name in own
+
+    def _arrays(self) -> dict[str, Array]:
+        """Return the arrays over all steps, margins of what shares them included."""
+        arrays: dict[str, Array] = {}
+        for name, margin in self.schedule.arrays.items():
+            root = self.of(name).root
+            old = arrays.get(root, Array(0, 0))
+            arrays[root] = Array(max(old.before, margin.before), max(old.after, margin.after))
+        return arrays
+
+
+def _readers(schedule: Schedule) -> dict[str, list[tuple[str, int]]]:
+    """Return who reads a value, with the lag."""
+    readers: dict[str, list[tuple[str, int]]] = {}
+    for statement in schedule.statements.values():
+        for name, lag in statement.reads:
+            readers.setdefault(name, []).append((statement.name, lag))
+    for block in schedule.blocks:
+        if isinstance(block, Boundary) and isinstance(block.value, Operand):
+            readers.setdefault(block.value.name, []).append(("", 0))
+    return readers
