@@ -29,6 +29,32 @@ class Draft:
         """Return what is known of a value."""
         return self.statements[name] if name in self.statements else self.leaves[name]
 
+    @property
+    def fixed(self) -> set[str]:
+        """The values that must keep their name and place: outputs, and those with a boundary."""
+        return {*self.outputs, *(boundary.name for boundary in self.boundaries)}
+
+    def readers(self) -> dict[str, list[Operand]]:
+        """Return who reads each value, as operands: the reader with the lag."""
+        found: dict[str, list[Operand]] = {}
+        for statement in self.statements.values():
+            for name, lag in statement.reads:
+                found.setdefault(name, []).append(Operand(statement.name, lag))
+        for boundary in self.boundaries:
+            if isinstance(boundary.value, Operand):
+                found.setdefault(boundary.value.name, []).append(Operand(boundary.name, 0))
+        return found
+
+    def made(
+        self, name: str, op: str, operands: Sequence[Operand | Number], attr: Any = None
+    ) -> Statement:
+        """Return an elementwise statement, typed by its operands."""
+        types = [self.type_of(each.name) for each in operands if isinstance(each, Operand)]
+        index = next((each.index for each in types if each.index), None)
+        shape = max((each.shape for each in types), key=len)
+        batched = any(each.batched for each in types)
+        return Statement(name, op, tuple(operands), attr, index, batched, shape)
+
     def fresh(self) -> Iterator[str]:
         """Yield names that nothing has yet."""
         return _fresh({*self.statements, *self.leaves, *self.system.declared.names()})

@@ -37,13 +37,7 @@ class LoopWriter:
         """Write the arrays, what is computed beforehand, and the loop."""
         self._declare()
         for statement in self.loop.prelude:
-            given = [self.emitter.read(each) for each in statement.operands]
-            value = expression(statement, given, None, self.emitter.lengths)
-            lead = self.emitter.lead(statement.name)
-            code = value.to(lead, len(statement.shape))
-            if value.lead != lead:
-                code = f"np.broadcast_to({code}, {self._full(statement)})"
-            self.emitter.write(f"{var(statement.name)} = {code}")
+            self._beforehand(statement)
         length, span = self.emitter.lengths[self.loop.index], self.loop.span
         order = f"range({plus(length, span)})"
         if self.loop.direction < 0:
@@ -53,6 +47,21 @@ class LoopWriter:
         for number, body in enumerate(self.loop.bodies):
             self._body(body, number)
         self.emitter.indent -= 1
+
+    def _beforehand(self, statement: Statement) -> None:
+        """Compute a value of the prelude for all steps, in the expression of its one reader."""
+        given = [self.emitter.read(each) for each in statement.operands]
+        value = expression(statement, given, None, self.emitter.lengths)
+        lead = self.emitter.lead(statement.name)
+        code = value.to(lead, len(statement.shape))
+        if value.lead != lead:
+            code = f"np.broadcast_to({code}, {self._full(statement)})"
+            value = Value(code, lead, len(statement.shape))
+        readers = self.emitter.places.readers[statement.name]
+        if len(readers) == 1 and readers[0][0] in self.prelude:
+            self.emitter.inlined[statement.name] = value
+        else:
+            self.emitter.write(f"{var(statement.name)} = {code}")
 
     def _full(self, statement: Statement) -> str:
         return self.emitter.shape_code(statement, [self.emitter.lengths[self.loop.index]])

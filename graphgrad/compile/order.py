@@ -7,6 +7,7 @@ offsets of a sweep are found as in `causality.py`. What no path leads from to an
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 import networkx as nx
@@ -17,6 +18,17 @@ from graphgrad.errors import GraphgradError
 
 Unit = str | int  # a statement by name, a boundary by position
 Edge = tuple[Unit, Unit, int | None]  # used, user, lag (None: all steps, or a fixed one)
+
+
+def pruned(draft: Draft) -> Draft:
+    """Return the draft without what no output needs."""
+    graph: nx.DiGraph[Unit] = nx.DiGraph()
+    graph.add_nodes_from(draft.outputs)
+    graph.add_edges_from((used, user) for used, user, _ in _edges(draft))
+    live = _live(draft, graph)
+    kept = {name: each for name, each in draft.statements.items() if name in live}
+    boundaries = tuple(each for k, each in enumerate(draft.boundaries) if k in live)
+    return replace(draft, statements=kept, boundaries=boundaries)
 
 
 def blocks_of(draft: Draft) -> tuple[Block, ...]:

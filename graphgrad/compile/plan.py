@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from graphgrad.compile.lower import lower
-from graphgrad.compile.order import blocks_of
+from graphgrad.compile.order import blocks_of, pruned
 from graphgrad.compile.prelude import with_preludes
+from graphgrad.compile.rewrite import reordered
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.storage import stored
 from graphgrad.system import System
@@ -19,5 +20,5 @@ def schedule_of(
 
     `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it.
     """
-    draft = lower(system, outputs, summed, batched)
+    draft = reordered(pruned(lower(system, outputs, summed, batched)))
     return stored(draft, with_preludes(draft, blocks_of(draft)))

@@ -65,7 +65,7 @@ def _bodies(blocks: Sequence[Block]) -> dict[str, tuple[int, int]]:
 
     A prelude counts as part of the first body: nothing outside the loop reads it.
     """
-    found = {}
+    found: dict[str, tuple[int, int]] = {}
     for number, block in enumerate(blocks):
         if isinstance(block, Loop):
             found |= {each.name: (number, 0) for each in block.prelude}
@@ -130,7 +130,7 @@ def _homes(
         (whole,) = statement.reads
         source = draft.type_of(whole.name)
         same = (source.index, source.batched) == (statement.index, statement.batched)
-        if not whole.lag and same and not isinstance(source, Leaf):
+        if not whole.lag and same and statement.index and not isinstance(source, Leaf):
             piece: Slice = statement.attr
             homes[name] = Home(whole.name, piece.start, piece.stop)
     for name, statement in statements.items():
