@@ -16,7 +16,9 @@ from graphgrad.adjoint.sweep import Contribution
 from graphgrad.causality import Unit
 from graphgrad.conditions import NEVER, Condition, both
 from graphgrad.errors import GradientError
-from graphgrad.ir import At
+from graphgrad.ir import At, Read
+
+MOST_COPIES = 100_000
 
 
 class Truncation(Protocol):
@@ -44,13 +46,18 @@ class Copies:
     def __init__(self, dependence: Dependence, loss: str, truncate: Truncation | None) -> None:
         self.dependence = dependence
         self.truncate = truncate
+        if truncate is not None and not hasattr(truncate, "kept"):
+            raise GradientError(
+                f"truncate={truncate!r} is no truncation",
+                remedy="write gg.window(k) or gg.chunks(k)",
+            )
         self.limit = truncate.limit if truncate is not None else None
         self.oldest = self.limit or 0
         self.ages: dict[Unit, set[int]] = {}
         self.travels: set[Unit] = set()
         if truncate is None:
             return
-        routes = _Routes(dependence, loss)
+        routes = _Routes(dependence, loss, truncate)
         routes.check()
         if self.limit is not None:
             self.travels = routes.travelling()
@@ -82,8 +89,13 @@ class Copies:
         return [
             leaf
             for leaf in self.dependence.flowing(unit)
-            if any(reached in self.travels for reached in self.dependence.reached(leaf))
+            if any(self._matters(leaf, reached) for reached in self.dependence.reached(leaf))
         ]
+
+    def _matters(self, leaf: int, reached: Unit) -> bool:
+        """Whether it depends on the age how a cotangent goes on from a leaf to a unit."""
+        elsewhere = not isinstance(reached, At) and _distance(self.dependence, leaf) > 0
+        return elsewhere or reached in self.travels
 
     def _still(self, unit: Unit) -> list[int]:
         moving = self._moving(unit)
@@ -121,8 +133,6 @@ class Copies:
             if condition == NEVER:
                 return []
             return [(Copy(unit), replace(found, condition=both(found.condition, condition)))]
-        if unit not in self.travels:
-            return [(Copy(unit), found)]
         start = 0
         if direct:
             own = self.ages.get(copy.unit, {0})
@@ -138,68 +148,67 @@ def _distance(dependence: Dependence, leaf: int) -> int:
     return abs(attr.lag) if op.name == "read" else 0
 
 
-# how far a cotangent has come: not in any step yet, in steps, out of them again, in them again
-OUTSIDE, INSIDE, LEFT, AGAIN = range(4)
+# how far a path has come: in no equation with an index yet, in one, out of the steps again
+OUTSIDE, INSIDE, LEFT = range(3)
 
 
 class _Routes:
     """The ways a cotangent takes through the equations and through time."""
 
-    def __init__(self, dependence: Dependence, loss: str) -> None:
+    def __init__(self, dependence: Dependence, loss: str, truncate: Truncation) -> None:
         self.dependence = dependence
         self.loss = loss
-        self.leaves: dict[Unit, list[tuple[int, Unit, int]]] = {
+        self.truncate = truncate
+        self.leaves: dict[Unit, list[tuple[int, Unit]]] = {
             unit: [
-                (leaf, reached, state)
-                for leaf, state in self._states(unit).items()
+                (leaf, reached)
+                for leaf in dependence.flowing(unit)
                 for reached in dependence.reached(leaf)
                 if reached in dependence.needed
             ]
             for unit in dependence.needed
         }
+        self.sums = {unit for unit in dependence.needed if self._sums(unit)}
 
-    def _states(self, unit: Unit) -> dict[int, int]:
-        """Return how far a cotangent that starts at the root has come at each flowing leaf."""
-        dependence, spaces = self.dependence, self.dependence.system.spaces
-        flowing = set(dependence.flowing(unit))
-        root = dependence.root(unit)
-        states = {root: OUTSIDE if dependence.index(unit) is None else INSIDE}
-        for node in reversed(dependence.below[unit]):
-            if node not in states:
-                continue
-            states[node] = _moved(states[node], spaces[node] is not None)
-            for arg in dependence.nodes[node].args:
-                states[arg] = max(states.get(arg, 0), states[node])
-        return {leaf: states[leaf] for leaf in flowing}
+    def _sums(self, unit: Unit) -> bool:
+        """Whether a derivative flows into a sum over the steps of an index."""
+        nodes, live = self.dependence.nodes, self.dependence.live
+        flows = self.dependence.toward(unit, self.dependence.flowing(unit))
+        return any(nodes[node].op.name == "reduce" and node in live for node in flows)
 
     def check(self) -> None:
-        """Raise where a path runs both ways in time, or enters the steps a second time."""
+        """Raise where a path runs both ways in time, or leaves the steps and enters them again."""
         pending: list[tuple[Unit, int, int]] = [(self.loss, OUTSIDE, 0)]
         seen: set[tuple[Unit, int, int]] = set()
         while pending:
-            unit, before, sign = pending.pop()
-            if (unit, before, sign) in seen or unit not in self.dependence.needed:
+            unit, state, sign = pending.pop()
+            if (unit, state, sign) in seen or unit not in self.dependence.needed:
                 continue
-            seen.add((unit, before, sign))
-            for leaf, reached, state in self.leaves[unit]:
-                static = self.dependence.index(unit) is None
-                here = max(state, before) if static else state
-                if before == LEFT and static and state == INSIDE:
-                    here = AGAIN
-                entered = self.dependence.index(reached) is not None
-                if here == AGAIN or (here == LEFT and entered):
+            seen.add((unit, state, sign))
+            indexed = self.dependence.index(unit) is not None
+            if state == LEFT and (indexed or unit in self.sums):
+                raise self._refused("a cotangent leaves the steps and enters them again")
+            if indexed:
+                state = INSIDE
+                if unit in self.sums:
                     raise self._refused("a cotangent leaves the steps and enters them again")
-                lag = self.dependence.nodes[leaf].attr
-                direction = getattr(lag, "lag", 0) if not static and entered else 0
+            for leaf, reached in self.leaves[unit]:
+                entered = self.dependence.index(reached) is not None
+                if not indexed or not entered:
+                    pending.append((reached, LEFT if state == INSIDE else state, sign))
+                    continue
+                attr = self.dependence.nodes[leaf].attr
+                if not isinstance(attr, Read):
+                    raise self._refused("a cotangent leaves the steps and enters them again")
+                direction = (attr.lag > 0) - (attr.lag < 0)
                 if direction * sign < 0:
                     raise self._refused("paths run both ways in time")
-                after = here if not entered else INSIDE
-                pending.append((reached, after, sign or (direction > 0) - (direction < 0)))
+                pending.append((reached, INSIDE, sign or direction))
 
     def _refused(self, why: str) -> GradientError:
         return GradientError(
-            f"{why}, so the truncated gradient of {self.loss} is not one sweep",
-            remedy="use the mask: truncation.of(dag.contributions(values)) sums what is kept",
+            f"{why}, so {self.truncate} of the gradient of {self.loss} is not one sweep",
+            remedy=f"use the mask: {self.truncate}.of(dag.contributions(values)) sums what is kept",
         )
 
     def travelling(self) -> set[Unit]:
@@ -210,7 +219,7 @@ class _Routes:
                 unit
                 for unit, leaves in self.leaves.items()
                 if unit not in found and self.dependence.index(unit) is not None
-                for leaf, reached, _ in leaves
+                for leaf, reached in leaves
                 if not isinstance(reached, At)
                 and (_distance(self.dependence, leaf) or reached in found)
             }
@@ -228,18 +237,13 @@ class _Routes:
             if (unit, age) in seen or unit not in self.dependence.needed:
                 continue
             seen.add((unit, age))
+            if len(seen) > MOST_COPIES:
+                raise self._refused(f"more than {MOST_COPIES:,} copies would be needed")
             steady = self.dependence.index(unit) is not None
             if steady and unit in travels:
                 found.setdefault(unit, set()).add(age)
-            for leaf, reached, _ in self.leaves[unit]:
+            for leaf, reached in self.leaves[unit]:
                 older = age + _distance(self.dependence, leaf) if steady else 0
                 if older < limit:
                     pending.append((reached, older))
         return found
-
-
-def _moved(state: int, indexed: bool) -> int:
-    """Return how far a cotangent has come after a node that is indexed or static."""
-    if indexed:
-        return {OUTSIDE: INSIDE, LEFT: AGAIN}.get(state, state)
-    return LEFT if state == INSIDE else state
