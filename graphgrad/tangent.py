@@ -15,11 +15,10 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from graphgrad.adjoint import GradientWarning
-from graphgrad.adjoint.build import _targets as targets
 from graphgrad.adjoint.live import Dependence
 from graphgrad.adjoint.rules import Rules
 from graphgrad.adjoint.sweep import guarded
-from graphgrad.autodiff import HOLE
+from graphgrad.autodiff import HOLE, target_names
 from graphgrad.causality import Unit
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import ALWAYS, Condition, both, negate
@@ -113,7 +112,7 @@ class _Tangent:
     ) -> None:
         self.system: System = circuit.check()
         self.nodes = self.system.graph.nodes
-        self.wrt = targets(self.system, wrt)
+        self.wrt = target_names(self.system, wrt)
         self.dependence = Dependence(self.system, "", self.wrt)
         self.rules = Rules(self.system)
         self.taken = self.system.declared.names()

@@ -10,19 +10,18 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable
-from typing import Any
 
 from graphgrad.adjoint.copies import Copies, Copy, Truncation
 from graphgrad.adjoint.deliver import Delivery
 from graphgrad.adjoint.live import Dependence
 from graphgrad.adjoint.rules import Rules
 from graphgrad.adjoint.sweep import Contribution, EquationSweep, Names, Shared, guarded
-from graphgrad.autodiff import cotangent_prefix
+from graphgrad.autodiff import cotangent_prefix, target_names, unknown_loss
 from graphgrad.causality import Component, Unit
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import ALWAYS, Condition
 from graphgrad.dims import Shape, Token
-from graphgrad.errors import GradientError, unknown_name
+from graphgrad.errors import GradientError
 from graphgrad.ir import OPS, At, Expr, constant, read
 from graphgrad.ops.leaves import ones, zeros
 from graphgrad.simplify import is_zero, polished, simplified, total
@@ -67,13 +66,15 @@ class Adjoint:
     ) -> None:
         self.system: System = circuit.check()
         self.nodes = self.system.graph.nodes
-        if loss not in self.system.variables:
-            error = unknown_name(loss, self.system.variables)
-            raise GradientError(f"there is no {loss} to differentiate", remedy=error.remedy)
+        if not isinstance(loss, str) or loss not in self.system.variables:
+            raise unknown_loss(loss, self.system.variables)
         if guard not in ("smart", "always"):
             raise GradientError(f"guard={guard!r}?", remedy='write "smart" or "always"')
         self.loss = loss
-        self.wrt = _targets(self.system, wrt)
+        self.wrt = target_names(self.system, wrt)
+        if wrt is None and not self.wrt:
+            message = "the circuit has no parameters: name inputs in wrt to differentiate by them"
+            warnings.warn(message, GradientWarning, stacklevel=5)
         taken = self.system.declared.names()
         self.prefix = cotangent_prefix(taken)
         self.dependence = Dependence(self.system, loss, self.wrt)
@@ -85,6 +86,7 @@ class Adjoint:
         self.contributions: dict[Copy, list[Contribution]] = {}
         self.gradient_parts: dict[str, list[Contribution]] = {}
         self.constants: dict[Copy, Expr] = {}
+        self.stems: dict[Copy, str] = {}
         self.expected: dict[str, Shape] = {}
         self.seed: str | None = None
         self.result = Circuit.of(self.system.declared)
@@ -120,12 +122,16 @@ class Adjoint:
 
     def stem_of(self, copy: Copy) -> str:
         """Return the name of a cotangent without its prefix."""
-        if isinstance(copy.unit, str):
-            return copy.unit if copy.age is None else f"{copy.unit}__{copy.age}"
-        name = boundary_name(self.system, copy.unit)
-        while name in self.system.variables or name in self.wrt:
-            name += "_"
-        return name
+        if isinstance(copy.unit, str) and copy.age is None:
+            return copy.unit
+        if copy not in self.stems:
+            name = f"{copy.unit}__{copy.age}"
+            if isinstance(copy.unit, At):
+                name = boundary_name(self.system, copy.unit)
+            while name in self.system.variables or name in self.wrt or name in self.stems.values():
+                name += "_"
+            self.stems[copy] = name
+        return self.stems[copy]
 
     def shape_of(self, unit: Unit) -> Shape:
         """Return the shape of a unit's value; `()` for a token."""
@@ -335,16 +341,3 @@ def boundary_name(system: System, key: At) -> str:
     length = system.indices[index].length if index else ""
     gap = "_" if re.fullmatch(r"m\d*", length) else ""
     return f"{key.name}_{length}{gap}{key.offset}"
-
-
-def _targets(system: System, wrt: Any) -> list[str]:
-    chosen = system.params if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
-    for name in chosen:
-        if name not in system.params and name not in system.inputs:
-            raise unknown_name(name, {*system.params, *system.inputs})
-        if isinstance(system.type_of(name), Token):
-            raise GradientError(
-                f"{name} holds tokens: there is no derivative by an integer",
-                remedy="differentiate by the matrix that it looks rows up in",
-            )
-    return list(dict.fromkeys(chosen))
