@@ -8,104 +8,131 @@ from typing import NamedTuple
 from graphgrad.circuit import Circuit
 from graphgrad.ir import Expr, topological
 from graphgrad.notation.naming import Names
+from graphgrad.simplify import is_one
 from viz.flow_back import Primal
 from viz.label import Label, Run, roman
 from viz.operations import SIGNS
 from viz.scene import Node
 
-LONGEST = 14
+LONGEST = 18
 """The most letters and signs that are written beside an arrow."""
 DEEPEST = 6
 MAX_NODES = 24
 
 
+class Factor(NamedTuple):
+    """A factor of a term, as it stands `shift` steps after the term itself."""
+
+    value: Expr
+    shift: int
+
+
 class Term(NamedTuple):
     """One term of a cotangent: factors applied to the cotangent `source`, `lag` steps away.
 
-    `source` is None where the loss itself is differentiated.
+    `source` is None where the loss itself is differentiated; `divided` are the divisors.
     """
 
-    factors: tuple[Expr, ...]
+    factors: tuple[Factor, ...]
+    divided: tuple[Factor, ...]
     source: str | None
     lag: int
     negative: bool
 
 
 class Derivatives:
-    """The local derivatives that the equations of an adjoint contain."""
+    """The local derivatives that the equations of an adjoint contain.
+
+    A name without a time is at the step of the value that is differentiated, or static.
+    """
 
     def __init__(self, adjoint: Circuit, primals: Mapping[str, Primal], names: Names) -> None:
         self._names = names
         self._primals = primals
         self._roots = {name: e.root for name, e in adjoint.equations.items()}
         self._cotangents = {n for n in adjoint.equations if n in primals or n.startswith("delta")}
-        self._known: dict[tuple[str, str | None, int], list[Label | None]] = {}
+        self._known: dict[tuple[str, str | None, bool], list[Term]] = {}
         for name, (of, at) in primals.items():
-            if at is not None:
-                continue
-            for term in self._terms(self._roots[name]):
-                source = term.source if term.source is None else primals[term.source][0]
-                key = (of, source, term.lag)
-                self._known.setdefault(key, []).append(self._label(term))
+            if at is None:
+                for term in self._terms(self._roots[name]):
+                    source, there = (None, None) if term.source is None else primals[term.source]
+                    key = of, source, there is not None
+                    self._known.setdefault(key, []).append(term)
+        self._sources = {of for of, at in primals.values() if at is None}
 
     def of(self, tail: Node, head: Node) -> Label | None:
         """Return the derivative of `head` by `tail`, None where it is not one short formula."""
-        lag = head.time - tail.time if head.time is not None and tail.time is not None else 0
+        if tail.kind == "parameter":
+            return None
         of, source = dict(tail.data)["name"], dict(head.data)["name"]
-        if tail.kind in ("boundary", "parameter") or (tail.time is None and head.time is not None):
+        start, own = _step(tail), _step(head)
+        boundary = head.kind == "boundary"
+        found = self._known.get((of, source, boundary), [])
+        if not found and source not in self._sources:
+            found = self._known.get((of, None, False), [])
+        if start is not None and own is not None and not boundary:
+            found = [term for term in found if term.lag == own - start]
+        if len(found) != 1:  # a sum of several would be too long
             return None
-        key = (of, source, lag) if (of, source, lag) in self._known else (of, None, 0)
-        if key[1] is None and source in self._sources():
-            return None
-        found = self._known.get(key, [])
-        return found[0] if len(found) == 1 else None  # a sum of several would be too long
-
-    def _sources(self) -> set[str]:
-        return {of for of, at in self._primals.values() if at is None}
+        (term,) = found
+        return self._label(term, start if own is None else own - term.lag, own)
 
     # -- terms ----------------------------------------------------------------------------------
 
     def _terms(self, root: Expr) -> Iterator[Term]:
         """Yield the terms of a cotangent's equation that are products with one cotangent."""
-        pending = [(root, False)]
+        pending: list[tuple[Expr, bool, tuple[Factor, ...]]] = [(root, False, ())]
         while pending:
-            expr, negative = pending.pop()
+            expr, negative, divided = pending.pop()
             kind = expr.op.name
             if kind in ("add", "sub") and self._inside(expr):
-                pending.append((expr.args[0], negative))
-                pending.append((expr.args[1], negative != (kind == "sub")))
+                pending.append((expr.args[0], negative, divided))
+                pending.append((expr.args[1], negative != (kind == "sub"), divided))
             elif kind == "choose":
-                pending += [(arg, negative) for arg in expr.args if arg.op.name != "const"]
+                pending += [(arg, negative, divided) for arg in expr.args if arg.op.name != "const"]
             elif kind == "reduce":
-                pending.append((expr.args[0], negative))
+                pending.append((expr.args[0], negative, divided))
+            elif kind == "neg":
+                pending.append((expr.args[0], not negative, divided))
+            elif kind == "div" and not self._inside(expr.args[1]):
+                pending.append((expr.args[0], negative, (*divided, Factor(expr.args[1], 0))))
             else:
-                term = self._product(expr, negative)
+                term = self._product(expr, negative, divided)
                 if term is not None:
                     yield term
 
-    def _product(self, expr: Expr, negative: bool) -> Term | None:
+    def _product(self, expr: Expr, negative: bool, divided: tuple[Factor, ...]) -> Term | None:
         """Return a product of factors and one cotangent, cotangents in equations replaced."""
-        factors: list[Expr] = []
+        factors: list[Factor] = []
         lag = 0
         for _ in range(MAX_NODES):
             kind = expr.op.name
             if kind in ("read", "static"):
                 name = expr.attr.name if kind == "read" else expr.attr
                 if name in self._primals:
-                    return Term(tuple(factors), name, lag - _lag(expr), negative)
+                    return Term(tuple(factors), divided, name, lag - _lag(expr), negative)
                 if name in self._cotangents:
                     lag -= _lag(expr)
                     expr = self._roots[name]
                     continue
-            if not self._inside(expr):
-                return Term((*factors, expr), None, lag, negative)
             if kind == "neg":
                 negative, expr = not negative, expr.args[0]
+            elif kind == "reduce":
+                expr = expr.args[0]
+            elif not self._inside(expr):
+                if not is_one(expr):
+                    factors.append(Factor(expr, lag))
+                return Term(tuple(factors), divided, None, lag, negative)
+            elif kind == "div":
+                if self._inside(expr.args[1]):
+                    return None
+                divided = (*divided, Factor(expr.args[1], lag))
+                expr = expr.args[0]
             elif kind in ("mul", "matmul"):
                 holds = [self._inside(arg) for arg in expr.args]
                 if all(holds):
                     return None
-                factors.append(expr.args[holds.index(False)])
+                factors.append(Factor(expr.args[holds.index(False)], lag))
                 expr = expr.args[holds.index(True)]
             else:
                 return None
@@ -121,19 +148,36 @@ class Derivatives:
 
     # -- formulas -------------------------------------------------------------------------------
 
-    def _label(self, term: Term) -> Label | None:
-        if not term.factors or len(topological(term.factors)) > MAX_NODES:
+    def _label(self, term: Term, step: int | None, own: int | None) -> Label | None:
+        """Return a term that stands in the equation of step `step`, for a value at step `own`."""
+        every = [*term.factors, *term.divided]
+        if not every or len(topological([each.value for each in every])) > MAX_NODES:
             return None
-        parts = [
-            self._formula(factor, 2 if len(term.factors) > 1 else 0) for factor in term.factors
-        ]
-        found = _row([part for part in parts if part is not None])
-        if any(part is None for part in parts) or len(found.text) > LONGEST:
+        binding = 2 if len(every) > 1 else 0
+
+        def shown(each: Factor, outer: int) -> Label | None:
+            here = None if step is None else step + each.shift
+            return self._formula(each.value, outer, here, own)
+
+        above = [shown(each, binding) for each in term.factors]
+        below = [shown(each, 3) for each in term.divided]
+        if any(part is None for part in (*above, *below)):
+            return None
+        found = _row([part for part in above if part is not None] or [roman("1")])
+        for part in below:
+            assert part is not None
+            found = found + roman("/") + part
+        if len(found.text) > LONGEST:
             return None
         return roman("−") + found if term.negative else found
 
-    def _formula(self, expr: Expr, outer: int, depth: int = 0) -> Label | None:
-        """Return a formula without times; `outer` is how tightly what is around it binds."""
+    def _formula(
+        self, expr: Expr, outer: int, here: int | None, own: int | None, depth: int = 0
+    ) -> Label | None:
+        """Return a formula that stands at step `here`; `outer` is how tightly its context binds.
+
+        Times are written where they are not `own`, the step of the value.
+        """
         kind = expr.op.name
         if depth > DEEPEST:
             return None
@@ -142,12 +186,18 @@ class Derivatives:
         if kind in ("param", "input", "static"):
             return Label(self._names[expr.attr].runs())
         if kind in ("read", "at_step"):
-            return Label(self._names[expr.attr.name].runs())
+            time = _time(expr, here)
+            marked = "" if time in ("", str(own)) else f"({time})"
+            return Label(self._names[expr.attr.name].runs(sup=marked))
         binding = {"add": 1, "sub": 1, "neg": 1, "mul": 2, "matmul": 2, "pow": 3, "transpose": 3}
-        own = binding.get(kind, 4)
+        own_binding = binding.get(kind, 4)
         parts = [
             self._formula(
-                arg, own + ((kind == "sub" and position == 1) or kind == "pow"), depth + 1
+                arg,
+                own_binding + ((kind == "sub" and position == 1) or kind == "pow"),
+                here,
+                own,
+                depth + 1,
             )
             for position, arg in enumerate(expr.args)
         ]
@@ -155,7 +205,7 @@ class Derivatives:
             return None
         given = [part for part in parts if part is not None]
         found = _composed(kind, given)
-        if found is not None and own < outer:
+        if found is not None and own_binding < outer:
             return roman("(") + found + roman(")")
         return found
 
@@ -171,10 +221,29 @@ def _composed(kind: str, parts: Sequence[Label]) -> Label | None:
     if kind == "transpose":
         return parts[0] + Label((Run("⊤", level=1),))
     if kind == "pow":
-        return parts[0] + Label((Run(parts[1].text, level=1),))
+        base = parts[0]
+        if any(run.level > 0 for run in base.runs):
+            base = roman("(") + base + roman(")")
+        return base + Label((Run(parts[1].text, level=1),))
+    if kind == "lookup":
+        return parts[0] + Label(tuple(run._replace(level=-1) for run in parts[1].runs))
     if len(parts) == 1:
         return roman(SIGNS.get(kind, kind)) + roman("(") + parts[0] + roman(")")
     return None
+
+
+def _step(node: Node) -> int | None:
+    """Return the step that a node belongs to; a static one is only drawn near some step."""
+    return node.time if "time" in dict(node.data) else None
+
+
+def _time(expr: Expr, here: int | None) -> str:
+    """Return the step that a value is read at by what stands at step `here`, empty if unknown."""
+    if expr.op.name == "read":
+        return "" if here is None else str(here - expr.attr.lag)
+    if not expr.attr.last:
+        return str(expr.attr.offset)
+    return f"τ{expr.attr.offset:+d}" if expr.attr.offset else "τ"
 
 
 def _row(parts: Sequence[Label]) -> Label:

@@ -109,6 +109,29 @@ def test_derivatives_from_step_to_step(equation: str, label: str | None) -> None
     assert labels_of(text).get(("h.2", "h.1")) == label
 
 
+def test_derivatives_say_which_step_they_read_when_it_is_another() -> None:
+    text = (
+        "x[t]: input()\nf[t] = w * x[t]\nw: param()\n"
+        "c[t] = f[t] * c[t-1] + x[t]\nloss = sum(log(c[t]) for t in steps)"
+    )
+    found = labels_of(text, 3)
+    assert found["c.2", "f.2"] == "c^(1)"
+    assert found["c.2", "c.1"] == "f"
+    assert found["loss", "c.3"] == "1/c^(3)"
+
+
+def test_derivatives_of_static_values_and_boundaries() -> None:
+    text = (
+        "x[t]: input(D)\nS: param(H, H)\nv: param(H)\nC = tanh(v)\nh[0] = C\n"
+        "h[t] = tanh(h[t-1] + S @ C)\nn[t] = sum(h[t] ** 2)\nq[t] = h[t] / n[t]\n"
+        "loss = sum(sum(q[t]) for t in steps)"
+    )
+    found = labels_of(text)
+    assert found["h.2", "C"] == "S^⊤(1 − h^2)"
+    assert found["h.1", "h.0"] == found["h.2", "h.1"] == "1 − h^2"
+    assert found["q.2", "h.2"] == "1/n"
+
+
 def test_arrows_run_beside_each_other() -> None:
     layout = lay_out(scene_of(gg.cells.load("lstm"), 3), COLOUR)
     curves = {edge.id: flatten(edge.curve) for edge in layout.edges}
