@@ -16,11 +16,14 @@ from graphgrad.compile.emit_numpy import Program, emit_numpy
 from graphgrad.compile.plan import schedule_of
 from graphgrad.data import bind, check_inputs, check_names
 from graphgrad.dims import Token
+from graphgrad.doors import door
 from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
 from graphgrad.system import System
 from graphgrad.unfold import checked_lengths
 
-BACKENDS = ("numpy",)
+BACKENDS = ("numpy", "jax")
+_jax_program = door("graphgrad.compile.run_jax:jax_program")
+_pure_function = door("graphgrad.compile.run_jax:PureFunction")
 
 
 class Compiled:
@@ -30,13 +33,19 @@ class Compiled:
     """
 
     def __init__(
-        self, circuit: Circuit, outputs: list[str], gradients: dict[str, str], dtype: Any
+        self,
+        circuit: Circuit,
+        outputs: list[str],
+        gradients: dict[str, str],
+        dtype: Any,
+        backend: str = "numpy",
     ) -> None:
         self.circuit = circuit
         self.system: System = circuit.check()
         self.outputs = outputs
         self.gradients = gradients
         self.dtype = None if dtype is None else np.dtype(dtype)
+        self.backend = backend
         self._programs: dict[frozenset[str], tuple[Program, Callable[..., Any]]] = {}
 
     @property
@@ -48,13 +57,23 @@ class Compiled:
         """Return the code for data in which just these inputs have a batch axis."""
         return self._program(frozenset(batched))[0].source
 
+    def program_for(self, batched: frozenset[str]) -> Program:
+        """Return the program for data in which just these inputs have a batch axis."""
+        return self._program(batched)[0]
+
     def _program(self, batched: frozenset[str]) -> tuple[Program, Callable[..., Any]]:
         if batched not in self._programs:
             wanted = [*self.outputs, *self.gradients.values()]
             schedule = schedule_of(self.system, wanted, self.gradients.values(), batched)
-            program = emit_numpy(schedule, "compiled")
-            self._programs[batched] = program, _executable(program, self.circuit.name)
+            if self.backend == "jax":
+                self._programs[batched] = _jax_program(schedule, self._execute)
+            else:
+                program = emit_numpy(schedule, "compiled")
+                self._programs[batched] = program, self._execute(program, {"np": np, **KERNELS})
         return self._programs[batched]
+
+    def _execute(self, program: Program, namespace: Mapping[str, Any]) -> Callable[..., Any]:
+        return _executable(program, self.circuit.name, namespace)
 
     def __call__(
         self,
@@ -227,14 +246,14 @@ class Compiled:
                 target[: len(value), chosen] = value
 
 
-def _executable(program: Program, name: str) -> Callable[..., Any]:
+def _executable(program: Program, name: str, namespace: Mapping[str, Any]) -> Callable[..., Any]:
     """Return the function of a program; a debugger can step through its source."""
     filename = f"<graphgrad {name} {abs(hash(program.source)):x}>"
     lines = program.source.splitlines(keepends=True)
     linecache.cache[filename] = (len(program.source), None, lines, filename)
-    namespace: dict[str, Any] = {"np": np, **KERNELS}
-    exec(compile(program.source, filename, "exec"), namespace)
-    function: Callable[..., Any] = namespace[program.name]
+    space = dict(namespace)
+    exec(compile(program.source, filename, "exec"), space)
+    function: Callable[..., Any] = space[program.name]
     return function
 
 
@@ -262,7 +281,7 @@ def compile_circuit(
             raise unknown_name(name, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
     if grad is None:
-        return Compiled(circuit, wanted, {}, dtype)
+        return Compiled(circuit, wanted, {}, dtype, backend)
     if grad in system.variables and (
         system.variables[grad].index is not None or system.variables[grad].shape
     ):
@@ -272,7 +291,8 @@ def compile_circuit(
     targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
     gradients = {name: prefix + name for name in targets if name in system.params}
     extra = [prefix + name for name in targets if name not in system.params]
-    return Compiled(adjoint, [grad, *(w for w in wanted if w != grad), *extra], gradients, dtype)
+    outputs = (grad, *(w for w in wanted if w != grad), *extra)
+    return Compiled(adjoint, list(outputs), gradients, dtype, backend)
 
 
 class ValueAndGrad:
@@ -288,6 +308,21 @@ class ValueAndGrad:
     def source(self) -> str:
         """The code for data with one batch axis on every input."""
         return self.compiled.source
+
+    @property
+    def pure(self) -> Any:
+        """The same function of JAX arrays, with `backend="jax"`: to jit, map, shard.
+
+        See `graphgrad.compile.run_jax.PureFunction`.
+        """
+        if self.compiled.backend != "jax":
+            raise GraphgradError(
+                "a pure function is made by the JAX back end", remedy='give backend="jax"'
+            )
+        made = self.compiled
+        return _pure_function(
+            made.system, self.loss, made.gradients, made.program_for, made._execute
+        )
 
     def __call__(
         self,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, size_code, var
 from graphgrad.compile.numpy_loop import LoopWriter
 from graphgrad.compile.numpy_ops import expression
-from graphgrad.compile.places import Places
+from graphgrad.compile.places import Place, Places
 from graphgrad.compile.schedule import Array, Boundary, Leaf, Loop, Operand, Schedule, Statement
 from graphgrad.ir import Number
 
@@ -44,7 +44,7 @@ class Emitter:
         self.indent = 1
         self.lengths = {index.name: index.length for index in self.system.indices.values()}
         self.inlined: dict[str, Value] = {}
-        self.declared: set[str] = set()
+        self.declared: set[Place] = set()
         self.inside = {
             each.name
             for block in schedule.blocks
@@ -133,12 +133,13 @@ class Emitter:
     def declare(self, name: str) -> None:
         """Make sure that the array of a value exists, and the view of it that is the value."""
         place = self.places.of(name)
+        whole = Place(place.root)
         root = self.schedule.type_of(place.root)
         if isinstance(root, Leaf):
             return
-        if place.root not in self.declared:
-            self.declared.add(place.root)
-            label, shape, word = var(self.places.label(place.root)), self.shape_code(root), "empty"
+        if whole not in self.declared:
+            self.declared.add(whole)
+            label, shape, word = self.name_of(place.root), self.shape_code(root), "empty"
             if place.root in self.places.arrays:
                 array = self.places.arrays[place.root]
                 assert root.index is not None
@@ -146,18 +147,18 @@ class Emitter:
                 shape = self.shape_code(root, [plus(self.lengths[root.index], extra)])
                 word = "zeros" if extra else "empty"
             self.write(f"{label} = np.{word}({shape}, {'int' if root.token else 'dtype'})")
-        if name not in self.declared:
-            self.declared.add(name)
-            if place.start is not None and place.stop is not None:
-                piece = f"{dim_code(place.start)}:{dim_code(place.stop)}"
-                self.write(f"{var(name)} = {var(self.places.label(place.root))}[..., {piece}]")
+        if place not in self.declared:
+            self.declared.add(place)
+            assert place.start is not None
+            assert place.stop is not None
+            piece = f"{dim_code(place.start)}:{dim_code(place.stop)}"
+            self.write(f"{self.name_of(name)} = {self.name_of(place.root)}[..., {piece}]")
 
     def name_of(self, name: str) -> str:
         """Return the Python name of a value's array or buffer."""
         if name in self.schedule.leaves:
             return var(name)
-        place = self.places.of(name)
-        return var(name) if place.start is not None else var(self.places.label(place.root))
+        return var(self.places.label(self.places.of(name)))
 
     def all_steps(self, name: str, lag: int = 0) -> str:
         """Return the rows of a value for all steps, `lag` steps ago."""
@@ -210,7 +211,7 @@ class Emitter:
             if self._inlinable(statement):
                 self.inlined[name] = value
             else:
-                self.declared.add(name)
+                self.declared.add(Place(name))
                 self.write(f"{var(name)} = {value.code}")
         elif statement.index is not None:
             self.declare(name)

@@ -93,7 +93,7 @@ class LoopWriter:
         matrix = statement.reads[0]
         made = self.schedule.statements.get(matrix.name)
         if made is not None and made.op == "transpose":
-            self.transposed[matrix.name] = self.emitter.read(made.operands[0]).code
+            self.transposed[matrix.name] = self._named(made.reads[0])
         elif matrix.name not in self.transposed:
             name = f"{self.emitter.read(matrix).code}_T"
             while name in self.emitter.taken:
@@ -102,6 +102,15 @@ class LoopWriter:
             code = self.emitter.read(matrix).code
             self.emitter.write(f"{name} = np.ascontiguousarray({code}.T)")
             self.transposed[matrix.name] = name
+
+    def _named(self, matrix: Operand) -> str:
+        """Return the name of a matrix that the loop reads."""
+        value = self.emitter.read(matrix)
+        if value.code.isidentifier():
+            return value.code
+        self.emitter.inlined.pop(matrix.name)
+        self.emitter.write(f"{var(matrix.name)} = {value.code}")
+        return var(matrix.name)
 
     def _product(self, statement: Statement) -> bool:
         """Whether a statement is a matrix times a vector, the matrix the same for all."""
@@ -121,7 +130,10 @@ class LoopWriter:
             emitter.write(f"if 0 <= {self.step} < {emitter.lengths[self.loop.index]}:")
             emitter.indent += 1
         self.counts = Counter(
-            (name, lag) for statement in body.statements for name, lag in statement.reads
+            (name, lag)
+            for statement in body.statements
+            if not self._is_view(statement)
+            for name, lag in statement.reads
         )
         self.rows = {}
         for statement in body.statements:
@@ -131,13 +143,13 @@ class LoopWriter:
 
     def _statement(self, statement: Statement) -> None:
         name = statement.name
-        if name in self.schedule.homes and statement.op == "slice":
+        if self._is_view(statement):
             return
-        if statement.op == "concat" and self._is_whole(name):
-            return
+        buffered = self._buffered(statement)
+        target = self._target(statement) if buffered else ""
         given = [self._read(each) for each in statement.operands]
         rank, lead = len(statement.shape), BATCH * statement.batched
-        if not self._buffered(statement):
+        if not buffered:
             value = self._expression(statement, given)
             if value.lead != lead:
                 shape = self.emitter.shape_code(statement)
@@ -146,12 +158,17 @@ class LoopWriter:
             self.emitter.write(f"{var(name)} = {value.code}")
             self.local[name] = Value(var(name), lead, rank)
             return
-        target = self._target(statement)
         scalar = not rank and not lead
         if scalar or not self._writes(statement, given, target):
             value = self._expression(statement, given)
             place = target if target.endswith("]") else f"{target}[...]"
             self.emitter.write(f"{place} = {value.to(lead, rank)}")
+
+    def _is_view(self, statement: Statement) -> bool:
+        """Whether a statement only names what stands in its place already."""
+        if statement.op == "slice":
+            return statement.name in self.schedule.homes
+        return statement.op == "concat" and self._is_whole(statement.name)
 
     def _expression(self, statement: Statement, given: list[Value]) -> Value:
         if statement.op == "copy":

@@ -52,20 +52,24 @@ class Places:
         for loop in loops:
             self._share(loop)
         self.arrays = self._arrays()
+        self.names: dict[Place, str] = {}  # one of the values in each place
         self.labels = self._labels()
 
-    def label(self, root: str) -> str:
-        """Return the name to show for an array or buffer: that of a variable in it, if one is."""
-        return self.labels.get(root, root)
+    def label(self, place: Place) -> str:
+        """Return the name to show for a place: that of a variable there, if there is one."""
+        return self.labels.get(place, self.names[place])
 
-    def _labels(self) -> dict[str, str]:
-        """Return the last variable that fills a whole array, by its root."""
+    def _labels(self) -> dict[Place, str]:
+        """Return the last variable that stands in each place."""
         variables = self.schedule.system.variables
-        labels: dict[str, str] = {}
+        labels: dict[Place, str] = {}
         for name in self.schedule.statements:
             place = self.of(name)
-            if name in variables and place.start is None:
-                labels[place.root] = name
+            self.names.setdefault(place, name)
+            if name in variables:
+                labels[place] = name
+        for name in self.schedule.leaves:
+            self.names[Place(name)] = name
         return labels
 
     def of(self, name: str) -> Place:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
+from graphgrad.compile.gather import gathered
+from graphgrad.compile.join import joined
 from graphgrad.compile.lower import lower
 from graphgrad.compile.order import blocks_of, pruned
 from graphgrad.compile.prelude import with_preludes
@@ -14,11 +16,19 @@ from graphgrad.system import System
 
 
 def schedule_of(
-    system: System, outputs: Sequence[str], summed: Iterable[str], batched: Iterable[str]
+    system: System,
+    outputs: Sequence[str],
+    summed: Iterable[str],
+    batched: Iterable[str],
+    *,
+    joint: bool = True,
 ) -> Schedule:
     """Return the schedule that computes the outputs.
 
-    `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it.
+    `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it. With
+    `joint` products that share an operand are one product, and so is what is done to their values.
     """
     draft = reordered(pruned(lower(system, outputs, summed, batched)))
+    if joint:
+        draft = joined(gathered(draft))
     return stored(draft, with_preludes(draft, blocks_of(draft)))

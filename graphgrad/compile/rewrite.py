@@ -1,4 +1,4 @@
-"""Sums and products of a recurrence, reordered: what is known before the loop is put together first.
+"""Sums and products of a recurrence, reordered: what is known before it is put together first.
 
 `b + W @ h[t-1] + U @ x[t]` becomes `(b + U @ x[t]) + W @ h[t-1]`, whose first part is computed for
 all steps at once; so are local derivatives, the factors of a product of cotangents.
@@ -6,7 +6,7 @@ all steps at once; so are local derivatives, the factors of a product of cotange
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -35,49 +35,55 @@ def reordered(draft: Draft) -> Draft:
 
 def _reorder(draft: Draft, ops: Mapping[str, Sequence[int]]) -> Draft:
     loop_of = recurrent(draft)
-    readers = draft.readers()
-    fixed = draft.fixed
-
-    def absorbed(name: str) -> bool:
-        """Whether a statement is a part of the chain of its only reader."""
-        if name in fixed or len(readers[name]) != 1:
-            return False
-        reader, lag = readers[name][0]
-        user = draft.statements.get(reader)
-        same = loop_of.get(reader) == loop_of[name]
-        return user is not None and same and not lag and user.op in ops
-
+    absorbed = chain_parts(draft, loop_of, ops)
     statements = dict(draft.statements)
     fresh = draft.fresh()
     for name, statement in draft.statements.items():
         if name not in loop_of or statement.op not in ops or absorbed(name):
             continue
-        terms = list(_terms(draft, statement, ops, loop_of[name], loop_of, absorbed))
+        terms = list(terms_of(draft, statement, ops, loop_of, absorbed))
         outer = [each for each in terms if _outside(each, loop_of, loop_of[name])]
         if len(outer) < 2 or all(not isinstance(each.value, Operand) for each in outer):
             continue
         inner = [each for each in terms if each not in outer]
         current = replace(draft, statements=statements)
         if ops is SUMS:
-            first = _sum(current, statements, outer, next(fresh), fresh)
-            _sum(current, statements, [Term(1, Operand(first)), *inner], name, fresh)
+            first = sum_of(current, statements, outer, next(fresh), fresh)
+            sum_of(current, statements, [Term(1, Operand(first)), *inner], name, fresh)
         else:
-            first = _product(current, statements, outer, next(fresh), fresh)
-            _product(current, statements, [Term(1, Operand(first)), *inner], name, fresh)
+            first = product_of(current, statements, outer, next(fresh), fresh)
+            product_of(current, statements, [Term(1, Operand(first)), *inner], name, fresh)
         statements[name] = replace(statements[name], shape=statement.shape)
     return replace(draft, statements=statements)
 
 
-def _terms(
+def chain_parts(
+    draft: Draft, loop_of: Mapping[str, int], ops: Collection[str]
+) -> Callable[[str], bool]:
+    """Return the test whether a statement is a part of the chain of its only reader."""
+    readers = draft.readers()
+    fixed = draft.fixed
+
+    def absorbed(name: str) -> bool:
+        if name in fixed or len(readers[name]) != 1 or name not in loop_of:
+            return False
+        reader, lag = readers[name][0]
+        user = draft.statements.get(reader)
+        same = loop_of.get(reader) == loop_of[name]
+        return user is not None and same and not lag and user.op in ops
+
+    return absorbed
+
+
+def terms_of(
     draft: Draft,
     root: Statement,
     ops: Mapping[str, Sequence[int]],
-    loop: int,
     loop_of: Mapping[str, int],
-    absorbed: object,
+    absorbed: Callable[[str], bool],
 ) -> Iterator[Term]:
     """Yield the terms of a chain, in order."""
-    assert callable(absorbed)
+    loop = loop_of[root.name]
     pending = [Term(1, Operand(root.name))]
     while pending:
         sign, value = pending.pop()
@@ -98,7 +104,7 @@ def _outside(term: Term, loop_of: Mapping[str, int], loop: int) -> bool:
     return not isinstance(term.value, Operand) or loop_of.get(term.value.name) != loop
 
 
-def _sum(
+def sum_of(
     draft: Draft,
     statements: dict[str, Statement],
     terms: Sequence[Term],
@@ -110,7 +116,7 @@ def _sum(
     if head is None:
         inner = next(fresh)
         positive = [Term(1, each.value) for each in terms]
-        _sum(draft, statements, positive, inner, fresh)
+        sum_of(draft, statements, positive, inner, fresh)
         statements[name] = draft.made(name, "neg", [Operand(inner)])
         return name
     rest = list(terms)
@@ -124,7 +130,7 @@ def _sum(
     return name
 
 
-def _product(
+def product_of(
     draft: Draft,
     statements: dict[str, Statement],
     terms: Sequence[Term],
