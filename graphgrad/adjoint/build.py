@@ -87,6 +87,7 @@ class Adjoint:
         self.gradient_parts: dict[str, list[Contribution]] = {}
         self.constants: dict[Copy, Expr] = {}
         self.stems: dict[Copy, str] = {}
+        self.stem_names = {*self.system.variables, *self.wrt}
         self.expected: dict[str, Shape] = {}
         self.seed: str | None = None
         self.result = Circuit.of(self.system.declared)
@@ -128,8 +129,9 @@ class Adjoint:
             name = f"{copy.unit}__{copy.age}"
             if isinstance(copy.unit, At):
                 name = boundary_name(self.system, copy.unit)
-            while name in self.system.variables or name in self.wrt or name in self.stems.values():
+            while name in self.stem_names:
                 name += "_"
+            self.stem_names.add(name)
             self.stems[copy] = name
         return self.stems[copy]
 
