@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
-from graphgrad.conditions import Affine
+from graphgrad.conditions import ALWAYS, Affine
 from graphgrad.declared import Declared
 from graphgrad.dims import Dim
 from graphgrad.ir import OPS, At, Expr
@@ -156,7 +156,7 @@ def _reduce(style: MathStyle, expr: Expr, args: Args) -> Shown[Box]:
     total = big(operator("∑"), under, over, body)
     if kind == "sum":
         return Shown(total, BIG)
-    if under.latex.endswith("=1"):
+    if condition == ALWAYS:
         length = style.names[indices[index].length].box()
         return Shown(juxtaposed(fraction(number("1"), length), total), BIG)
     return Shown(big(function_name(kind), under, over, body), BIG)

@@ -81,11 +81,22 @@ def limits(
     last = names[indices[index].length].box()
     if condition == ALWAYS:
         return row(variable, operator("="), number("1"), spaces=False), last
-    test = condition_box(condition, names)
     if isinstance(condition, Compare) and condition.left == Affine.name(index):
-        if condition.relation in (">", ">=") and not condition.right.terms:
-            return test, last
-        if condition.relation in ("<", "<="):
-            return row(number("1"), operator("≤"), test), None
+        span = _span(condition, indices[index].length)
+        if span is not None:
+            first, after = (affine_box(end, names, tight=True) for end in span)
+            return row(variable, operator("="), first, spaces=False), after
     whole = row(number("1"), operator("≤"), variable, operator("≤"), last)
-    return stacked(whole, test), None
+    return stacked(whole, condition_box(condition, names)), None
+
+
+def _span(condition: Compare, length: str) -> tuple[Affine, Affine] | None:
+    """Return first and last step where a condition on the bare index holds, if it says so."""
+    relation, right = condition.relation, condition.right
+    if relation in (">", ">=") and not right.terms:
+        first = right.plus(1 if relation == ">" else 0)
+        return (first, Affine.name(length)) if first.constant >= 1 else None
+    if relation in ("<", "<=") and right.plus(-right.constant) == Affine.name(length):
+        last = right.plus(-1 if relation == "<" else 0)
+        return (Affine.number(1), last) if last.constant <= 0 else None
+    return None

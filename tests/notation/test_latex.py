@@ -136,8 +136,12 @@ EXPRESSIONS = {
         r"0 & \text{otherwise} \end{cases} \right) + b"
     ),
     "sum(u[t] for t in steps)": r"\sum_{t=1}^\tau u^{(t)}",
-    "sum(u[t] for t in steps if t > 3)": r"\sum_{t > 3}^\tau u^{(t)}",
-    "sum(u[t] for t in steps if t < tau)": r"\sum_{1 \le t < \tau} u^{(t)}",
+    "sum(u[t] for t in steps if t > 3)": r"\sum_{t=4}^\tau u^{(t)}",
+    "sum(u[t] for t in steps if t >= 1)": r"\sum_{t=1}^\tau u^{(t)}",
+    "sum(u[t] for t in steps if t <= tau - 2)": r"\sum_{t=1}^{\tau-2} u^{(t)}",
+    "sum(u[t] for t in steps if t < 5)": (r"\sum_{\substack{1 \le t \le \tau \\ t < 5}} u^{(t)}"),
+    "mean(u[t] for t in steps if t < tau)": r"\operatorname*{mean}_{t=1}^{\tau-1}\, u^{(t)}",
+    "sum(u[t] for t in steps if t < tau)": r"\sum_{t=1}^{\tau-1} u^{(t)}",
     "sum(u[t] for t in steps if t != 2)": (
         r"\sum_{\substack{1 \le t \le \tau \\ t \ne 2}} u^{(t)}"
     ),
