@@ -313,6 +313,8 @@ def _compared_anew(
 def within(condition: Condition, index: str, length: str) -> Condition:
     """Return the condition without what is always so for steps 1..length of an index.
 
+    That a step is not the first or the last is said by the order: `t > 1`, `t < tau`.
+
     >>> t = Affine.name("t")
     >>> str(within(both(Compare(">", t, Affine.number(0)), Compare("<", t, Affine.name("tau"))),
     ...     "t", "tau"))
@@ -329,10 +331,12 @@ def within(condition: Condition, index: str, length: str) -> Condition:
     if below_first or above_last:
         true = relation in ("!=", ">", ">=") if below_first else relation in ("!=", "<", "<=")
         return ALWAYS if true else NEVER
-    always = (relation == ">=" and right == Affine.number(1)) or (
-        relation == "<=" and right == Affine.name(length)
-    )
-    return ALWAYS if always else condition
+    first, last = right == Affine.number(1), right == Affine.name(length)
+    if (relation == ">=" and first) or (relation == "<=" and last):
+        return ALWAYS
+    if relation == "!=" and (first or last):
+        return Compare(">" if first else "<", condition.left, right)
+    return condition
 
 
 def holds(condition: Condition, values: Mapping[str, Any]) -> Any:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from graphgrad.conditions import ALWAYS, Condition, both, negate
+from graphgrad.conditions import ALWAYS, Condition, both, negate, within
 from graphgrad.ir import OPS, At, Expr, constant, read, reduce, topological
 from graphgrad.simplify import Memo, simplified
 from graphgrad.substitute import tree
@@ -55,11 +55,12 @@ class Rules:
         op, args, attr, _ = self.nodes[node]
         if op.name == "choose":
             sides = (attr, negate(attr))
-            return [(args[k], both(condition, sides[k]), g) for k in live]
+            index = self.system.spaces[node]
+            return [(args[k], both(condition, self._within(sides[k], index)), g) for k in live]
         if op.name == "reduce":
             if attr.kind == "mean":
                 g = simplified(g / self._count(attr.over, attr.condition))
-            return [(args[0], both(condition, attr.condition), g)]
+            return [(args[0], both(condition, self._within(attr.condition, attr.over)), g)]
         if op.name == "cross_entropy" and live == [0] and self.nodes[args[0]].op.name == "softmax":
             inner = self.nodes[args[0]].args[0]
             return [(inner, condition, self.softmax_slope(g, args[0], args[1]))]
@@ -72,6 +73,12 @@ class Rules:
             for k, part in enumerate(parts)
             if k in live and part is not None
         ]
+
+    def _within(self, condition: Condition, index: str | None) -> Condition:
+        """Return a condition as it is best said of steps inside the range of an index."""
+        if index is None:
+            return condition
+        return within(condition, index, self.system.indices[index].length)
 
     def softmax_slope(self, g: Expr, softmax: int, target: int) -> Expr:
         """Return the cotangent of o for cross entropy of softmax(o): `g * (yhat·Σy - y)`."""

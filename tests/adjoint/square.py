@@ -198,6 +198,9 @@ def _digits(value: Any) -> Any:
 class _Mpmath(ObjectAlgebra):
     """Numbers of many digits; their functions are those of mpmath."""
 
+    def number(self, value: Any) -> Any:
+        return mpmath.mpf(str(value))
+
     own = ("relu", "abs", "maximum", "minimum", "stop_gradient")
 
     def function(self, name: str) -> Any:
