@@ -6,6 +6,8 @@ is `@`; the product of two vectors is u⊤v. A minus sign is carried outwards.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from graphgrad.declared import tree_key
 from graphgrad.ir import OPS, Expr
 from graphgrad.notation.boxes import (
@@ -50,9 +52,9 @@ def minus(left: Shown[Box], right: Shown[Box]) -> Shown[Box]:
 
 
 def neg(operand: Shown[Box]) -> Shown[Box]:
-    """Return an operand with the opposite sign."""
-    level = max(operand.level, BIG)
-    return Shown(negative(fit(operand, BIG), level), SUM)
+    """Return an operand with the opposite sign; its parentheses go where the sign goes on."""
+    shown = negative(fit(operand, BIG), operand.level)
+    return Shown(replace(shown, inner=operand.text), SUM)
 
 
 def inside(box: Negative) -> Shown[Box]:
