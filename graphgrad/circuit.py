@@ -459,7 +459,10 @@ class Circuit:
         truncate: Any = None,
         **options: Any,
     ) -> Circuit:
-        """Return backpropagation through time as a circuit in the same notation."""
+        """Return backpropagation through time as a circuit in the same notation.
+
+        `truncate` is `gg.window(k)` or `gg.chunks(k)`; see `graphgrad.adjoint.build.adjoint`.
+        """
         circuit: Circuit = _adjoint(self, loss, wrt=wrt, truncate=truncate, **options)
         return circuit
 

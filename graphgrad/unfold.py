@@ -173,7 +173,10 @@ class Dag:
     def contributions(
         self, values: Mapping[str, Any], loss: str = "loss", **options: Any
     ) -> dict[str, Any]:
-        """Return each parameter's gradient by loss step and use step."""
+        """Return each gradient by loss step and use step: W -> array [s, t, *W.shape].
+
+        The sum over s and t is the gradient; see `graphgrad.contributions.contributions`.
+        """
         result: dict[str, Any] = _contributions(self, values, loss, **options)
         return result
 
