@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from graphgrad.conditions import ALWAYS, Condition, Junction
 from graphgrad.declared import Boundary, Declared, Equation, Index, tree_key
 from graphgrad.dims import Token
-from graphgrad.ir import OPS, At, Expr, Part
+from graphgrad.ir import OPS, At, Expr, Part, topological
 from graphgrad.notation.printer import (
     ATOM,
     CHOICE,
@@ -129,6 +129,11 @@ def expression_text(root: Expr, declared: Declared) -> str:
 def equation_text(equation: Equation) -> str:
     """Return one equation in the notation, its lengths taken to be `tau`."""
     indexed: dict[str, str] = _Anything(equation.index or "t")
+    for expr in topological([equation.root]):
+        if expr.op is OPS["reduce"]:
+            below = topological([expr.args[0]])
+            reads = (each.attr.name for each in below if each.op is OPS["read"])
+            indexed |= {name: expr.attr.over for name in reads if name not in indexed}
     style = TextStyle(_AnyIndex(), indexed)
     return f"{_left(equation)} = {show(equation.root, style).text}"
 

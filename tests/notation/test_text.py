@@ -107,6 +107,9 @@ def test_one_equation_by_itself() -> None:
     c = gg.cells.load("encoder_decoder")
     assert str(c.equations["h"]) == "h[s] = tanh(W @ h[s-1] + E[x[s]])"
     assert str(c.equations["C"]).startswith("C = h[")
+    of_s, of_t = (c.adjoint().equations[name] for name in ("d_E", "d_R"))
+    assert str(of_s) == "d_E = sum(outer(onehot(x[s]), delta_h[s]) for s in steps)"
+    assert str(of_t) == "d_R = sum(outer(delta_g[t], g[t-1]) for t in steps)"
 
 
 def test_printing_is_deterministic() -> None:
