@@ -27,7 +27,7 @@ def lifted(
         return kernel(0, *_aligned(operands, many, rank))
     if name == "expand":
         return kernel(0, *_aligned(operands, many, len(detail)))
-    rule = _RULES.get(name)
+    rule = RULES.get(name)
     if rule is not None:
         return rule(
             detail,
@@ -80,7 +80,7 @@ def _lookup(detail: Any, table: Any, token: Any) -> Any:
     return table[:, token[0]]
 
 
-_RULES: dict[str, Callable[..., Any]] = {
+RULES: dict[str, Callable[..., Any]] = {
     "sum": lambda detail, u: np.sum(u.reshape(len(u), -1), axis=1),
     "mean": lambda detail, u: np.sum(u.reshape(len(u), -1), axis=1) / u[0].size,
     "matmul": _matmul,
