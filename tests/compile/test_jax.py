@@ -1,0 +1,222 @@
+"""The JAX back end: as the reference interpreter, jitted, sharded, and as source."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import textwrap
+import warnings
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.autodiff import cotangent_prefix
+
+CELLS = [name for name in gg.cells.names() if gg.cells.load(name).params]
+pytestmark = pytest.mark.oracle("jax")
+
+
+def sizes_of(circuit):
+    """Sizes that are all different, so that a transposed product cannot hide."""
+    declared = circuit.check().declared.sizes
+    return {name: size or 3 + k for k, (name, size) in enumerate(declared.items())}
+
+
+def steps_of(circuit, tau):
+    indices = list(circuit.check().indices)
+    return tau if len(indices) == 1 else {name: tau + k for k, name in enumerate(indices)}
+
+
+def given_tau(circuit, tau):
+    indexed = any(each.index is not None for each in circuit.check().inputs.values())
+    return {} if indexed else {"tau": tau}
+
+
+def reference(circuit, params, data, tau, sizes):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        found = circuit.unfold(tau, **sizes).grad().evaluate({**params, **data})
+    prefix = cotangent_prefix(circuit.check().declared.names())
+    return found["loss"], {name: found[prefix + name] for name in circuit.params}
+
+
+def example(data, circuit, k):
+    """The data of one example of a batch."""
+    return {
+        name: value[:, k] if circuit.inputs[name].index is not None else value[k]
+        for name, value in data.items()
+    }
+
+
+HARD = ["encoder_decoder", "hidden_markov_model", "bidirectional", "sequence_to_one"]
+CASES = [(name, 3) for name in CELLS] + [(name, tau) for name in HARD for tau in (1, 2)]
+
+
+@pytest.mark.parametrize(("name", "tau"), CASES)
+def test_equals_the_reference_on_the_gallery(name, tau, oracle):
+    circuit = gg.cells.load(name)
+    sizes, steps = sizes_of(circuit), steps_of(circuit, tau)
+    params = circuit.init(0, **sizes)
+    data = circuit.example(1, steps, batch=(2,), **sizes)
+    with warnings.catch_warnings(), oracle.disable_jit():
+        warnings.simplefilter("ignore")
+        f = gg.value_and_grad(circuit, backend="jax")
+        loss, grads = f(params, batch="sum", **data, **given_tau(circuit, steps))
+    one = [reference(circuit, params, example(data, circuit, k), steps, sizes) for k in (0, 1)]
+    if not data:
+        one[1] = (0.0, dict.fromkeys(params, 0.0))
+    np.testing.assert_allclose(loss, one[0][0] + one[1][0], rtol=1e-12)
+    for each, value in grads.items():
+        scale = np.abs(value).max() + 1e-300
+        np.testing.assert_allclose(
+            value, one[0][1][each] + one[1][1][each], rtol=1e-11, atol=1e-12 * scale
+        )
+
+
+ADVANCE = """
+x[t]: input(H)
+W: param(H, H)
+h0: param(H)
+g1: param(H)
+h[0] = h0
+b[tau+1] = g1
+a[t] = W @ b[t+1] + x[t]
+b[t] = tanh(a[t-2]) + h[t-1]
+h[t] = tanh(W @ h[t-1] + b[t]) if t % 2 == 1 else h[t-1] / t
+m = mean(sum(b[t]**2) for t in steps)
+loss = sum(sum(a[t] * h[t]) for t in steps if t > 1) + sum(h[tau-1]) + m
+"""
+
+
+@pytest.mark.parametrize("tau", [1, 2, 3, 6])
+def test_advances_boundaries_and_choices_inside_a_recurrence(tau, oracle):
+    circuit = gg.parse(ADVANCE)
+    params, data = circuit.init(0, H=3), circuit.example(1, tau, H=3)
+    with oracle.disable_jit():
+        loss, grads = gg.value_and_grad(circuit, backend="jax")(params, **data)
+    want, want_grads = reference(circuit, params, data, tau, {"H": 3})
+    np.testing.assert_allclose(loss, want, rtol=1e-12)
+    for name, value in grads.items():
+        np.testing.assert_allclose(value, want_grads[name], rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("name", ["lstm", "encoder_decoder", "bidirectional"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_jitted_in_both_precisions(name, dtype):
+    circuit = gg.cells.load(name)
+    sizes, steps = sizes_of(circuit), steps_of(circuit, 4)
+    params = {k: v.astype(dtype) for k, v in circuit.init(0, **sizes).items()}
+    data = {
+        k: v.astype(dtype) if v.dtype.kind == "f" else v
+        for k, v in circuit.example(1, steps, batch=(3,), **sizes).items()
+    }
+    kept = {k: v.copy() for k, v in (params | data).items()}
+    loss, grads = gg.value_and_grad(circuit, backend="jax")(params, **data)
+    want, want_grads = gg.value_and_grad(circuit)(params, **data)
+    tolerance = 1e-12 if dtype == np.float64 else 1e-5
+    np.testing.assert_allclose(loss, want, rtol=tolerance)
+    for each, value in grads.items():
+        assert value.dtype == dtype
+        scale = np.abs(want_grads[each]).max()
+        np.testing.assert_allclose(value, want_grads[each], atol=tolerance * scale)
+    for each, value in (params | data).items():
+        np.testing.assert_array_equal(value, kept[each])
+
+
+def test_ragged_batches():
+    circuit = gg.cells.load("elman")
+    params, data = circuit.init(0, H=3, D=2, K=2), circuit.example(1, 4, batch=(3,), H=3, D=2, K=2)
+    f = gg.value_and_grad(circuit, backend="jax")
+    g = gg.value_and_grad(circuit)
+    loss, grads = f(params, lengths=[4, 2, 1], **data)
+    want, want_grads = g(params, lengths=[4, 2, 1], **data)
+    np.testing.assert_allclose(loss, want, rtol=1e-12)
+    np.testing.assert_allclose(grads["W"], want_grads["W"], rtol=1e-11, atol=1e-14)
+
+
+def test_the_pure_function_is_what_jax_makes_of_the_loss(oracle):
+    """Jitted, mapped over examples, and against JAX's own reverse mode of our forward pass."""
+    circuit = gg.cells.load("leaky_units")
+    sizes = sizes_of(circuit)
+    params, data = circuit.init(0, **sizes), circuit.example(1, 4, batch=(3,), **sizes)
+    with oracle.enable_x64(True):
+        pure = gg.value_and_grad(circuit, backend="jax").pure
+        loss, grads = oracle.jit(lambda p, d: pure(p, **d))(params, data)
+        own = oracle.jit(oracle.grad(lambda p, d: pure(p, **d)[0]))(params, data)
+        each = np.asarray(oracle.vmap(lambda d: pure(params, **d)[0], in_axes=1)(data))
+    np.testing.assert_allclose(loss, each.mean(), rtol=1e-12)
+    for name, value in grads.items():
+        np.testing.assert_allclose(value, own[name], rtol=1e-9, atol=1e-13)
+
+
+def test_examples_are_sharded_over_devices():
+    """Eight devices of the host, each with its part of the batch: the numbers of one device."""
+    code = """
+        import os
+        os.environ["XLA_FLAGS"] = "--xla_force_host_platform_device_count=8"
+        import jax, numpy as np
+        import graphgrad as gg
+        from jax.sharding import Mesh, NamedSharding, PartitionSpec
+        jax.config.update("jax_enable_x64", True)
+        circuit = gg.cells.load("lstm")
+        params = circuit.init(0, H=4, D=3, K=2)
+        data = circuit.example(1, 5, batch=(16,), H=4, D=3, K=2)
+        pure = gg.value_and_grad(circuit, backend="jax").pure
+        mesh = Mesh(np.array(jax.devices()), ("examples",))
+        everywhere = NamedSharding(mesh, PartitionSpec())
+        apart = NamedSharding(mesh, PartitionSpec(None, "examples"))
+        step = jax.jit(
+            lambda p, d: pure(p, **d), in_shardings=(everywhere, apart), out_shardings=everywhere
+        )
+        loss, grads = step(params, jax.device_put(data, apart))
+        text = step.lower(params, jax.device_put(data, apart)).compile().as_text()
+        want, want_grads = gg.value_and_grad(circuit)(params, **data)
+        assert len(jax.devices()) == 8
+        assert "all-reduce" in text
+        np.testing.assert_allclose(loss, want, rtol=1e-12)
+        for name in grads:
+            np.testing.assert_allclose(grads[name], want_grads[name], rtol=1e-10, atol=1e-14)
+        print("same")
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert done.stdout.strip() == "same", done.stderr
+
+
+def test_source_is_what_a_person_would_write():
+    source = gg.value_and_grad(gg.cells.load("elman"), backend="jax").source
+    assert "lax.scan(forwards" in source
+    assert "lax.scan(backwards" in source
+    assert "d_h = v" in source
+    assert source.count("def ") == 3
+
+
+def test_a_missing_jax_is_named_with_the_remedy():
+    code = """
+        import sys
+        sys.modules["jax"] = None
+        import graphgrad as gg
+        try:
+            gg.value_and_grad(gg.cells.load("elman"), backend="jax").source
+        except gg.GraphgradError as error:
+            print(error)
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
+    )
+    assert "graphgrad[jax]" in done.stdout, done.stderr
+
+
+def test_requests_that_cannot_be_met():
+    circuit = gg.cells.load("elman")
+    with pytest.raises(gg.GraphgradError, match="JAX back end"):
+        _ = gg.value_and_grad(circuit).pure
+    pure = gg.value_and_grad(circuit, backend="jax").pure
+    params, data = (
+        circuit.init(0, H=3, D=2, K=2),
+        circuit.example(1, 4, batch=(2, 2), H=3, D=2, K=2),
+    )
+    with pytest.raises(gg.GraphgradError, match="one batch axis"):
+        pure(params, **data)
