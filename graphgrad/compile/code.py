@@ -13,6 +13,7 @@ from graphgrad.dims import Dim
 TIME, BATCH = "T", "B"
 KERNELS = {name: function for name, function in vars(kernels).items() if callable(function)}
 _HELPERS = {"np", "B", "t", "values", "lengths", "sizes", "dtype", "range", "reversed", "len"}
+_HELPERS |= {"tile", "start", "stop", "max", "min"}
 _HELPERS |= KERNELS.keys()
 _GENERATED = re.compile(r"n_.+|t\d+|.*_")
 SUM, PRODUCT, SIGN, POWER, ATOM = range(5)

@@ -8,18 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.algebras import FloatAlgebra, algebra_of
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
+from graphgrad.compile.call import Call, as_arrays, handed_over, prepared, signature
 from graphgrad.compile.code import KERNELS
 from graphgrad.compile.emit_numpy import Program, emit_numpy
 from graphgrad.compile.plan import schedule_of
-from graphgrad.data import bind, check_inputs, check_names
-from graphgrad.dims import Token
+from graphgrad.compile.ragged import ragged
+from graphgrad.data import check_names
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
 from graphgrad.system import System
-from graphgrad.unfold import checked_lengths
 
 BACKENDS = ("numpy", "jax")
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
@@ -46,6 +45,7 @@ class Compiled:
         self.gradients = gradients
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.backend = backend
+        self._calls: dict[tuple[Any, ...], Call] = {}
         self._programs: dict[frozenset[str], tuple[Program, Callable[..., Any]]] = {}
 
     @property
@@ -92,81 +92,42 @@ class Compiled:
         """
         if batch not in ("mean", "sum"):
             raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
-        arrays = self._arrays(values)
-        if lengths is not None:
-            return self._ragged(arrays, np.asarray(lengths), batch, sizes)
-        steps = self._lengths(arrays, tau)
-        bound = bind(self.system, steps, sizes, arrays)
-        check_inputs(self.system, bound.sizes, arrays)
-        batched = self._batched(arrays)
-        flat = {
-            name: self._flattened(name, array, bound.batch) if name in batched else array
-            for name, array in arrays.items()
-        }
-        count = int(np.prod(bound.batch)) if bound.batch else 1
-        dtype = self._dtype(arrays)
-        _, run = self._program(frozenset(batched))
-        with np.errstate(all="ignore"):
-            results = run(flat, steps, {**bound.sizes, "": count}, dtype)
-        return self._shaped(results, bound.batch, batch, count)
+        arrays = as_arrays(values)
+        if lengths is None:
+            return self._run(arrays, tau, sizes, batch)
+        check_names(self.system, arrays)
+        gradients = self.gradients.values()
+        results = ragged(
+            self.system,
+            arrays,
+            lengths,
+            gradients,
+            lambda part, steps: self._run(part, steps, sizes, "sum"),
+        )
+        if batch == "mean":
+            for name in gradients:
+                results[name] = results[name] / results[name].dtype.type(len(lengths))
+        return results
 
-    def _arrays(self, values: Mapping[str, Any]) -> dict[str, Any]:
-        check_names(self.system, values)
-        arrays = {}
-        for name, value in values.items():
-            try:
-                array = np.asarray(value)
-            except ValueError as error:
-                raise DataError(f"the value of {name} is not an array: {error}") from None
-            if array.dtype.kind not in "fiu":
-                raise DataError(f"the value of {name} holds {array.dtype}, not real numbers")
-            arrays[name] = array
-        dtype = self._dtype(arrays)
-        for name, array in arrays.items():
-            if not self._is_token(name):
-                arrays[name] = array.astype(dtype, copy=False)
-        return arrays
-
-    def _is_token(self, name: str) -> bool:
-        return name in self.system.inputs and isinstance(self.system.inputs[name].type, Token)
-
-    def _dtype(self, arrays: Mapping[str, Any]) -> Any:
-        if self.dtype is not None:
-            return self.dtype.type
-        algebra = algebra_of([a for name, a in arrays.items() if not self._is_token(name)])
-        assert isinstance(algebra, FloatAlgebra)
-        return algebra.dtype.type
-
-    def _lengths(self, arrays: Mapping[str, Any], tau: Any) -> dict[str, int]:
-        """Return the number of steps of each index, read off the data where they show it."""
-        found: dict[str, int] = {}
-        for name, declared in self.system.inputs.items():
-            if declared.index is not None and np.ndim(arrays[name]):
-                found.setdefault(declared.index, len(arrays[name]))
-        if tau is not None:
-            given = checked_lengths(self.system, tau)
-            found = {index: given[index] for index in self.system.indices}
-        missing = [index for index in self.system.indices if index not in found]
-        if missing:
-            raise DataError(
-                f"the number of steps of {', '.join(missing)} does not show in the data",
-                remedy="give tau=…",
+    def _run(
+        self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
+    ) -> dict[str, Any]:
+        """Return the results for examples of equal length."""
+        key = signature(arrays, tau, sizes)
+        call = self._calls.get(key)
+        if call is None:
+            call = self._calls[key] = prepared(
+                self.system,
+                arrays,
+                tau,
+                sizes,
+                self.dtype,
+                lambda batched: self._program(batched)[1],
             )
-        return checked_lengths(self.system, found)
-
-    def _batched(self, arrays: Mapping[str, Any]) -> set[str]:
-        """Return the inputs that have batch axes."""
-        found = set()
-        for name, declared in self.system.inputs.items():
-            own = 0 if isinstance(declared.type, Token) else len(declared.type)
-            lead = 0 if declared.index is None else 1
-            if np.ndim(arrays[name]) > own + lead:
-                found.add(name)
-        return found
-
-    def _flattened(self, name: str, array: Any, batch: tuple[int, ...]) -> Any:
-        lead = 0 if self.system.inputs[name].index is None else 1
-        return array.reshape(*array.shape[:lead], -1, *array.shape[lead + len(batch) :])
+        given = handed_over(self.system, call, arrays)
+        with np.errstate(all="ignore"):
+            results = call.run(given, call.steps, call.sizes, call.dtype)
+        return self._shaped(results, call.batch, batch, call.count)
 
     def _shaped(
         self, results: dict[str, Any], batch: tuple[int, ...], reduction: str, count: int
@@ -188,62 +149,6 @@ class Compiled:
                 array = array.reshape(*array.shape[:lead], *batch, *array.shape[lead + 1 :])
             shaped[name] = array
         return shaped
-
-    def _ragged(
-        self, arrays: Mapping[str, Any], lengths: Any, reduction: str, sizes: Mapping[str, int]
-    ) -> dict[str, Any]:
-        """Run examples of equal length together and put the results side by side."""
-        if len(self.system.indices) > 1:
-            raise DataError("lengths= needs a circuit with one time index")
-        batched = self._batched(arrays)
-        if lengths.ndim != 1 or not batched:
-            raise DataError("lengths= has one number for each example of one batch axis")
-        count = len(lengths)
-        collected: dict[str, Any] = {}
-        for length in sorted({int(n) for n in lengths}):
-            chosen = np.flatnonzero(lengths == length)
-            part = {}
-            for name, array in arrays.items():
-                declared = self.system.inputs.get(name)
-                part[name] = array
-                if declared is not None and declared.index is not None:
-                    if not 1 <= length <= len(array):
-                        raise DataError(
-                            f"a length of {length} does not fit {name}'s {len(array)} steps"
-                        )
-                    part[name] = array[:length]
-                if name in batched:
-                    part[name] = (
-                        part[name][:, chosen] if declared and declared.index else array[chosen]
-                    )
-            results = self(part, batch="sum", tau=length, **sizes)
-            self._collect(collected, results, chosen, count, int(lengths.max()))
-        if reduction == "mean":
-            for name in self.gradients.values():
-                collected[name] = collected[name] / count
-        return collected
-
-    def _collect(
-        self,
-        collected: dict[str, Any],
-        results: Mapping[str, Any],
-        chosen: Any,
-        count: int,
-        top: int,
-    ) -> None:
-        for name, value in results.items():
-            if name in self.gradients.values():
-                collected[name] = collected.get(name, 0) + value
-                continue
-            if self.system.index_of(name) is None:
-                target = collected.setdefault(
-                    name, np.zeros((count, *value.shape[1:]), value.dtype)
-                )
-                target[chosen] = value
-            else:
-                shape = (top, count, *value.shape[2:])
-                target = collected.setdefault(name, np.zeros(shape, value.dtype))
-                target[: len(value), chosen] = value
 
 
 def _executable(program: Program, name: str, namespace: Mapping[str, Any]) -> Callable[..., Any]:

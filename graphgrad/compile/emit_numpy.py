@@ -44,6 +44,7 @@ class Emitter:
         self.indent = 1
         self.lengths = {index.name: index.length for index in self.system.indices.values()}
         self.inlined: dict[str, Value] = {}
+        self.window: tuple[str, str] | None = None  # the steps that are read, if not all
         self.declared: set[Place] = set()
         self.inside = {
             each.name
@@ -163,6 +164,9 @@ class Emitter:
     def all_steps(self, name: str, lag: int = 0) -> str:
         """Return the rows of a value for all steps, `lag` steps ago."""
         array, code = self.margins(name), self.name_of(name)
+        if self.window is not None:
+            first, last = (plus(each, array.before - lag) for each in self.window)
+            return f"{code}[{first}:{last}]"
         if not array.before and not array.after:
             return code
         index = self.schedule.type_of(name).index
@@ -204,9 +208,7 @@ class Emitter:
         value = self._value(statement)
         if name in self.shared and statement.index is not None:
             self.declare(name)
-            rows = self.all_steps(name)
-            target = rows if rows.endswith("]") else f"{rows}[...]"
-            self.write(f"{target} = {value.to(self.lead(name), len(statement.shape))}")
+            self._fill(statement, value)
         elif self._fits(statement, value):
             if self._inlinable(statement):
                 self.inlined[name] = value
@@ -221,6 +223,34 @@ class Emitter:
             shape = self.shape_code(statement)
             code = value.to(self.lead(name), len(statement.shape))
             self.write(f"{var(name)} = np.broadcast_to({code}, {shape})")
+
+    def _fill(self, statement: Statement, value: Value) -> None:
+        """Write a value into its rows, a product and what is added to it without a copy."""
+        rows, lead = self.all_steps(statement.name), self.lead(statement.name)
+        product = statement if self._is_product(statement) else None
+        if statement.op == "add":
+            for operand, other in (statement.operands, reversed(statement.operands)):
+                name = operand.name if isinstance(operand, Operand) else ""
+                made = self.schedule.statements.get(name) if name in self.inlined else None
+                if made is not None and self._is_product(made) and self.lead(name) == lead:
+                    product, rest = made, other
+        if product is None:
+            target = rows if rows.endswith("]") else f"{rows}[...]"
+            self.write(f"{target} = {value.to(lead, len(statement.shape))}")
+            return
+        matrix, vector = (self.read(each).code for each in product.operands)
+        self.write(f"matvec({matrix}, {vector}, out={rows})")
+        if product is not statement:
+            self.write(f"{rows} += {self.read(rest).to(lead, len(statement.shape))}")
+
+    def _is_product(self, statement: Statement) -> bool:
+        """Whether a statement is one matrix times the vectors of all steps."""
+        if statement.op != "matmul" or len(statement.reads) != 2:
+            return False
+        matrix, vector = (self.schedule.type_of(each.name) for each in statement.reads)
+        whole = (vector.index, vector.batched) == (statement.index, statement.batched)
+        plain = matrix.index is None and not matrix.batched and statement.index is not None
+        return whole and plain and len(matrix.shape) == 2 and len(vector.shape) == 1
 
     def _value(self, statement: Statement) -> Value:
         if statement.op == "at_step":

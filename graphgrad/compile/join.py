@@ -17,7 +17,7 @@ from graphgrad.compile.schedule import Leaf, Operand, Slice, Statement
 from graphgrad.dims import Dim, Shape
 from graphgrad.ir import Number
 
-PACKABLE = ELEMENTWISE - {"choose", "where"}
+PACKABLE = ELEMENTWISE - {"where"}
 
 
 def joined(draft: Draft) -> Draft:

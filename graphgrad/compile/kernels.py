@@ -38,7 +38,8 @@ def relu(u: Any, out: Any = None) -> Any:
 def softmax(u: Any) -> Any:
     """Return softmax over the last axis, without overflow."""
     weights = np.exp(u - np.max(u, axis=-1, keepdims=True))
-    return weights / np.sum(weights, axis=-1, keepdims=True)
+    weights /= np.sum(weights, axis=-1, keepdims=True)
+    return weights
 
 
 def log_softmax(u: Any) -> Any:
@@ -68,12 +69,19 @@ def logsumexp(u: Any) -> Any:
     return np.squeeze(top, -1) + np.log(np.sum(np.exp(u - top), axis=-1))
 
 
-def matvec(m: Any, v: Any) -> Any:
+def matvec(m: Any, v: Any, out: Any = None) -> Any:
     """Return M·v for a matrix without axes in front and vectors with any: one product."""
     if v.ndim <= 2:
-        return v @ m.T
-    flat = v.reshape(-1, v.shape[-1]) @ m.T
-    return flat.reshape(*v.shape[:-1], m.shape[0])
+        return np.matmul(v, m.T, out=out)
+    flat = v.reshape(-1, v.shape[-1])
+    if out is not None and out.flags.c_contiguous:
+        np.matmul(flat, m.T, out=out.reshape(-1, m.shape[0]))
+        return out
+    product = np.matmul(flat, m.T).reshape(*v.shape[:-1], m.shape[0])
+    if out is None:
+        return product
+    out[...] = product
+    return out
 
 
 def matvecs(m: Any, v: Any) -> Any:
@@ -114,6 +122,9 @@ def weighted(weights: Any, values: Any) -> Any:
 
 def cross_entropy(p: Any, y: Any) -> Any:
     """Return -Σ y·log p over the last axis."""
+    total = -dot(y, np.log(p))
+    if np.isfinite(total).all():
+        return total
     return -weighted(y, np.log(np.where(y == 0, 1, p)))
 
 
@@ -130,6 +141,8 @@ def sigmoid_binary_cross_entropy(o: Any, y: Any, rank: int) -> Any:
 def squared_error(u: Any, v: Any, rank: int) -> Any:
     """Return ½‖u - v‖²."""
     gap = u - v
+    if rank == 1:
+        return gap.dtype.type(0.5) * dot(gap, gap)
     return gap.dtype.type(0.5) * np.sum(gap * gap, axis=_own(rank))
 
 

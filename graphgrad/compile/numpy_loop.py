@@ -5,16 +5,18 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, plus, var
+from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, var
 from graphgrad.compile.numpy_ops import expression
 from graphgrad.compile.places import WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
+from graphgrad.dims import Dim
 from graphgrad.ir import OPS, Number
 
 if TYPE_CHECKING:
     from graphgrad.compile.emit_numpy import Emitter
 
 _IN_PLACE = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/="}
+TILE = 2**16  # numbers that are computed ahead of a sweep at once, so that they stay in the cache
 _SUFFIX = {0: "_t", 1: "_before", -1: "_after"}
 
 
@@ -36,17 +38,50 @@ class LoopWriter:
     def write(self) -> None:
         """Write the arrays, what is computed beforehand, and the loop."""
         self._declare()
-        for statement in self.loop.prelude:
-            self._beforehand(statement)
         length, span = self.emitter.lengths[self.loop.index], self.loop.span
-        order = f"range({plus(length, span)})"
+        steps, outer = f"range({plus(length, span)})", self.emitter.indent
+        if self.loop.prelude:
+            steps = "range(start, stop)"
+            self._tiles(length)
         if self.loop.direction < 0:
-            order = f"reversed({order})"
-        self.emitter.write(f"for t in {order}:")
+            steps = f"reversed({steps})"
+        self.emitter.write(f"for t in {steps}:")
         self.emitter.indent += 1
         for number, body in enumerate(self.loop.bodies):
             self._body(body, number)
-        self.emitter.indent -= 1
+        self.emitter.indent = outer
+
+    def _tiles(self, length: str) -> None:
+        """Write the loop over pieces of the sequence, with what is computed for a piece at once."""
+        named = [each for each in self.loop.prelude if not self._once(each)]
+        width = Dim.of(0)
+        for each in named:
+            width = width + (each.shape[0] if len(each.shape) == 1 else 1)
+        batch = "B * " if any(each.batched for each in named) else ""
+        factor = (
+            dim_code(width)
+            if len(width.terms) + bool(width.constant) == 1
+            else f"({dim_code(width)})"
+        )
+        write = self.emitter.write
+        write(f"tile = max(1, {TILE} // ({batch}{factor}))")
+        if self.loop.direction > 0:
+            write(f"for start in range(0, {length}, tile):")
+            self.emitter.indent += 1
+            write(f"stop = min(start + tile, {length})")
+        else:
+            write(f"for stop in range({length}, 0, -tile):")
+            self.emitter.indent += 1
+            write("start = max(0, stop - tile)")
+        self.emitter.window = "start", "stop"
+        for statement in self.loop.prelude:
+            self._beforehand(statement)
+        self.emitter.window = None
+
+    def _once(self, statement: Statement) -> bool:
+        """Whether only another value of the prelude reads a value of it."""
+        readers = self.emitter.places.readers[statement.name]
+        return len(readers) == 1 and readers[0][0] in self.prelude
 
     def _beforehand(self, statement: Statement) -> None:
         """Compute a value of the prelude for all steps, in the expression of its one reader."""
@@ -57,14 +92,13 @@ class LoopWriter:
         if value.lead != lead:
             code = f"np.broadcast_to({code}, {self._full(statement)})"
             value = Value(code, lead, len(statement.shape))
-        readers = self.emitter.places.readers[statement.name]
-        if len(readers) == 1 and readers[0][0] in self.prelude:
+        if self._once(statement):
             self.emitter.inlined[statement.name] = value
         else:
             self.emitter.write(f"{var(statement.name)} = {code}")
 
     def _full(self, statement: Statement) -> str:
-        return self.emitter.shape_code(statement, [self.emitter.lengths[self.loop.index]])
+        return self.emitter.shape_code(statement, ["stop - start"])
 
     def _declare(self) -> None:
         for statement in self.loop.statements:
@@ -258,7 +292,7 @@ class LoopWriter:
         value = self.schedule.type_of(name)
         rank, lead = len(value.shape), BATCH * value.batched
         if name in self.prelude:
-            return Value(f"{var(name)}[{self.step}]", lead, rank)
+            return Value(f"{var(name)}[{self.step} - start]", lead, rank)
         if value.index is None or name in self.emitter.inlined:
             outside = self.emitter.read(operand)
             if TIME in outside.lead:

@@ -10,7 +10,7 @@ from graphgrad.compile.schedule import Block, Boundary, Loop, Operand, Statement
 from graphgrad.ir import OPS
 
 ELEMENTWISE = {name for name, op in OPS.items() if op.ufunc is not None} - {"matmul"}
-ELEMENTWISE |= {"sigmoid", "softplus", "relu", "where", "choose"}
+ELEMENTWISE |= {"sigmoid", "softplus", "relu", "where"}
 
 
 def with_preludes(draft: Draft, blocks: Sequence[Block]) -> tuple[Block, ...]:

@@ -1,0 +1,167 @@
+"""What a call with data of one kind needs: checked once, then looked up by shapes and dtypes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphgrad.algebras import FloatAlgebra, algebra_of
+from graphgrad.data import bind, check_inputs, check_names
+from graphgrad.dims import Token
+from graphgrad.errors import DataError
+from graphgrad.system import System
+from graphgrad.unfold import checked_lengths
+
+Run = Callable[..., dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Call:
+    """A kind of call: the program for it, and how its arrays are handed over.
+
+    `shapes` are those in which batched inputs go in, all batch axes as one; `dtypes` are the dtypes
+    that arrays are cast to (tokens are not); `batch` are the batch axes as given.
+    """
+
+    run: Run
+    steps: Mapping[str, int]
+    sizes: Mapping[str, int]
+    dtype: Any
+    shapes: Mapping[str, tuple[int, ...]]
+    casts: tuple[str, ...]
+    batched: frozenset[str]
+    batch: tuple[int, ...]
+
+    @property
+    def count(self) -> int:
+        """The number of examples."""
+        return int(np.prod(self.batch)) if self.batch else 1
+
+
+def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as arrays, not copied; DataError for what is none."""
+    arrays = {}
+    for name, value in values.items():
+        if isinstance(value, np.ndarray):
+            arrays[name] = value
+            continue
+        try:
+            arrays[name] = np.asarray(value)
+        except ValueError as error:
+            raise DataError(f"the value of {name} is not an array: {error}") from None
+    return arrays
+
+
+def signature(arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> tuple[Any, ...]:
+    """Return what calls have in common that one `Call` serves."""
+    lengths = tuple(sorted(tau.items())) if isinstance(tau, Mapping) else tau
+    shapes = tuple([(name, array.shape, array.dtype) for name, array in arrays.items()])
+    return (lengths, tuple(sorted(sizes.items())), *shapes)
+
+
+def is_token(system: System, name: str) -> bool:
+    """Whether a name is that of an input of tokens."""
+    return name in system.inputs and isinstance(system.inputs[name].type, Token)
+
+
+def prepared(
+    system: System,
+    arrays: Mapping[str, Any],
+    tau: Any,
+    sizes: Mapping[str, int],
+    dtype: Any,
+    program: Callable[[frozenset[str]], Run],
+) -> Call:
+    """Return the call for arrays like these, or raise DataError."""
+    check_names(system, arrays)
+    for name, array in arrays.items():
+        if array.dtype.kind not in "fiu":
+            raise DataError(f"the value of {name} holds {array.dtype}, not real numbers")
+    numbers = [name for name in arrays if not is_token(system, name)]
+    if dtype is None:
+        algebra = algebra_of([arrays[name] for name in numbers])
+        assert isinstance(algebra, FloatAlgebra)
+        dtype = algebra.dtype
+    dtype = np.dtype(dtype)
+    steps = _lengths(system, arrays, tau)
+    bound = bind(system, steps, sizes, arrays)
+    check_inputs(system, bound.sizes, arrays)
+    batched = frozenset(batched_inputs(system, arrays))
+    count = int(np.prod(bound.batch)) if bound.batch else 1
+    shapes = {}
+    for name in batched:
+        lead, axes = _lead(system, name), len(bound.batch)
+        if axes != 1:
+            shape = arrays[name].shape
+            shapes[name] = (*shape[:lead], count, *shape[lead + axes :])
+    casts = tuple(name for name in numbers if arrays[name].dtype != dtype)
+    return Call(
+        program(batched),
+        steps,
+        {**bound.sizes, "": count},
+        dtype.type,
+        shapes,
+        casts,
+        batched,
+        bound.batch,
+    )
+
+
+def handed_over(system: System, call: Call, arrays: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the arrays as the program takes them; DataError for impossible tokens and targets."""
+    for name, declared in system.inputs.items():
+        if isinstance(declared.type, Token) or declared.kind == "distribution":
+            _check(system, call, name, arrays[name])
+    given = dict(arrays)
+    for name in call.casts:
+        given[name] = given[name].astype(call.dtype)
+    for name, shape in call.shapes.items():
+        given[name] = given[name].reshape(shape)
+    return given
+
+
+def _check(system: System, call: Call, name: str, array: Any) -> None:
+    """Raise DataError for a token out of range, or for a distribution that is none."""
+    kind = system.inputs[name].type
+    if isinstance(kind, Token):
+        size = kind.size.bind(call.sizes)
+        fine = array.min() >= 0 and (not size.known or array.max() < int(size))
+    else:
+        fine = array.min() >= 0 and np.abs(array.sum(axis=-1) - 1).max() < 1e-6
+    if not fine:
+        check_inputs(system, call.sizes, {name: array})
+
+
+def _lead(system: System, name: str) -> int:
+    return 0 if system.inputs[name].index is None else 1
+
+
+def batched_inputs(system: System, arrays: Mapping[str, Any]) -> set[str]:
+    """Return the inputs that have batch axes."""
+    found = set()
+    for name, declared in system.inputs.items():
+        own = 0 if isinstance(declared.type, Token) else len(declared.type)
+        if np.ndim(arrays[name]) > own + _lead(system, name):
+            found.add(name)
+    return found
+
+
+def _lengths(system: System, arrays: Mapping[str, Any], tau: Any) -> dict[str, int]:
+    """Return the number of steps of each index, read off the data where they show it."""
+    found: dict[str, int] = {}
+    for name, declared in system.inputs.items():
+        if declared.index is not None and np.ndim(arrays[name]):
+            found.setdefault(declared.index, len(arrays[name]))
+    if tau is not None:
+        given = checked_lengths(system, tau)
+        found = {index: given[index] for index in system.indices}
+    missing = [index for index in system.indices if index not in found]
+    if missing:
+        raise DataError(
+            f"the number of steps of {', '.join(missing)} does not show in the data",
+            remedy="give tau=…",
+        )
+    return checked_lengths(system, found)

@@ -1,0 +1,105 @@
+"""Ragged batches: examples of equal length run together, results padded with zeros."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+import numpy as np
+
+from graphgrad.compile.call import batched_inputs
+from graphgrad.errors import DataError
+from graphgrad.system import System
+
+
+def ragged(
+    system: System,
+    arrays: Mapping[str, Any],
+    lengths: Any,
+    gradients: Collection[str],
+    run: Callable[[Mapping[str, Any], int], dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the results for examples that have as many steps as `lengths` says.
+
+    `run(arrays, tau)` computes examples of one length, gradients summed over them; so are those
+    returned. No example sees the length of another: each gets what it gets alone.
+    """
+    if len(system.indices) > 1:
+        raise DataError(
+            "lengths= needs a circuit with one time index",
+            remedy="run examples of equal length together",
+        )
+    batched = batched_inputs(system, arrays)
+    lengths = np.asarray(lengths)
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or not batched:
+        raise DataError(
+            "lengths= has one whole number for each example of one batch axis",
+            remedy="give data with axes (steps, examples, …) and as many lengths as examples",
+        )
+    _check(system, arrays, lengths, batched)
+    collected: dict[str, Any] = {}
+    for length in sorted({int(n) for n in lengths}):
+        chosen = np.flatnonzero(lengths == length)
+        part = {
+            name: _part(system, name, array, length, chosen if name in batched else None)
+            for name, array in arrays.items()
+        }
+        results = run(part, length)
+        _collect(system, collected, results, gradients, chosen, lengths)
+    return collected
+
+
+def _check(
+    system: System, arrays: Mapping[str, Any], lengths: Any, batched: Collection[str]
+) -> None:
+    """Raise DataError where lengths and data do not fit."""
+    for name in batched:
+        lead = 0 if system.inputs[name].index is None else 1
+        if arrays[name].shape[lead] != len(lengths):
+            raise DataError(
+                f"{name} has {arrays[name].shape[lead]} examples, lengths= has {len(lengths)}",
+                remedy="give one length for each example",
+            )
+    for name, declared in system.inputs.items():
+        for length in (lengths.min(), lengths.max()):
+            if declared.index is not None and not 1 <= length <= len(arrays[name]):
+                raise DataError(
+                    f"a length of {length} does not fit {name}'s {len(arrays[name])} steps",
+                    remedy="lengths are between 1 and the number of steps of the data",
+                )
+
+
+def _part(system: System, name: str, array: Any, length: int, chosen: Any) -> Any:
+    """Return the steps and examples of one value that one length needs."""
+    declared = system.inputs.get(name)
+    indexed = declared is not None and declared.index is not None
+    if indexed:
+        array = array[:length]
+    if chosen is None:
+        return array
+    return array[:, chosen] if indexed else array[chosen]
+
+
+def _collect(
+    system: System,
+    collected: dict[str, Any],
+    results: Mapping[str, Any],
+    gradients: Collection[str],
+    chosen: Any,
+    lengths: Any,
+) -> None:
+    for name, value in results.items():
+        if name in gradients:
+            collected[name] = collected[name] + value if name in collected else value
+            continue
+        own = len(system.variables[name].shape)
+        indexed = system.index_of(name) is not None
+        if np.ndim(value) == own + indexed:  # the same for every example of this length
+            value = np.expand_dims(value, int(indexed))
+        steps = [int(lengths.max())] if indexed else []
+        shape = (*steps, len(lengths), *value.shape[1 + indexed :])
+        target = collected.setdefault(name, np.zeros(shape, value.dtype))
+        if indexed:
+            target[: len(value), chosen] = value
+        else:
+            target[chosen] = value
