@@ -402,7 +402,7 @@ def transposed(rule: Expr, direction: Expr, shape: Shape) -> Expr:
     found: dict[int, Expr] = {id(rule): direction}
     total: Expr | None = None
     for expr in reversed(order):
-        if id(expr) not in found:
+        if id(expr) not in found or id(expr) not in inside:
             continue
         given = found[id(expr)]
         if expr.op is HOLE:
