@@ -164,8 +164,8 @@ class Norms:
         if parts:
             s, data = merged(parts)
             self.held -= sum(part.nbytes for _, part in parts)
-            sizes = np.abs(data.reshape(len(data), -1)) ** 2
-            self.squares[s - 1, key[0] - 1] += sizes.sum(axis=1)
+            flat = data.reshape(len(data), -1)
+            self.squares[s - 1, key[0] - 1] += np.einsum("ij,ij->i", flat, flat.conj()).real
 
     def result(self) -> Any:
         """Return the norms."""

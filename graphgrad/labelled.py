@@ -40,8 +40,10 @@ class Sink(Protocol):
 
 def merged(parts: list[tuple[Labels, Any]]) -> tuple[Labels, Any]:
     """Return the sum of labelled arrays: each label once, in increasing order."""
-    if len(parts) == 1 and (len(parts[0][0]) == 1 or np.all(np.diff(parts[0][0]) > 0)):
-        return parts[0]
+    if len(parts) == 1:
+        labels = parts[0][0]
+        if len(labels) == 1 or (labels[1:] > labels[:-1]).all():
+            return parts[0]
     labels = np.concatenate([part[0] for part in parts])
     data = np.concatenate([part[1] for part in parts])
     order = np.argsort(labels, kind="stable")

@@ -3,7 +3,7 @@
 The gradient of a shared parameter is the *sum* over its uses. Some texts report the *mean* over the
 time slices instead; it is available here under its own name, and it is not the gradient. A slice is
 the sum over the loss steps of the contributions with that use step (`graphgrad.contributions`); it
-is computed without them, at the cost of a gradient.
+is computed without them, in time linear in the steps.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ def numbers(shape: tuple[int, ...], exact: bool, source: np.random.Generator) ->
 @pytest.mark.parametrize(
     ("name", "detail", "shapes", "exact"),
     # mean and relu have a meaning of their own over exact numbers
-    [(*each, exact) for each in CASES for exact in (False, each[0] not in ("mean", "relu"))],
+    [(*each, exact) for each in CASES for exact in {False, each[0] not in ("mean", "relu")}],
 )
 def test_along_an_axis_as_one_by_one(
     name: str, detail: Any, shapes: list[tuple[int, ...]], exact: bool
