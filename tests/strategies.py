@@ -353,10 +353,11 @@ def conditions(draw: Any, names: tuple[str, ...], depth: int = 2) -> Tree:
 class _Author:
     """Draws the expressions of one circuit; what may be read depends on the component."""
 
-    def __init__(self, draw: Any, drawn: Drawn, flavour: str) -> None:
+    def __init__(self, draw: Any, drawn: Drawn, flavour: str, wide: bool) -> None:
         self.draw = draw
         self.drawn = drawn
         self.flavour = flavour
+        self.wide = wide
 
     def pick(self, *options: Any) -> Any:
         return self.draw(st.sampled_from(options))
@@ -399,7 +400,7 @@ class _Author:
     def instance(self, name: str, at: str, index: str | None) -> Tree:
         """A read of an indexed value: relative where its index is in scope, else a fixed step."""
         if at == index:
-            return ("read", name, self.pick(0, 0, 1, -1, 2, -2))
+            return ("read", name, self.pick(0, 0, 1, -1, 2, -2, *((3, -3) if self.wide else ())))
         last, offset = self.pick((False, 1), (True, 0), (True, -1), (False, 2), (False, 0))
         return ("at", name, last, offset)
 
@@ -460,6 +461,8 @@ class _Author:
                                     ("number", self.pick(1, 2, 3))))  # fmt: skip
         if len(shape) == 2:
             options.append(lambda: ("call", "outer", more(shape[:1]), more(shape[1:])))
+        if self.wide:
+            options += self.wider(shape, index, rank, more)
         if self.flavour != "polynomial":
             square = lambda: ("binary", "**", more(shape), ("number", 2))  # noqa: E731
             options.append(
@@ -480,6 +483,35 @@ class _Author:
         found: Tree = self.pick(*options)()
         return found
 
+    def wider(
+        self, shape: Shape, index: str | None, rank: int, more: Callable[[Shape], Tree]
+    ) -> list[Callable[[], Tree]]:
+        """What only some consumers are ready for: values that are matrices, and losses."""
+        square = ("H", "H")
+        if shape == square:
+            return [
+                lambda: ("T", more(square)),
+                lambda: ("binary", "@", self.plain(square, index, rank), more(square)),
+                lambda: ("binary", "@", more(square), self.plain(square, index, rank)),
+            ]
+        if shape == ("H",):
+            return [
+                lambda: ("binary", "@", more(square), self.plain(shape, index, rank)),
+                lambda: ("binary", "@", self.plain(square, index, rank), more(shape)),
+            ]
+        if shape != () or self.flavour != "smooth":
+            return []
+        probabilities = lambda tree: ("call", "softmax", tree)  # noqa: E731
+        return [
+            lambda: ("call", "logsumexp", more(("K",))),
+            lambda: ("call", "softmax_cross_entropy", more(("H",)),
+                     self.plain(("H",), index, rank)),
+            lambda: ("call", "cross_entropy", probabilities(more(("K",))),
+                     probabilities(self.plain(("K",), index, rank))),
+            lambda: ("call", "sigmoid_binary_cross_entropy", more(()),
+                     self.plain((), index, rank)),
+        ]  # fmt: skip
+
     def plain(self, shape: Shape, index: str | None, rank: int) -> Tree:
         """A leaf that is not of the component itself: products with it cannot explode."""
         found: Tree = self.pick(*self.leaves(shape, index, rank, []))
@@ -490,7 +522,8 @@ class _Author:
         index = self.pick(*self.drawn.lengths)
         body = self.tree(shape, index, rank, [], depth - 1)
         kind = self.pick("sum", "sum", "mean")
-        condition = self.condition(index) if kind == "sum" and self.chance(2) else None
+        conditional = self.chance(2) if kind == "sum" else self.wide and self.chance(4)
+        condition = self.condition(index) if conditional else None
         return ("reduce", kind, index, condition, body)
 
     def root(self, v: Variable, own: list[Tree]) -> None:
@@ -511,7 +544,11 @@ class _Author:
         first = len(self.drawn.variables)
         for k in range(count):
             shape = self.pick(
-                (), ("H",), ("H",), ("K",), *([("H", "H")] if kind == "static" else [])
+                (),
+                ("H",),
+                ("H",),
+                ("K",),
+                *([("H", "H")] if kind == "static" or self.wide else []),
             )
             self.drawn.variables.append(
                 Variable(f"{self.pick('v', 'h', 'α')}{first + k}", index, shape, rank)
@@ -589,19 +626,24 @@ class _Author:
 
 @st.composite
 def circuits(
-    draw: Any, flavour: str = "polynomial", components: int = 3, max_steps: int = 4
+    draw: Any,
+    flavour: str = "polynomial",
+    components: int = 3,
+    max_steps: int = 4,
+    wide: bool = False,
 ) -> Drawn:
     """A circuit with a scalar `loss`.
 
     `flavour` is "polynomial", "rational" (with division and kinks: exact over Fractions) or
-    "smooth" (with transcendental functions too).
+    "smooth" (with transcendental functions too). `wide` draws matrices as states, longer lags,
+    conditional means and, where it is smooth, losses too.
     """
     several = draw(st.integers(1, 4)) == 1
     steps = {"t": draw(st.integers(1, max_steps))}
     if several:
         steps["s"] = draw(st.integers(1, max_steps))
     drawn = Drawn(steps, several, draw(st.booleans()), draw(st.integers(1, 3)) == 1)
-    author = _Author(draw, drawn, flavour)
+    author = _Author(draw, drawn, flavour, wide)
     for rank in range(draw(st.integers(1, components))):
         author.component(rank)
     author.loss()

@@ -47,7 +47,7 @@ def parts(value: Dual, name: str, like: Any) -> Any:
     return found
 
 
-@given(circuits("rational"), st.integers(0, 3))
+@given(circuits("rational", wide=True), st.integers(0, 3))
 def test_gradient_against_forward_mode_exactly(drawn: Drawn, seed: int) -> None:
     circuit = gg.parse(drawn.text())
     values = drawn.values(seed)
@@ -63,7 +63,7 @@ def test_gradient_against_forward_mode_exactly(drawn: Drawn, seed: int) -> None:
         assert np.all(np.asarray(found["d_" + name]) == expected[name]), name
 
 
-@given(circuits("polynomial", components=2, max_steps=3), st.integers(0, 3))
+@given(circuits("polynomial", components=2, max_steps=3, wide=True), st.integers(0, 3))
 def test_second_order_against_forward_over_reverse_exactly(drawn: Drawn, seed: int) -> None:
     """The gradient of d_k, by reverse mode twice and by dual numbers through reverse mode."""
     circuit = gg.parse(drawn.text())
@@ -81,7 +81,7 @@ def test_second_order_against_forward_over_reverse_exactly(drawn: Drawn, seed: i
         assert np.all(np.asarray(found["dd_" + name]) == expected), name
 
 
-@given(circuits("smooth", components=2), st.integers(0, 3))
+@given(circuits("smooth", components=2, wide=True), st.integers(0, 3))
 def test_smooth_circuits_against_complex_step(drawn: Drawn, seed: int) -> None:
     values = {n: v if n == "n" else np.asarray(v, float) / 2 for n, v in drawn.values(seed).items()}
     try:

@@ -38,7 +38,7 @@ def batch(flavour: str, number: int, failed: Failure, size: int = BATCH) -> Coun
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(circuits(flavour, components=COMPONENTS[flavour]), st.integers(0, 3))
+    @given(circuits(flavour, COMPONENTS[flavour], wide=True), st.integers(0, 3))
     def run(drawn: Drawn, values: int) -> None:
         counts["drawn"] += 1
         try:

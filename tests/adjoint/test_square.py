@@ -20,22 +20,22 @@ from tests.strategies import SIZES, Drawn, circuits
 GALLERY = [name for name in gg.cells.names() if "loss" in gg.cells.load(name).equations]
 
 
-@given(circuits("rational"), st.integers(0, 3))
+@given(circuits("rational", wide=True), st.integers(0, 3))
 def test_rational_circuits_exactly(drawn: Drawn, seed: int) -> None:
     keep(drawn, seed, "rational")
 
 
-@given(circuits("polynomial", components=2), st.integers(0, 3))
+@given(circuits("polynomial", components=2, wide=True), st.integers(0, 3))
 def test_polynomial_circuits_exactly(drawn: Drawn, seed: int) -> None:
     keep(drawn, seed, "polynomial")
 
 
-@given(circuits("smooth", components=2), st.integers(0, 3))
+@given(circuits("smooth", components=2, wide=True), st.integers(0, 3))
 def test_circuits_with_transcendental_functions_to_twelve_digits(drawn: Drawn, seed: int) -> None:
     keep(drawn, seed, "smooth")
 
 
-@given(circuits("polynomial", components=2, max_steps=3), st.integers(0, 3))
+@given(circuits("polynomial", components=2, max_steps=3, wide=True), st.integers(0, 3))
 def test_second_order_against_dual_numbers(drawn: Drawn, seed: int) -> None:
     """The adjoint of the adjoint against forward mode through reverse mode."""
     circuit = gg.parse(drawn.text())
