@@ -5,21 +5,43 @@ d_h[t+1] and is computed from the last to the first, as backpropagation through 
 state g reads g[t+1] and runs the other way: so its cotangent runs forward in time. In the adjoint
 circuit nothing about this is special: an advance has become a delay.
 
-Line by line against Graves 2012, section 3.2.4, which gives the passes in words: first δ of the
-output layer for all t (`d_o`), then BPTT for the forward hidden layer from t = T to 1 (`d_h`), then
-BPTT for the backward hidden layer from t = 1 to T (`d_g`). The order below is that order.
+Line by line against Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2012,
+section 3.2.4: all δ of the output layer come first; then each hidden layer has the backward pass
+of section 3.2.2 (eqs 3.33–3.35), one in each direction of time. Written out that gives the
+equations below. δ of the output layer is `d_o`, of the hidden layers `delta_h` and `delta_g`; the
+bracket of 3.33 is `d_h` and `d_g`; the biases are weights from a unit that is always 1. Graves does
+the forward layer before the backward layer, the library prints g first: neither reads the other.
 """
 
 import numpy as np
 
 import graphgrad as gg
 
+PUBLISHED = {
+    "output layer, all t": "d_o[t] = yhat[t] - y[t]",
+    "3.33, forward layer": "delta_h[t] = (1 - h[t]**2) * (V.T @ d_o[t] + W.T @ delta_h[t+1])",
+    "3.33, backward layer": "delta_g[t] = (1 - g[t]**2) * (Q.T @ d_o[t] + R.T @ delta_g[t-1])",
+    "3.35, x to h": "d_U = sum(outer(delta_h[t], x[t]) for t in steps)",
+    "3.35, h to h": "d_W = sum(outer(delta_h[t], h[t-1]) for t in steps)",
+    "3.35, 1 to h": "d_b = sum(delta_h[t] for t in steps)",
+    "3.35, x to g": "d_S = sum(outer(delta_g[t], x[t]) for t in steps)",
+    "3.35, g to g": "d_R = sum(outer(delta_g[t], g[t+1]) for t in steps)",
+    "3.35, 1 to g": "d_r = sum(delta_g[t] for t in steps)",
+    "3.35, h to o": "d_V = sum(outer(d_o[t], h[t]) for t in steps)",
+    "3.35, g to o": "d_Q = sum(outer(d_o[t], g[t]) for t in steps)",
+    "3.35, 1 to o": "d_c = sum(d_o[t] for t in steps)",
+}
+
 
 def main() -> None:
     circuit = gg.cells.load("bidirectional")
     adjoint = circuit.adjoint()
-    own = set(str(circuit).splitlines())
-    print("\n".join(line for line in str(adjoint).splitlines() if line not in own))
+    lines = {line.split(" =")[0]: line for line in str(adjoint).splitlines() if " = " in line}
+    for place, line in PUBLISHED.items():
+        print(f"{place:20}  {line}")
+        print(f"{'generated':20}  {lines[line.split(' =')[0]]}")
+    print(f"{'where':20}  {lines['d_h[t]']}")
+    print(f"{'and':20}  {lines['d_g[t]']}")
     print()
 
     directions = {1: "from the first step to the last", -1: "from the last step to the first"}
@@ -43,7 +65,7 @@ def main() -> None:
     assert not found["d_g"][:3].any(), "nor the future on the past through g"
     assert np.linalg.norm(found["d_x"], axis=1).all(), "the input matters at every step"
 
-    proof = gg.prove(circuit, tau=3)
+    proof = gg.prove(circuit, claims="\n".join(PUBLISHED.values()), tau=3)
     print(f"\n{proof}")
     assert proof.ok
 
