@@ -32,7 +32,7 @@ passes; sums and products of polynomials; the derivatives of polynomials and of 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -93,13 +93,23 @@ class Certificate:
     def run(self) -> None:
         """Evaluate both passes and differentiate the forward one."""
         self._evaluate()
+        carried = self._carried()
+        self.table.relations.folding = True
+        self.truth = self.table.gradients(carried, self._seeds())
+
+    def _carried(self) -> dict[int, Terms]:
+        """Return the cotangent of every let that has one."""
         carried: dict[int, Terms] = {}
         for instance, gids in self.lets.items():
             node = self.passes.cotangents.get(instance)
             if node is not None:
-                carried.update(zip(gids, self.carried[node], strict=True))
-        self.table.relations.folding = True
-        self.truth = self.table.gradients(carried, self._seeds())
+                weights = self._weights(instance, self.carried[node])
+                carried.update(zip(gids, weights, strict=True))
+        return carried
+
+    def _weights(self, instance: Instance, entries: list[Terms]) -> list[Terms]:
+        """Return what the derivatives of an instance are multiplied with: its cotangents."""
+        return entries
 
     def _seeds(self) -> dict[int, Terms]:
         passes = self.passes
@@ -135,7 +145,7 @@ class Certificate:
         wanted = set(cuts) | {node for nodes in passes.gradients.values() for node in nodes}
         self.roots: dict[int, list[int]] = {}
         forward, last = self._needed(set(owners), wanted)
-        kernels = self.algebra.kernels(dag, self.arrays, dag.sizes)
+        kernels = self._kernels()
         kinds, starts = dag.kinds.tolist(), dag.starts.tolist()
         args, times = dag.args.tolist(), dag.times.tolist()
         store: list[Any] = [None] * len(dag)
@@ -146,6 +156,7 @@ class Certificate:
             operands = args[starts[node] : starts[node + 1]]
             self.table.relations.folding = not forward[node]
             value = kernels[kinds[node]](times[node], *[store[arg] for arg in operands])
+            value = self._settled(node, value)
             if node in owners and dag.templates[kinds[node]].op is not OPS["input"]:
                 value = self._let(node, owners[node], value)
             elif not forward[node]:
@@ -159,6 +170,15 @@ class Certificate:
             for arg in operands:
                 if last[arg] == node:
                     store[arg] = None
+
+    def _kernels(self) -> list[Callable[..., Any]]:
+        """Return the function of every template."""
+        dag = self.passes.dag
+        return self.algebra.kernels(dag, self.arrays, dag.sizes)
+
+    def _settled(self, node: int, value: Any) -> Any:
+        """Return what stands for a value from here on; a certificate for every τ names sums."""
+        return value
 
     def _needed(self, roots: set[int], wanted: set[int]) -> tuple[bytearray, list[int]]:
         """Return which nodes the forward pass consists of, and each node's last user."""
@@ -193,7 +213,7 @@ class Certificate:
         ):
             return value
         gids = [
-            self.table.let(entry.terms, _shown(instance, position, np.shape(value)))
+            self.table.let(entry.terms, entry_name(instance, position, np.shape(value)))
             for position, entry in enumerate(entries)
         ]
         self.roots[node] = gids
@@ -207,7 +227,7 @@ class Certificate:
         for position, entry in enumerate(flat(value)):
             terms = entry.terms
             if len(terms) > 1 or any(len(m) > 1 for m in terms):
-                name = "d_" + _shown(instance, position, np.shape(value))
+                name = "d_" + entry_name(instance, position, np.shape(value))
                 gid = self.table.new("cotangent", name)
                 terms = {(gid,): 1}
             out.append(terms)
@@ -265,7 +285,7 @@ class Certificate:
         return Local(instance, len(truths), residuals)
 
 
-def _shown(instance: Instance, position: int, shape: tuple[int, ...]) -> str:
+def entry_name(instance: Instance, position: int, shape: tuple[int, ...]) -> str:
     """Return the name of an entry as in witnesses: h_2_0, W_01."""
     name, step = instance
     stem = name if step is None else f"{name}_{step}" if step >= 0 else f"{name}_m{-step}"

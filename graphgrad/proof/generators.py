@@ -166,9 +166,9 @@ class Generators:
         active = self.active
         return any(active[g] for m in terms for g in m)
 
-    def let(self, terms: Terms, name: str) -> int:
+    def let(self, terms: Terms, name: str, *, active: bool | None = None) -> int:
         """Enter a generator for a value, and remember that it has this value."""
-        gid = self.new("let", name, [terms], positive=self.is_positive(terms))
+        gid = self.new("let", name, [terms], active=active, positive=self.is_positive(terms))
         key = key_of(terms)
         self._values.setdefault(key, gid)
         if key in self._choices:
@@ -202,9 +202,26 @@ class Generators:
         """Return a generator that stands for a long polynomial."""
         if len(terms) <= 1:
             return terms
-        gid = self._atom("name", terms, positive=self.is_positive(terms))
+        gid = self.named(terms)
         self._values.setdefault(key_of(terms), gid)
         return {(gid,): 1}
+
+    def named(self, terms: Terms, kind: str = "name") -> int:
+        """Return the generator that abbreviates a polynomial; a "sum" is never written out."""
+        return self._atom(kind, terms, positive=self.is_positive(terms))
+
+    def replaced(self, terms: Terms, gid: int, image: Terms) -> Terms:
+        """Return a polynomial with another in place of a generator."""
+        kept = {m: c for m, c in terms.items() if gid not in m}
+        parts: list[Terms] = [kept]
+        for m, c in terms.items():
+            if gid not in m:
+                continue
+            part: Terms = {tuple(g for g in m if g != gid): c}
+            for _ in range(m.count(gid)):
+                part = self.product(part, image)
+            parts.append(part)
+        return total(parts)
 
     def is_positive(self, terms: Terms) -> bool:
         """Whether a polynomial is visibly > 0 wherever it is defined."""
@@ -510,7 +527,7 @@ class Generators:
                 weight = carried.get(gid, weight)
             if not weight or not item.args:
                 continue
-            if item.kind in ("let", "name"):
+            if item.kind in ("let", "name", "sum"):
                 self.pushed(adjoints, weight, item.args[0])
                 continue
             for slope, arg in zip(self.slopes(gid), item.args, strict=True):

@@ -12,7 +12,7 @@ import numpy as np
 
 from graphgrad.circuit import Circuit
 from graphgrad.dims import Token
-from graphgrad.proof import judge, sampled
+from graphgrad.proof import induction, judge, sampled
 from graphgrad.proof.anchor import METHOD_TEXT as SYMPY_TEXT
 from graphgrad.proof.anchor import Anchor
 from graphgrad.proof.question import (
@@ -20,10 +20,12 @@ from graphgrad.proof.question import (
     ProofError,
     Question,
     Side,
-    claimed_side,
-    own_sides,
+    Stated,
+    claimed_equations,
+    own_equations,
     question_of,
     sizes_of,
+    swept,
     targets_of,
 )
 from graphgrad.proof.result import Claim, Proof
@@ -31,15 +33,16 @@ from graphgrad.unfold import Dag, checked_lengths
 
 __all__ = ["DEFAULT_SIZE", "METHODS", "ProofError", "prove"]
 
-METHODS = ("auto", "certificate", "sympy", "probabilistic", "enclosure")
+METHODS = ("auto", "induction", "certificate", "sympy", "probabilistic", "enclosure")
 TEXTS = {
+    "induction": induction.METHOD_TEXT,
     "certificate": judge.METHOD_TEXT,
     "sympy": SYMPY_TEXT,
     "probabilistic": sampled.PROBABILISTIC_TEXT,
     "enclosure": sampled.ENCLOSURE_TEXT,
 }
-CERTIFICATE_SHARE = 0.6
-"""Of the time limit, what `auto` leaves to the certificate."""
+CERTIFICATE_SHARE, INDUCTION_SHARE = 0.6, 0.1
+"""Of the time limit, what `auto` leaves to the certificate, and to the induction after it."""
 ANCHOR_SCALARS, OPEN_SCALARS = 800, 3000
 """`auto` asks SymPy as well where the nodes of both passes have at most so many entries, and about
 what the certificate left open where they have at most so many."""
@@ -75,28 +78,34 @@ def prove(
             f"{method!r} is not a method of proof", remedy=f"use one of {', '.join(METHODS)}"
         )
     started = time.monotonic()
-    deadline = started + time_limit
     system = circuit.check()
     targets = targets_of(circuit, loss, wrt, claimed=claims is not None)
     bound = sizes_of(circuit, sizes)
     question = question_of(circuit, loss)
-    if claims is None:
-        sides = own_sides(question, targets, tau, bound)
+    own = claims is None
+    stated = (
+        own_equations(question, targets)
+        if claims is None
+        else claimed_equations(question, claims, targets, wrt)
+    )
+    panel = _Panel(question, tau, bound, method, time_limit)
+    if method == "induction":
+        found = list(panel.every(stated))
     else:
-        sides = iter([claimed_side(question, claims, targets, wrt, tau, bound)])
-    panel = _Panel(question, tau, bound, method, deadline)
-    found = [claim for side in sides for claim in panel.judged(side)]
+        found = list(panel.judged(stated.side(tau, bound), stated))
+        if own:
+            found += panel.judged(swept(question, targets, tau, bound), None)
     judged = {claim.by for claim in found}
     return Proof(
         circuit.name,
         loss,
-        checked_lengths(system, tau),
+        {} if method == "induction" else checked_lengths(system, tau),
         bound,
         "; ".join(TEXTS[name] for name in panel.used),
         tuple(found),
         tuple(_assumptions(circuit, question.probed.unfold(tau, **bound))),
         time.monotonic() - started,
-        tuple(name for name in system.params if name not in judged) if claims is not None else (),
+        () if own else tuple(name for name in system.params if name not in judged),
     )
 
 
@@ -109,27 +118,58 @@ class _Panel:
         tau: Any,
         sizes: Mapping[str, int],
         method: str,
-        deadline: float,
+        time_limit: float,
     ) -> None:
         self.question = question
+        self.sizes = sizes
         self.method = method
-        self.deadline = deadline
+        self.time_limit = time_limit
+        self.deadline = time.monotonic() + time_limit
         self.used: dict[str, None] = {}
         self._anchor: Anchor | None = None
-        self._make: Callable[[], Anchor] = lambda: Anchor(question, tau, sizes, deadline)
+        self._make: Callable[[], Anchor] = lambda: Anchor(question, tau, sizes, self.deadline)
 
-    def judged(self, side: Side) -> Iterator[Claim]:
-        """Yield a claim for each gradient of a side."""
+    def judged(self, side: Side, stated: Stated | None) -> Iterator[Claim]:
+        """Yield a claim for each gradient of a side; `stated` are its equations, if it has any."""
         if self.method == "sympy":
             yield from self._sympy(side, side.names)
-            return
-        if self.method in ("probabilistic", "enclosure"):
+        elif self.method in ("probabilistic", "enclosure"):
             yield from self._sampled(side, self.method, side.names)
+        elif self.method == "certificate":
+            yield from self._certificate(side)
+        else:
+            found = self._panel(side)
+            yield from found if stated is None else self._extended(found, stated)
+
+    def every(self, stated: Stated) -> Iterator[Claim]:
+        """Yield a claim for each gradient, for every length."""
+        self.used["induction"] = None
+        claims = induction.induction_claims(self.question, stated, self.sizes, self.deadline)
+        for claim in claims:
+            yield replace(claim, methods={"induction": claim.verdict})
+
+    def _extended(self, found: list[Claim], stated: Stated) -> Iterator[Claim]:
+        """Yield claims that are proved at one length as proved at every length, where they are."""
+        left = min(self.deadline, time.monotonic() + INDUCTION_SHARE * self.time_limit)
+        names = {claim.by for claim in found if claim.verdict in ("proved", "undecided")}
+        if not names or time.monotonic() > left:
+            yield from found
             return
+        hopeful = lambda so_far: bool(names - so_far.proved)  # noqa: E731
+        every = induction.inductive(self.question, stated, self.sizes, left, hopeful)
+        if every.proved & names:
+            self.used["induction"] = None
+        for claim in found:
+            if claim.by in every.proved & names:
+                methods = {**claim.methods, "induction": "proved"}
+                claim = replace(
+                    claim, verdict="proved", reason="", error=None, every=True, methods=methods
+                )
+            yield claim
+
+    def _panel(self, side: Side) -> list[Claim]:
+        """Return what certificate, random points and SymPy say together."""
         first = list(self._certificate(side))
-        if self.method == "certificate":
-            yield from first
-            return
         left = [claim.by for claim in first if claim.verdict == "undecided"]
         if left and time.monotonic() < self.deadline:
             third = {claim.by: claim for claim in self._sampled(side, "probabilistic", left)}
@@ -140,11 +180,9 @@ class _Panel:
         if scalars > OPEN_SCALARS:
             asked = []
         if not asked or time.monotonic() > self.deadline:
-            yield from first
-            return
+            return first
         second = {claim.by: claim for claim in self._sympy(side, asked)}
-        for claim in first:
-            yield _together(claim, second.get(claim.by))
+        return [_together(claim, second.get(claim.by)) for claim in first]
 
     def _certificate(self, side: Side) -> Iterator[Claim]:
         self.used["certificate"] = None

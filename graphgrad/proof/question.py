@@ -134,29 +134,56 @@ def question_of(circuit: Circuit, loss: str) -> Question:
     return Question(opened, loss, probed, scalar)
 
 
+@dataclass(frozen=True)
+class Stated:
+    """Backward equations, of any length: a circuit that holds them with the forward pass.
+
+    The fields are those of the sides that it gives when it is unfolded.
+    """
+
+    origin: str
+    prefix: str
+    circuit: Circuit
+    names: tuple[str, ...]
+    loss: str
+    seed: str | None = None
+
+    def side(self, tau: Any, sizes: Mapping[str, int]) -> Side:
+        """Return the backward pass for one length."""
+        dag = self.circuit.unfold(tau, **sizes)
+        return Side(self.origin, self.prefix, dag, self.names, self.loss, self.seed)
+
+
+def own_equations(question: Question, targets: list[str]) -> Stated:
+    """Return the adjoint circuit of the library."""
+    seed = f"seed_{question.loss}" if question.scalar != question.loss else None
+    prefix = cotangent_prefix(question.opened.check().declared.names())
+    adjoint = question.opened.adjoint(question.loss, wrt=targets)
+    return Stated("adjoint equations", prefix, adjoint, tuple(targets), question.loss, seed)
+
+
+def swept(question: Question, targets: list[str], tau: Any, sizes: Mapping[str, int]) -> Side:
+    """Return what the reverse sweep of the library computes on an unfolded graph."""
+    dag = question.probed.unfold(tau, **sizes).grad(question.scalar, wrt=targets)
+    prefix = cotangent_prefix(question.probed.check().declared.names())
+    return Side("reverse sweep on the unfolded graph", prefix, dag, tuple(targets), question.scalar)
+
+
 def own_sides(
     question: Question, targets: list[str], tau: Any, sizes: Mapping[str, int]
 ) -> Iterator[Side]:
     """Yield the two backward passes of the library."""
-    names = tuple(targets)
-    seed = f"seed_{question.loss}" if question.scalar != question.loss else None
-    prefix = cotangent_prefix(question.opened.check().declared.names())
-    adjoint = question.opened.adjoint(question.loss, wrt=targets).unfold(tau, **sizes)
-    yield Side("adjoint equations", prefix, adjoint, names, question.loss, seed)
-    swept = question.probed.unfold(tau, **sizes).grad(question.scalar, wrt=targets)
-    prefix = cotangent_prefix(question.probed.check().declared.names())
-    yield Side("reverse sweep on the unfolded graph", prefix, swept, names, question.scalar)
+    yield own_equations(question, targets).side(tau, sizes)
+    yield swept(question, targets, tau, sizes)
 
 
-def claimed_side(
+def claimed_equations(
     question: Question,
     claims: str | Mapping[str, str],
     targets: list[str],
     wrt: Any,
-    tau: Any,
-    sizes: Mapping[str, int],
-) -> Side:
-    """Return the backward pass that a person claims."""
+) -> Stated:
+    """Return the backward equations that a person claims."""
     text = claims if isinstance(claims, str) else _claims_text(claims)
     known = question.probed.check()
     prefix = cotangent_prefix(known.declared.names())
@@ -192,8 +219,7 @@ def claimed_side(
             f"the claims contain no gradient of {', '.join(targets) or 'anything'}",
             remedy=f"write an equation for {prefix}{wanted}",
         )
-    dag = stated.unfold(tau, **sizes)
-    return Side("claimed", prefix, dag, tuple(names), question.scalar)
+    return Stated("claimed", prefix, stated, tuple(names), question.scalar)
 
 
 def _check_shape(system: System, name: str, claimed: Variable, place: Place | None) -> None:

@@ -8,16 +8,18 @@ from graphgrad.proof.generators import Generators
 from graphgrad.proof.sparse import Terms
 
 LONGEST = 12
+WIDEST = 400
+"""Where a text is cut: after so many terms, or so many characters."""
 
 
 def shown(table: Generators, terms: Terms, longest: int = LONGEST) -> str:
-    """Return a polynomial as text, cut short after a dozen terms."""
+    """Return a polynomial as text, cut short where it gets long."""
     if not terms:
         return "0"
-    parts = []
+    parts: list[str] = []
     for count, (monomial, c) in enumerate(sorted(terms.items(), key=lambda each: each[0])):
-        if count == longest:
-            parts.append(f" + … ({len(terms) - longest} more terms)")
+        if count == longest or sum(map(len, parts)) > WIDEST:
+            parts.append(f" + … ({len(terms) - count} more terms)")
             break
         sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")
         factors = _powers(table, monomial)

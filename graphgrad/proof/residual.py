@@ -27,18 +27,29 @@ MAX_TERMS = 20_000
 SYMPY_SECONDS = 3.0
 
 
-def vanishes(table: Generators, residual: Terms, *, hard: bool = True) -> bool:
+def vanishes(
+    table: Generators, residual: Terms, *, hard: bool = True, rounds: int | None = None
+) -> bool:
     """Whether a residual is provably zero on the domain; False is no proof of the contrary.
 
-    Without `hard` only quotients and products are put in for the lets they are.
+    Without `hard` only quotients and products are put in for the lets they are. With `rounds` all
+    lets are put in, so many times one after the other; nothing further away is looked at.
     """
+    if rounds is None:
+        steps = (*SHALLOW, *[None] * ROUNDS) if hard else SHALLOW
+        return _vanishes(table, residual, steps) or (hard and _by_sympy(table, residual))
+    return _vanishes(table, residual, (None,) * rounds) or (
+        rounds > 0 and _by_sympy(table, residual)
+    )
+
+
+def _vanishes(table: Generators, residual: Terms, steps: tuple[str | None, ...]) -> bool:
     relations = table.relations
     kept = relations.folding, relations.max_terms
     relations.folding, relations.max_terms = False, MAX_TERMS
-    rounds = (*SHALLOW, *[None] * ROUNDS) if hard else SHALLOW
     try:
         terms = residual
-        for depth in rounds:
+        for depth in steps:
             if depth is None:
                 better = written_out(table, terms)
             else:
@@ -55,7 +66,7 @@ def vanishes(table: Generators, residual: Terms, *, hard: bool = True) -> bool:
         pass
     finally:
         relations.folding, relations.max_terms = kept
-    return hard and _by_sympy(table, residual)
+    return False
 
 
 def _lets_written_out(table: Generators, terms: Terms, depth: str) -> Terms | None:

@@ -27,6 +27,8 @@ class Claim:
     the first equation of the backward pass, from the loss back, that is wrong by itself, `residual`
     what is left of it when the truth is subtracted. A claim that is proved at a random point is
     wrong with probability 2**-`error` at most; one that is certified holds to `digits` digits.
+    With `every` it is proved for every length; `tau` is the length at which it is refuted, where
+    that is not the one of the proof.
     """
 
     name: str
@@ -45,6 +47,8 @@ class Claim:
     residual: str = ""
     error: int | None = None
     digits: int | None = None
+    every: bool = False
+    tau: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def where(self) -> str:
@@ -69,7 +73,9 @@ class Claim:
         if self.difference:
             low, high = _outward(*self.difference)
             bounds = f"is between {low} and {high}"
-        found = f"{self.where}: claim − truth {bounds}{' at' if self.witness else ''}"
+        steps = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
+        found = f"{self.where}{f' for {steps}' if steps else ''}: claim − truth {bounds}"
+        found += " at" if self.witness else ""
         values = [f"{name} = {_shown(value)}," for name, value in self.witness.items()]
         return [found, *values[:-1], *(last.removesuffix(",") for last in values[-1:])]
 
@@ -144,6 +150,7 @@ class Proof:
     def scope(self) -> str:
         """For which lengths and sizes the verdict holds."""
         tau = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
+        tau = tau or "every length"
         sizes = ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
         return f"{tau}; {sizes or 'scalars'}; all real values of parameters, inputs and states"
 
@@ -157,7 +164,7 @@ class Proof:
                 origin = claim.origin
                 lines.append(f"  {origin}:")
             entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
-            reason = f", {entries}"
+            reason = f"{' at every length' if claim.every else ''}, {entries}"
             if claim.verdict in ("undecided", "certified"):
                 reason = f": {claim.reason}"
             if claim.error is not None:

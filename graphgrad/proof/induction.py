@@ -1,0 +1,277 @@
+"""Proofs for every τ: finitely many local identities, because time only matters near the ends.
+
+Notation as in `certificate.py`: at length τ, each instance v of a variable that has a claimed
+cotangent is a let, each claimed cotangent an indeterminate λ_v, and the backward equations are
+right if C_v = T_v for all v and C_W = T_W for all parameters W.
+
+Here, in addition: the mark m_t of a step multiplies every summand of a sum over time (`marks.py`)
+and every λ_v of an instance at step t; lengths, and the step of an instance where it is used as a
+number, are indeterminates; a sum over time is a generator of its own; every cotangent that depends
+on itself at other steps is cut, also where it happens to be a number. The polynomials at m = 1 are
+those of the certificate.
+
+**Lemma.** The polynomials C_v and T_v of an instance v = (u, t) at length τ are determined, up to
+the shift by t of the steps in the names of generators, by its *class*: the expression of its
+cotangent down to lets, λs and sums; the expressions that read v, down to the same, each with the
+number of steps between; what the lets in them stand for; and, where a static expression among them
+reads instances at fixed steps, the distance to these. Likewise the coefficient of m_t in C_W - T_W
+is determined by the class of the step t, and what is free of marks by the static equations.
+
+*Proof.* Polynomials are computed from expressions, and derivatives from expressions and users, by
+rules that know a step only through the generators they meet and through the indeterminates for
+numbers. Cuts bound what is met. Nothing is identified with anything outside the class: a generator
+that abbreviates an equal polynomial may be written out again. ∎
+
+**Theorem.** Let p, z and B be what `lengths.py` derives from the equations: the least common
+multiple of the moduli, how far a class can see from either end, and B = z_first + z_last + 2p (and
+at least 2p more than any length that an equation tests). If every identity holds for every class
+that occurs at a length τ ≤ B, then the backward equations are right for every τ.
+
+*Proof.* By induction on τ every class at a length τ > B occurs at τ - p. Take an instance at step
+t. If t - p is further than z_first from the first step, the instance at t - p of length τ - p has
+the same distance from the end, sees no more of the start than before, and has the same remainders:
+its class is the same. Otherwise τ - t > B - z_first - p ≥ z_last + p, and the instance at t itself
+of length τ - p has the same distance from the start, sees nothing of the end, and the same
+remainders.
+The same holds for the classes of steps. So every local identity C_v = T_v holds at every τ. For a
+parameter, C_W - T_W = Y + Σ m_t X_t, where Y and X_t belong to the static equations and to the
+class of step t. It was found to be zero, as a polynomial in everything but with Σ m_t = N in place
+of one mark, where N stands for τ: so all X_t are one polynomial X, the same in every class, and
+Y + N X = 0. Hence Y + Σ X_t = Y + τ X = 0 at every τ. With all identities, the theorem of
+`certificate.py` applies at every τ; that each instance has its readers after it, so that the
+equations for the cotangents have one solution, is causality, which `check()` decides for all τ. ∎
+
+With two index sets the argument is made for each length while the other is fixed, which is enough
+where no static equation tests both (else all pairs are looked at). A residual that does not vanish
+at sight may vanish when lets are written out; then classes are refined by what lets stand for at
+that depth, and everything is done again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import product
+
+import numpy as np
+
+from graphgrad.errors import DomainError
+from graphgrad.proof import judge
+from graphgrad.proof.classes import Classes
+from graphgrad.proof.plan import EFFORTS, Plan, plan_of
+from graphgrad.proof.poly import ExhaustedError, UndecidableError
+from graphgrad.proof.question import Question, Side, Stated, backward_pass
+from graphgrad.proof.result import Claim
+from graphgrad.proof.step_certificate import StepCertificate
+
+METHOD_TEXT = "induction over τ: one exact polynomial identity for each class of steps"
+LONGEST = 300
+"""The bound B up to which classes are looked for."""
+MOST_PAIRS = 400
+MOST_DROPPED = 3
+"""How many equations called d_v are tried as auxiliary ones, one at a time."""
+WITNESS_LENGTHS = 3
+"""How many steps a refutation is looked for at, beyond the first length that is not proved."""
+
+
+def lengths_to_check(
+    plan: Plan, sizes: Mapping[str, int], deadline: float | None
+) -> list[dict[str, int]]:
+    """Return one length for each set of local identities that occurs at any length."""
+    classes = Classes(plan.effort.rounds + 1)
+    indices = list(plan.bounds)
+    for index, bound in plan.bounds.items():
+        if bound > LONGEST:
+            length = plan.system.indices[index].length
+            raise UndecidableError(f"steps are told apart up to {length} = {bound}")
+
+    def covering(candidates: Sequence[dict[str, int]]) -> list[dict[str, int]]:
+        """Return few candidates among which every class occurs."""
+        found: list[set[int]] = []
+        for lengths in candidates:
+            if deadline is not None and time.monotonic() > deadline:
+                raise ExhaustedError(judge.NO_TIME)
+            found.append(plan.classes(classes, lengths, sizes))
+        left = set().union(*found)
+        chosen: list[dict[str, int]] = []
+        while left:
+            gains = [
+                len(left & each) / sum(lengths.values())
+                for each, lengths in zip(found, candidates, strict=True)
+            ]
+            best = int(np.argmax(gains))
+            chosen.append(candidates[best])
+            left -= found[best]
+        return sorted(chosen, key=lambda lengths: sum(lengths.values()))
+
+    if len(indices) == 1:
+        (only,) = indices
+        return covering([{only: n} for n in range(1, plan.bounds[only] + 1)])
+    if not plan.separate:
+        count = int(np.prod([plan.bounds[index] for index in indices]))
+        if count > MOST_PAIRS:
+            raise UndecidableError("static equations test the lengths of two index sets")
+        grid = product(*(range(1, plan.bounds[index] + 1) for index in indices))
+        return covering([dict(zip(indices, each, strict=True)) for each in grid])
+    chosen: list[list[int]] = []
+    for index in indices:
+        others = dict.fromkeys(indices, 3)
+        found = covering([others | {index: n} for n in range(1, plan.bounds[index] + 1)])
+        chosen.append([lengths[index] for lengths in found])
+    return [dict(zip(indices, each, strict=True)) for each in product(*chosen)]
+
+
+# -- verdicts ---------------------------------------------------------------------------------------
+
+
+@dataclass
+class Induction:
+    """What was found about a backward pass of any length."""
+
+    proved: set[str] = field(default_factory=set)
+    lengths: list[dict[str, int]] = field(default_factory=list)
+    reason: str = ""
+    failing: dict[str, dict[str, int]] = field(default_factory=dict)
+    """The first length at which a gradient was not proved."""
+
+
+def inductive(
+    question: Question,
+    stated: Stated,
+    sizes: Mapping[str, int],
+    deadline: float | None,
+    hopeful: Callable[[Induction], bool] = lambda found: True,
+) -> Induction:
+    """Return which gradients are right at every length.
+
+    After the first effort `hopeful` is asked whether there is anything left to try.
+    """
+    found = Induction()
+    pending: list[frozenset[str]] = [frozenset()]
+    for dropped in pending:
+        wrong: set[str] = set()
+        try:
+            for effort in EFFORTS:
+                plan = plan_of(question, stated, sizes, effort, dropped)
+                wrong = _attempt(plan, sizes, found, deadline)
+                if found.proved == set(stated.names) or not hopeful(found):
+                    return found
+        except ExhaustedError:
+            found.reason = judge.NO_TIME
+            return found
+        except UndecidableError as failure:
+            found.reason = found.reason or str(failure)
+        if not dropped and wrong:
+            pending += [frozenset({name}) for name in sorted(wrong)[:MOST_DROPPED]]
+    return found
+
+
+def _attempt(
+    plan: Plan, sizes: Mapping[str, int], found: Induction, deadline: float | None
+) -> set[str]:
+    """Enter what can be shown with one effort; return the variables with wrong cotangents."""
+    names = set(plan.stated.names)
+    for name in sorted(plan.orphans):
+        lacking = plan.stated.prefix + name
+        found.reason = f"{name} is a recurrence, and no equation gives its cotangent {lacking}"
+    proved, wrong = set(names), set[str]()
+    checked = lengths_to_check(plan, sizes, deadline)
+    for lengths in checked:
+        passes = plan.passes(lengths, sizes)
+        certificate = StepCertificate(passes, deadline, plan.cuts(passes), plan)
+        good, failing = _holding(certificate)
+        for name in proved - good:
+            found.failing.setdefault(name, lengths)
+        proved &= good
+        wrong |= failing
+        if not proved - found.proved:
+            break
+    else:
+        found.lengths += [each for each in checked if each not in found.lengths]
+    found.proved |= proved
+    return wrong
+
+
+def _holding(certificate: StepCertificate) -> tuple[set[str], set[str]]:
+    """Return the gradients that depend on no wrong identity, and the variables with one."""
+    with judge.uncollected():
+        certificate.run()
+        wrong = [local.instance for local in certificate.locals() if local.residuals]
+        failing = {gid: each for each in wrong for gid in certificate.lets[each]}
+        failing |= certificate.orphaned
+        tainted = certificate.table.below(failing)
+        good = {
+            name
+            for name in certificate.passes.gradients
+            if tainted.keys().isdisjoint(certificate.data_of(name))
+            and not certificate.gradient(name).residuals
+        }
+        return good, {name for name, _ in wrong}
+
+
+def induction_claims(
+    question: Question, stated: Stated, sizes: Mapping[str, int], deadline: float
+) -> Iterator[Claim]:
+    """Yield a claim for each gradient: proved for every τ, refuted at one, or undecided."""
+    refuted: dict[str, Claim] = {}
+
+    def hopeful(found: Induction) -> bool:
+        """Look for refutations once; go on while anything is neither proved nor refuted."""
+        if not searched:
+            searched.append(True)
+            refuted.update(_refuted(question, stated, sizes, found, deadline))
+        return bool(set(stated.names) - found.proved - refuted.keys())
+
+    searched: list[bool] = []
+    found = inductive(question, stated, sizes, deadline, hopeful)
+    if found.reason:
+        hopeful(found)
+    least = dict.fromkeys(question.probed.check().indices, 1)
+    side = stated.side(found.lengths[0] if found.lengths else least, sizes)
+    passes = backward_pass(question, side)
+    for name in stated.names:
+        claim = refuted.get(name) or judge.blank(question, side, name, passes)
+        if name in found.proved:
+            yield replace(claim, every=True, reason=f"checked at {_texts(side, found.lengths)}")
+        elif claim.verdict == "refuted":
+            yield claim
+        else:
+            reason = found.reason or "the identities of some step do not hold as polynomials"
+            yield replace(claim, verdict="undecided", reason=reason)
+
+
+def _texts(side: Side, lengths: Sequence[Mapping[str, int]]) -> str:
+    indices = side.dag.system.indices
+    shown = [
+        ", ".join(f"{indices[index].length} = {n}" for index, n in each.items()) for each in lengths
+    ]
+    return "; ".join(shown)
+
+
+def _refuted(
+    question: Question,
+    stated: Stated,
+    sizes: Mapping[str, int],
+    found: Induction,
+    deadline: float,
+) -> dict[str, Claim]:
+    """Look for points at short lengths at which what was not proved is provably wrong."""
+    refuted: dict[str, Claim] = {}
+    left = [name for name in stated.names if name not in found.proved]
+    indices = list(question.probed.check().indices)
+    tried = [found.failing[name] for name in left if name in found.failing]
+    tried += [dict.fromkeys(indices, n) for n in range(1, WITNESS_LENGTHS + 1)]
+    distinct = [each for k, each in enumerate(tried) if each not in tried[:k]]
+    for lengths in sorted(distinct, key=lambda each: sum(each.values())):
+        if not left or time.monotonic() > deadline:
+            break
+        try:
+            side = stated.side(lengths, sizes)
+        except DomainError:
+            continue
+        for claim in judge.certificate_claims(question, side, left, deadline):
+            if claim.verdict == "refuted":
+                refuted[claim.by] = replace(claim, tau=dict(lengths))
+        left = [name for name in left if name not in refuted]
+    return refuted

@@ -1,0 +1,228 @@
+"""Induction over τ: the gallery, claims, conditions and offsets, what it must not prove."""
+
+import pytest
+
+import graphgrad as gg
+from graphgrad.proof import induction
+from graphgrad.proof.lengths import horizons
+from graphgrad.proof.question import (
+    claimed_equations,
+    own_equations,
+    question_of,
+    sizes_of,
+    targets_of,
+)
+
+PROVABLE = [name for name in gg.cells.names() if gg.cells.load(name).params]
+ELMAN = gg.cells.load("elman")
+
+
+def every(circuit, **options):
+    return gg.prove(circuit, method="induction", **options)
+
+
+def found(circuit, claims=None, sizes=None):
+    """What the induction shows, without a search for refutations."""
+    question = question_of(circuit, "loss")
+    targets = targets_of(circuit, "loss", None, claimed=claims is not None)
+    stated = (
+        own_equations(question, targets)
+        if claims is None
+        else claimed_equations(question, claims, targets, None)
+    )
+    return induction.inductive(question, stated, sizes_of(circuit, sizes), None)
+
+
+def backward(circuit):
+    own = set(str(circuit).splitlines())
+    lines = [line for line in str(circuit.adjoint()).splitlines() if line not in own]
+    return dict(line.split(" = ", 1) for line in lines if " = " in line)
+
+
+# -- what is right ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", PROVABLE)
+def test_gallery(name):
+    proof = every(gg.cells.load(name))
+    assert proof.ok, proof
+    assert all(claim.every for claim in proof.claims)
+    assert proof.scope.startswith("every length")
+
+
+def circuit_of(*lines):
+    return gg.parse("x[t]: input(N)\nW: param(N, N)\nU: param(N, N)\n" + "\n".join(lines))
+
+
+LOSS = "loss = sum(squared_error(h[t], x[t]) for t in steps)"
+CIRCUITS = {
+    "residues": (
+        "h[t] = tanh(W @ h[t-1] + x[t]) if t % 3 == 0 else U @ h[t-2]",
+        "loss = sum(sum(h[t]) for t in steps if t % 2 == 1)",
+    ),
+    "both ends": (
+        "h[t] = tanh(W @ h[t-1]) if t < tau - 2 and t > 2 else U @ h[t-1] + x[t]",
+        LOSS,
+    ),
+    "parity of the length": (
+        "h[t] = tanh(W @ h[t-1] + x[t])",
+        "loss = sum(h[tau]) if tau % 2 == 0 else sum(U @ h[tau])",
+    ),
+    "numbers": (
+        "h[t] = tanh(W @ h[t-1] + U @ x[t] / t)",
+        "loss = mean(squared_error(t * h[t], x[t]) for t in steps) / tau",
+    ),
+    "mean of some": (
+        "h[t] = tanh(W @ h[t-1] + U @ x[t])",
+        "loss = mean(squared_error(h[t], x[t]) for t in steps if t > 3)",
+    ),
+    "a sum without steps": (
+        "h[t] = tanh(W @ h[t-1] + U @ x[t])",
+        "loss = sum(sum(W * W) for t in steps) + sum(sum(h[t]) for t in steps)",
+    ),
+    "last and first": (
+        "h[t] = tanh(W @ h[t-1] + U @ x[t])",
+        "loss = squared_error(h[tau], h[1]) + sum(h[tau-1] * h[2])",
+    ),
+    "advance and delay": (
+        "a[t] = tanh(W @ b[t+1] + x[t])",
+        "b[t] = U @ a[t-2]",
+        "loss = sum(squared_error(b[t], x[t]) for t in steps)",
+    ),
+    "boundary equations": (
+        "z: param(N)",
+        "h[0] = tanh(U @ z)",
+        "h[-1] = z",
+        "h[t] = tanh(W @ h[t-1] + U @ h[t-2] + x[t])",
+        LOSS,
+    ),
+    "a cumulative sum": ("h[t] = h[t-1] + W @ x[t]", "loss = sum(sum(h[t]**2) for t in steps)",
+                         "unused = sum(sum(U @ h[t]) for t in steps)"),
+    "through a static value": (
+        "h[t] = tanh(W @ h[t-1] + x[t])",
+        "c = mean(h[t] for t in steps)",
+        "g[t] = tanh(U @ g[t-1] + c * x[t])",
+        "loss = sum(squared_error(g[t], c) for t in steps)",
+    ),
+    "kinks": ("h[t] = relu(W @ h[t-1] + U @ x[t])", "loss = sum(max(h[t]) for t in steps)"),
+}  # fmt: skip
+
+
+@pytest.mark.filterwarnings("ignore:.*does not depend on.*")
+@pytest.mark.parametrize("lines", CIRCUITS.values(), ids=CIRCUITS)
+def test_hard_circuits(lines):
+    circuit = circuit_of(*lines)
+    shown = found(circuit)
+    assert shown.proved == set(circuit.params), shown
+
+
+RIGHT = {
+    "another order": {"d_h[t]": "W.T @ d_a[t+1] + V.T @ d_o[t]"},
+    "by exponentials": {"d_a[t]": "4 * exp(2 * a[t]) / (exp(2 * a[t]) + 1)**2 * d_h[t]"},
+    "one step ahead": {
+        "d_W": "outer(d_a[1], h[0]) + sum(outer(d_a[t+1], h[t]) for t in steps if t < tau)"
+    },
+    "a mean": {"d_b": "tau * mean(d_a[t] for t in steps)"},
+    "in a loop": {
+        "acc[t]": "acc[t+1] + outer(d_a[t], h[t-1])",
+        "acc[tau+1]": "0",
+        "d_W": "acc[1]",
+    },
+    "one equation for two": {
+        "d_a[t]": "(1 - h[t]**2) * (V.T @ d_o[t] + W.T @ d_a[t+1])",
+        "d_h[t]": "zeros(H)",
+    },
+}
+
+
+@pytest.mark.parametrize("change", RIGHT.values(), ids=RIGHT)
+def test_right_claims(change):
+    assert found(ELMAN, backward(ELMAN) | change).proved == set(ELMAN.params)
+
+
+# -- what is wrong ---------------------------------------------------------------------------------
+
+LATE = {
+    "beyond ten": "t > 10",
+    "from the end": "t < tau - 10",
+    "one residue": "t % 7 == 5",
+    "long sequences": "tau > 13",
+    "one length": "tau == 11",
+    "both": "t == 6 and tau == 14",
+}
+
+
+@pytest.mark.parametrize("condition", LATE.values(), ids=LATE)
+def test_a_fault_far_from_the_ends_is_found(condition):
+    """Every wrong equation is wrong at some class of steps, however late it comes."""
+    claims = backward(ELMAN)
+    claims["d_h[t]"] += f" + (V.T @ d_o[t+1] if {condition} else 0)"
+    assert found(ELMAN, claims).proved == {"V", "c"}
+
+
+@pytest.mark.parametrize("condition", LATE.values(), ids=LATE)
+def test_a_summand_too_many_is_found(condition):
+    claims = backward(ELMAN)
+    if "t " not in condition.replace("tau", ""):
+        claims["d_b"] += f" + (ones(H) if {condition} else 0)"
+    else:
+        claims["d_b"] += f" + sum(ones(H) for t in steps if {condition})"
+    assert found(ELMAN, claims).proved == set(ELMAN.params) - {"b"}
+
+
+def test_a_counter_in_disguise_is_not_believed():
+    """An auxiliary recurrence may count the steps, and spoil a gradient from the tenth on."""
+    claims = backward(ELMAN) | {"n[t]": "n[t-1] + 1"}
+    claims["d_b"] = "sum(d_a[t] + where(n[t] > 9.5, 1, 0) * ones(H) for t in steps)"
+    assert found(ELMAN, claims).proved == set(ELMAN.params) - {"b"}
+
+
+def test_truncation_is_refuted_where_it_shows():
+    """Cotangents of two steps only are right up to tau = 2."""
+    claims = backward(ELMAN)
+    claims["d_h[t]"] = "V.T @ d_o[t] + W.T @ ((1 - h[t+1]**2) * (V.T @ d_o[t+1]))"
+    proof = every(ELMAN, claims=claims)
+    verdicts = {claim.by: claim for claim in proof.claims}
+    assert verdicts["V"].verdict == "proved"
+    assert verdicts["W"].verdict == "refuted"
+    assert verdicts["W"].tau == {"t": 3}
+    assert "for t = 1..3: claim − truth" in str(proof)
+
+
+def test_what_has_no_cotangent_is_undecided():
+    claims = {"d_W": "sum(outer(h[t], h[t-1]) for t in steps if t > 10)"}
+    shown = found(ELMAN, claims)
+    assert not shown.proved
+    assert "no equation gives its cotangent" in shown.reason
+
+
+# -- what an equation notices ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [
+        ("t > 4", (4, 1, 0, 1)),
+        ("2 * t > 9", (4, 1, 0, 1)),
+        ("t < tau - 3", (1, 3, 0, 1)),
+        ("tau > 5", (1, 1, 5, 1)),
+        ("t + tau > 5", (1, 1, 5, 1)),
+        ("t % 4 == 1 and tau % 6 == 0", (1, 1, 0, 12)),
+    ],
+)
+def test_horizons(condition, expected):
+    circuit = gg.parse(
+        f"w: param()\nh[t] = w * h[t-1] + (h[t-1] if {condition} else 0)\n"
+        "g[t] = w * g[t+1] + h[t]\nloss = sum(g[t] for t in steps)"
+    )
+    horizon = horizons(circuit.check())["t"]
+    assert (horizon.first, horizon.last, horizon.least, horizon.period) == expected
+
+
+def test_the_middle_is_undecided():
+    circuit = gg.parse(
+        "w: param()\nh[t] = w * h[t-1] + (1 if 2 * t < tau else 0)\nloss = sum(h[t] for t in steps)"
+    )
+    proof = every(circuit)
+    assert proof.verdict == "undecided"
+    assert "move away from both ends" in proof.claims[0].reason
