@@ -20,8 +20,9 @@ from graphgrad.doors import door
 from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
 from graphgrad.system import System
 
-BACKENDS = ("numpy", "jax")
+BACKENDS = ("numpy", "numba", "jax")
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
+_numba_program = door("graphgrad.compile.run_numba:numba_program")
 _pure_function = door("graphgrad.compile.run_jax:PureFunction")
 
 
@@ -38,6 +39,7 @@ class Compiled:
         gradients: dict[str, str],
         dtype: Any,
         backend: str = "numpy",
+        threads: int = 1,
     ) -> None:
         self.circuit = circuit
         self.system: System = circuit.check()
@@ -45,6 +47,7 @@ class Compiled:
         self.gradients = gradients
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.backend = backend
+        self.threads = threads
         self._calls: dict[tuple[Any, ...], Call] = {}
         self._programs: dict[frozenset[str], tuple[Program, Callable[..., Any]]] = {}
 
@@ -67,6 +70,8 @@ class Compiled:
             schedule = schedule_of(self.system, wanted, self.gradients.values(), batched)
             if self.backend == "jax":
                 self._programs[batched] = _jax_program(schedule, self._execute)
+            elif self.backend == "numba":
+                self._programs[batched] = _numba_program(schedule, self.threads)
             else:
                 program = emit_numpy(schedule, "compiled")
                 self._programs[batched] = program, self._execute(program, {"np": np, **KERNELS})
@@ -170,11 +175,13 @@ def compile_circuit(
     wrt: Iterable[str] | str | None = None,
     backend: str = "numpy",
     dtype: Any = None,
+    threads: int = 1,
 ) -> Compiled:
     """Return a function that computes outputs (all variables, if none is named) from values.
 
     `grad` names a scalar whose gradients by `wrt` (all parameters) are computed as well, under the
-    names that `circuit.adjoint` gives them.
+    names that `circuit.adjoint` gives them. The numba back end divides large batches among as many
+    `threads` as are given; results depend on that number only in the order of sums over examples.
     """
     if backend not in BACKENDS:
         raise GraphgradError(
@@ -186,7 +193,7 @@ def compile_circuit(
             raise unknown_name(name, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
     if grad is None:
-        return Compiled(circuit, wanted, {}, dtype, backend)
+        return Compiled(circuit, wanted, {}, dtype, backend, threads)
     if grad in system.variables and (
         system.variables[grad].index is not None or system.variables[grad].shape
     ):
@@ -197,7 +204,7 @@ def compile_circuit(
     gradients = {name: prefix + name for name in targets if name in system.params}
     extra = [prefix + name for name in targets if name not in system.params]
     outputs = (grad, *(w for w in wanted if w != grad), *extra)
-    return Compiled(adjoint, list(outputs), gradients, dtype, backend)
+    return Compiled(adjoint, list(outputs), gradients, dtype, backend, threads)
 
 
 class ValueAndGrad:
@@ -248,6 +255,6 @@ class ValueAndGrad:
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> ValueAndGrad:
     """Return `f(params, **inputs) -> (loss, grads)`, compiled once; dicts in, dict out.
 
-    Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`.
+    Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`, `threads`.
     """
     return ValueAndGrad(circuit, loss, options)

@@ -147,6 +147,8 @@ class Emitter:
                 extra = array.before + array.after
                 shape = self.shape_code(root, [plus(self.lengths[root.index], extra)])
                 word = "zeros" if extra else "empty"
+                if ring := self.places.rings.get(place.root):
+                    shape = self.shape_code(root, [str(ring)])
             self.write(f"{label} = np.{word}({shape}, {'int' if root.token else 'dtype'})")
         if place not in self.declared:
             self.declared.add(place)
@@ -287,7 +289,19 @@ class Emitter:
         """Return the row of a fixed step."""
         base = self.margins(at.name).before - 1 + at.offset
         index = self.schedule.type_of(at.name).index
-        return plus(self.lengths[index or ""], base) if at.last else str(base)
+        row = plus(self.lengths[index or ""], base) if at.last else str(base)
+        return self.turned(at.name, row)
+
+    def turned(self, name: str, row: str) -> str:
+        """Return a row as it is counted in an array of which only the last rows are kept."""
+        ring = 0
+        if name not in self.schedule.leaves:
+            ring = self.places.rings.get(self.places.of(name).root, 0)
+        if not ring:
+            return row
+        if row.isdecimal():
+            return str(int(row) % ring)
+        return f"({row}) % {ring}" if " " in row else f"{row} % {ring}"
 
     def _absolute(self, statement: Statement) -> Value:
         """Return the value at a fixed step, which may lie outside for short sequences."""

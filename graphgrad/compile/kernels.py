@@ -17,12 +17,9 @@ def _own(rank: int) -> tuple[int, ...]:
 
 def sigmoid(u: Any, out: Any = None) -> Any:
     """Return 1 / (1 + exp(-u)); where exp overflows, the value is 0 to the last digit."""
-    if out is None:
-        return 1 / (1 + np.exp(-u))
-    np.negative(u, out=out)
-    np.exp(out, out=out)
-    np.add(out, 1, out=out)
-    return np.reciprocal(out, out=out)
+    small = np.exp(-u)
+    small += 1
+    return np.divide(1, small, out=out)
 
 
 def softplus(u: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, var
@@ -96,6 +97,9 @@ class LoopWriter:
             self.emitter.inlined[statement.name] = value
         else:
             self.emitter.write(f"{var(statement.name)} = {code}")
+            self.emitter.inlined[statement.name] = replace(
+                value, code=var(statement.name), level=ATOM
+            )
 
     def _full(self, statement: Statement) -> str:
         return self.emitter.shape_code(statement, ["stop - start"])
@@ -280,7 +284,8 @@ class LoopWriter:
 
     def _row(self, name: str, lag: int) -> str:
         before = self.emitter.margins(name).before
-        return f"{self.emitter.name_of(name)}[{plus(self.step, before - lag)}]"
+        row = self.emitter.turned(name, plus(self.step, before - lag))
+        return f"{self.emitter.name_of(name)}[{row}]"
 
     def _read(self, operand: Operand | Number) -> Value:
         """Return an operand at the present step."""

@@ -160,7 +160,8 @@ def _rows(
     statement: Statement, given: Sequence[Value], lead: str, step: object, lengths: object
 ) -> Value:
     piece = f"{dim_code(statement.attr.start)}:{dim_code(statement.attr.stop)}"
-    return Value(f"{given[0].grouped}[{piece}]", lead, len(statement.shape))
+    where = f"..., {piece}, :" if lead else piece
+    return Value(f"{given[0].grouped}[{where}]", lead, len(statement.shape))
 
 
 def _stack(

@@ -6,7 +6,7 @@ reader it is, so that a chain such as product, sum, tanh works on one row of one
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from graphgrad.compile.schedule import (
@@ -49,9 +49,11 @@ class Places:
         self.fixed = {*schedule.outputs, *bound}
         loops = [block for block in schedule.blocks if isinstance(block, Loop)]
         self.prelude = {each.name for loop in loops for each in loop.prelude}
+        self.looped = {each.name for loop in loops for each in loop.statements}
         for loop in loops:
             self._share(loop)
         self.arrays = self._arrays()
+        self.rings = self._rings(loops)
         self.names: dict[Place, str] = {}  # one of the values in each place
         self.labels = self._labels()
 
@@ -153,14 +155,52 @@ class Places:
             for reader, _ in self.readers.get(home.name, ())
             if reader in self.schedule.statements
         ]
-        if any(each.op != "slice" or each.name not in own for each in siblings):
+        if any(each.op != "slice" for each in siblings):
+            return False
+        near = home.name in own and all(each.name in own for each in siblings)
+        if not near and (home.name in self.looped or piece.name in self.looped):
             return False
         stops = {each.attr.start: each.attr.stop for each in siblings}
         at, seen = Dim.of(0), 0
         while at in stops and seen < len(siblings):
             at, seen = stops[at], seen + 1
         whole = self.schedule.type_of(home.name).shape[-1]
-        return len(stops) == len(siblings) == seen and at == whole and home.name in own
+        return len(stops) == len(siblings) == seen and at == whole
+
+    def _rings(self, loops: Sequence[Loop]) -> dict[str, int]:
+        """Return the arrays of which a loop needs only the last few rows, and how many."""
+        rings: dict[str, int] = {}
+        groups: dict[str, list[str]] = {}
+        for name in self.schedule.statements:
+            groups.setdefault(self.of(name).root, []).append(name)
+        for loop in loops:
+            for body in loop.bodies:
+                own = {each.name for each in body.statements}
+                for statement in body.statements:
+                    root = self.of(statement.name).root
+                    if root not in self.arrays or root in rings or not own.issuperset(groups[root]):
+                        continue
+                    rows = [self._rows_needed(name, own, loop) for name in groups[root]]
+                    if None not in rows:
+                        rings[root] = max(each or 0 for each in rows)
+        return rings
+
+    def _rows_needed(self, name: str, own: set[str], loop: Loop) -> int | None:
+        """Return how many rows of a value are in use at a time, None if all are."""
+        if name in self.fixed:
+            return None
+        rows = 1
+        for reader, lag in self.readers.get(name, ()):
+            if reader in own and lag * loop.direction >= 0:
+                rows = max(rows, abs(lag) + 1)
+                continue
+            user = self.schedule.statements.get(reader)
+            last = loop.direction > 0
+            if user is None or user.op != "at_step":
+                return None
+            if (user.attr.last, user.attr.offset) != (last, 0 if last else 1):
+                return None
+        return rows
 
     def _arrays(self) -> dict[str, Array]:
         """Return the arrays over all steps, margins of what shares them included."""

@@ -30,7 +30,33 @@ def reordered(draft: Draft) -> Draft:
     """Return the draft with the sums and products of its loops reordered."""
     for ops in (SUMS, PRODUCTS):
         draft = _reorder(pruned(draft), ops)
-    return pruned(draft)
+    return pruned(repeated(pruned(draft)))
+
+
+def repeated(draft: Draft) -> Draft:
+    """Return the draft with `1 - z[t]` and the like computed again outside the loop that needs it.
+
+    Otherwise all steps of it would be kept, beside those of z.
+    """
+    loop_of = recurrent(draft)
+    statements = dict(draft.statements)
+    fresh = draft.fresh()
+    variables = draft.system.variables
+    for name, loop in loop_of.items():
+        made = draft.statements[name]
+        cheap = made.op in ("add", "sub", "mul", "neg") and len(made.reads) == 1
+        if not cheap or name in variables or made.reads[0].name not in variables:
+            continue
+        outside = [r for r in draft.readers()[name] if loop_of.get(r.name) != loop and not r.lag]
+        if not outside or any(reader.name not in statements for reader in outside):
+            continue
+        copy = next(fresh)
+        statements[copy] = replace(made, name=copy)
+        for reader in outside:
+            user = statements[reader.name]
+            operands = tuple(Operand(copy) if e == Operand(name) else e for e in user.operands)
+            statements[reader.name] = replace(user, operands=operands)
+    return replace(draft, statements=statements)
 
 
 def _reorder(draft: Draft, ops: Mapping[str, Sequence[int]]) -> Draft:
