@@ -2,7 +2,18 @@
 
 from viz.backward import backward
 from viz.drawing import Drawing
+from viz.flow import gradient_flow, saturation
 from viz.report import report
+from viz.shading import sensitivity
 from viz.views import circuit, unfolded
 
-__all__ = ["Drawing", "backward", "circuit", "report", "unfolded"]
+__all__ = [
+    "Drawing",
+    "backward",
+    "circuit",
+    "gradient_flow",
+    "report",
+    "saturation",
+    "sensitivity",
+    "unfolded",
+]
