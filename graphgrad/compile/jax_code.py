@@ -127,7 +127,8 @@ class Expressions:
                 return Value(f"{first.grouped}[..., {span}]", lead, rank)
             case "rows":
                 span = f"{dim_code(attr.start)}:{dim_code(attr.stop)}"
-                return Value(f"{first.grouped}[{span}]", lead, rank)
+                where = f"..., {span}, :" if first.lead else span
+                return Value(f"{first.grouped}[{where}]", lead, rank)
             case "stack":
                 codes = ", ".join(each.code for each in given)
                 return Value(f"jnp.concatenate([{codes}])", lead, rank)
