@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import linecache
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import Call, as_arrays, handed_over, prepared, signature
 from graphgrad.compile.code import KERNELS
 from graphgrad.compile.emit_numpy import Program, emit_numpy
+from graphgrad.compile.finite import all_finite, check_given, report
 from graphgrad.compile.plan import schedule_of
 from graphgrad.compile.ragged import ragged
+from graphgrad.compile.streams import Stream, last_steps, state_inputs, streamed
 from graphgrad.data import check_names
 from graphgrad.doors import door
-from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
+from graphgrad.errors import (
+    DataError,
+    GradientError,
+    GraphgradError,
+    unknown_name,
+)
 from graphgrad.system import System
 
 BACKENDS = ("numpy", "numba", "jax")
@@ -40,6 +49,8 @@ class Compiled:
         dtype: Any,
         backend: str = "numpy",
         threads: int = 1,
+        primal: Circuit | None = None,
+        remade: Callable[[Circuit, Iterable[str]], Compiled] | None = None,
     ) -> None:
         self.circuit = circuit
         self.system: System = circuit.check()
@@ -48,6 +59,10 @@ class Compiled:
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.backend = backend
         self.threads = threads
+        self.primal = circuit if primal is None else primal
+        self._remade = remade
+        self.stream: Stream | None = None
+        self._pieces: dict[bool, Compiled] = {}
         self._calls: dict[tuple[Any, ...], Call] = {}
         self._programs: dict[frozenset[str], tuple[Program, Callable[..., Any]]] = {}
 
@@ -87,19 +102,38 @@ class Compiled:
         tau: int | Mapping[str, int] | None = None,
         batch: str = "mean",
         lengths: Any = None,
+        state: Mapping[str, Any] | None = None,
+        return_state: bool = False,
+        check_finite: bool = False,
         **sizes: int,
-    ) -> dict[str, Any]:
+    ) -> Any:
         """Return the outputs by name, gradients reduced over the batch (`batch="mean"` or "sum").
 
         `lengths` gives the number of steps of each example of a ragged batch; each one gets exactly
         what it gets alone, results are padded with zeros. `tau` is needed where no input is
         indexed.
+
+        With `return_state=True` the result is a pair: the outputs, and the state to give as `state`
+        with the steps that follow: `{"h": array[k, *batch, H]}`, the last k steps of what is read k
+        steps back. Gradients then stop where the piece begins. With `check_finite=True` NaN or
+        infinity in a result raises GraphgradError with the variable and the step it is from.
         """
+        if state is not None or return_state:
+            if lengths is not None:
+                raise DataError("a ragged batch has no state", remedy="give examples of one length")
+            options: dict[str, Any] = {"tau": tau, "batch": batch, "check_finite": check_finite}
+            return self._continued(values, state, return_state, **options, **sizes)
         if batch not in ("mean", "sum"):
             raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
         arrays = as_arrays(values)
+        if check_finite:
+            check_names(self.system, arrays)
+            check_given(self.system, arrays)
         if lengths is None:
-            return self._run(arrays, tau, sizes, batch)
+            results = self._run(arrays, tau, sizes, batch)
+            if check_finite and not all_finite(results):
+                self._report(arrays, tau, sizes)
+            return results
         check_names(self.system, arrays)
         gradients = self.gradients.values()
         results = ragged(
@@ -109,10 +143,43 @@ class Compiled:
             gradients,
             lambda part, steps: self._run(part, steps, sizes, "sum"),
         )
+        if check_finite and not all_finite(results):
+            raise GraphgradError(
+                "a result is not finite", remedy="give the examples one by one to see where"
+            )
         if batch == "mean":
             for name in gradients:
                 results[name] = results[name] / results[name].dtype.type(len(lengths))
         return results
+
+    def _report(self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> None:
+        """Compute every variable, and raise GraphgradError for the first that is not finite."""
+        everything = [name for name in self.system.variables if name not in self.gradients.values()]
+        made = Compiled(self.circuit, everything, self.gradients, self.dtype)
+        report(self.system, made._run(arrays, tau, sizes, "sum"))
+
+    def _continued(
+        self, values: Mapping[str, Any], state: Mapping[str, Any] | None, more: bool, **options: Any
+    ) -> Any:
+        """Return the results for a piece of a stream, and the state after it if more follows."""
+        if self.stream is None:
+            self.stream = streamed(self.primal)
+        stream = self.stream
+        key = state is not None
+        if key not in self._pieces:
+            shown = [name for name in stream.depths if name in self.system.variables]
+            assert self._remade is not None
+            with warnings.catch_warnings():  # a piece need not depend on the boundary values
+                warnings.simplefilter("ignore", GradientWarning)
+                self._pieces[key] = self._remade(stream.circuit if key else self.primal, shown)
+        given = dict(values)
+        if state is not None:
+            given |= state_inputs(stream, state)
+        results = self._pieces[key](given, **options)
+        after = last_steps(stream, state, {**values, **results}) if more else None
+        wanted = {*self.outputs, *self.gradients.values()}
+        results = {name: value for name, value in results.items() if name in wanted}
+        return (results, after) if more else results
 
     def _run(
         self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
@@ -176,35 +243,45 @@ def compile_circuit(
     backend: str = "numpy",
     dtype: Any = None,
     threads: int = 1,
+    truncate: Any = None,
 ) -> Compiled:
     """Return a function that computes outputs (all variables, if none is named) from values.
 
     `grad` names a scalar whose gradients by `wrt` (all parameters) are computed as well, under the
     names that `circuit.adjoint` gives them. The numba back end divides large batches among as many
     `threads` as are given; results depend on that number only in the order of sums over examples.
+    `truncate` is a truncation of the gradient, `gg.window(k)` or `gg.chunks(k)`.
     """
     if backend not in BACKENDS:
         raise GraphgradError(
             f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
         )
     system = circuit.check()
+
+    def remade(other: Circuit, more: Iterable[str]) -> Compiled:
+        """Return the same function of another circuit, with more outputs."""
+        shown = dict.fromkeys((*wanted, *more))
+        options: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
+        return compile_circuit(other, tuple(shown), threads=threads, truncate=truncate, **options)
+
     for name in outputs:
         if name not in system.variables:
             raise unknown_name(name, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
     if grad is None:
-        return Compiled(circuit, wanted, {}, dtype, backend, threads)
+        return Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
     if grad in system.variables and (
         system.variables[grad].index is not None or system.variables[grad].shape
     ):
         raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
     prefix = cotangent_prefix(system.declared.names())
-    adjoint = circuit.adjoint(grad, wrt=wrt)
+    adjoint = circuit.adjoint(grad, wrt=wrt, truncate=truncate)
     targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
     gradients = {name: prefix + name for name in targets if name in system.params}
     extra = [prefix + name for name in targets if name not in system.params]
     outputs = (grad, *(w for w in wanted if w != grad), *extra)
-    return Compiled(adjoint, list(outputs), gradients, dtype, backend, threads)
+    names = list(outputs)
+    return Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
 
 
 class ValueAndGrad:
@@ -243,13 +320,31 @@ class ValueAndGrad:
         batch: str = "mean",
         tau: int | Mapping[str, int] | None = None,
         lengths: Any = None,
+        state: Mapping[str, Any] | None = None,
+        return_state: bool = False,
+        check_finite: bool = False,
         **inputs: Any,
-    ) -> tuple[Any, dict[str, Any]]:
-        """Return the loss, reduced over the batch, and the gradients by name."""
-        results = self.compiled({**params, **inputs}, batch=batch, tau=tau, lengths=lengths)
+    ) -> Any:
+        """Return the loss, reduced over the batch, and the gradients by name.
+
+        With `return_state=True` the state after the last step comes third; for the options see
+        `Compiled`.
+        """
+        results = self.compiled(
+            {**params, **inputs},
+            batch=batch,
+            tau=tau,
+            lengths=lengths,
+            state=state,
+            return_state=return_state,
+            check_finite=check_finite,
+        )
+        after = ()
+        if return_state:
+            results, *after = results
         loss = results[self.loss]
         reduced = loss.mean() if batch == "mean" else loss.sum()
-        return reduced, {name: results[self.prefix + name] for name in self.names}
+        return reduced, {name: results[self.prefix + name] for name in self.names}, *after
 
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> ValueAndGrad:
