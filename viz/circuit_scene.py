@@ -18,11 +18,13 @@ def circuit_scene(parts: Structure) -> CircuitScene:
     used = {end for link in links for end in (link.tail, link.head)}
     named = [item for item in parts.items.values() if item.key in used]
     labels = _distinct(named, parts)
+    tracks = _tracks(links, parts) if len(parts.declared.indices) > 1 else {}
     nodes = tuple(
         Node(
             item.key,
             labels[item.key],
             item.kind,
+            track=tracks.get(item.key, ""),
             tooltip=item.tooltip,
             data=(("name", item.key),),
         )
@@ -41,6 +43,22 @@ def circuit_scene(parts: Structure) -> CircuitScene:
         for number, link in enumerate(links)
     )
     return CircuitScene(nodes, edges)
+
+
+def _tracks(links: list[Link], parts: Structure) -> dict[str, str]:
+    """Return the index set beside which each item stands: its own, or that of its neighbours.
+
+    What does not vary with time stands where what it reads does, or else where it is read.
+    """
+    found = {key: item.index for key, item in parts.items.items() if item.index is not None}
+    order = [*((x.head, x.tail) for x in links), *((x.tail, x.head) for x in links)]
+    size = -1
+    while size != len(found):
+        size = len(found)
+        for own, other in order:
+            if own not in found and other in found:
+                found[own] = found[other]
+    return found
 
 
 def _is_drawn(link: Link, parts: Structure) -> bool:

@@ -13,7 +13,7 @@ from viz.picture import Dot, PlacedEdge, PlacedNode
 from viz.routing import Curve, Point, flatten, joined, line, parallel, reversed_curve
 from viz.scene import Edge, EdgeKind
 
-APART = 4.5
+APART = 4.0
 """Distance between an arrow and its companion."""
 REACH = 6.0
 """How far a line is prolonged at most to meet a border or another line."""

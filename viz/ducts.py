@@ -124,7 +124,7 @@ class Ducts:
         return track_x(self._grid, channel, slot, count)
 
     def _track_y(self, net: Net, item: Across) -> float:
-        level = self._plan.layers[item.head[1]]
+        level = self._tracks.channel(self._plan, item)
         return self._slot_y(level, self._slot(net, level))
 
     def _slot(self, net: Net, level: int) -> int:

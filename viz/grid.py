@@ -87,7 +87,10 @@ class Tap:
 
 @dataclass(slots=True)
 class Plan:
-    """Everything of a scene, sorted by how it is drawn."""
+    """Everything of a scene, sorted by how it is drawn.
+
+    `accompanied` are the ids of the edges beside which others run back.
+    """
 
     style: Style
     sizes: dict[str, Size] = field(default_factory=dict)
@@ -105,6 +108,15 @@ class Plan:
     dots: list[Cell] = field(default_factory=list)
     reach: dict[str, tuple[float, float]] = field(default_factory=dict)
     loop_side: dict[str, int] = field(default_factory=dict)
+    accompanied: frozenset[str] = frozenset()
+
+    def doubled(self) -> set[Link]:
+        """The links with another line beside them; that of a parameter is turned round instead."""
+        lines = [(inner.edge, inner.link) for inner in self.inner]
+        lines += [(tap.edge, tap.link) for tap in self.taps]
+        return {
+            link for edge, link in lines if edge.id in self.accompanied and edge.kind != "parameter"
+        }
 
 
 class Grid:

@@ -8,57 +8,23 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
 from viz.font import text_width
+from viz.frames import frames_of, titles_of
 from viz.grid import Grid, Plan
 from viz.label import Typeset, roman, typeset
 from viz.picture import (
-    BoxIndex,
     DelayMark,
     Frame,
     PlacedEdge,
     PlacedLabel,
     PlacedNode,
-    bounds,
 )
+from viz.room import Room
 from viz.router import Router
-from viz.routing import Box, Point, flatten, segment_meets_box
-from viz.scene import CircuitScene, Edge, Group, Scene, UnfoldedScene
+from viz.routing import Point, flatten
+from viz.scene import CircuitScene, Edge, Scene, UnfoldedScene
 
-SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.25, 0.75, 0.15, 0.85)
+SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72, 0.22, 0.78, 0.15, 0.85)
 CLEARANCES = (3.0, 1.5, 6.0, 10.0, 15.0)
-
-
-class _Room:
-    """What is drawn already, to find free places."""
-
-    def __init__(self, router: Router, nodes: Sequence[PlacedNode]) -> None:
-        self._boxes: list[Box] = []
-        self._segments: list[tuple[Point, Point]] = []
-        self._box_index, self._segment_index = BoxIndex(), BoxIndex()
-        for node in nodes:
-            self.add(node.box)
-        for mark in router.ink.marks:
-            self.add(mark.box)
-        for edge in router.ink.edges:
-            points = flatten(edge.curve)
-            for start, end in pairwise([*points, edge.tip] if edge.tip else points):
-                self._segment_index.add(len(self._segments), bounds(start, end))
-                self._segments.append((start, end))
-
-    def add(self, box: Box) -> None:
-        """Take a place."""
-        self._box_index.add(len(self._boxes), box)
-        self._boxes.append(box)
-
-    def trouble(self, box: Box) -> int:
-        """How many things a box would lie on; another box counts more than a line."""
-        count = 0
-        for number in self._box_index.near(box):
-            other = self._boxes[number]
-            if box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]:
-                count += 10
-        for number in self._segment_index.near(box):
-            count += segment_meets_box(*self._segments[number], box, 1.0)
-        return count
 
 
 def place_labels(
@@ -66,24 +32,22 @@ def place_labels(
 ) -> tuple[list[PlacedLabel], list[Frame]]:
     """Find the places of all texts outside the nodes, and the frames of groups."""
     labels: list[PlacedLabel] = []
+    frames = frames_of(scene, plan, grid)
     _place_squares(router, nodes)
     labelled = [edge for edge in router.ink.edges if edge.edge is not None and edge.edge.label]
     numbered = [mark for mark in router.ink.marks if _delay(scene, mark) != 1]
-    if labelled or numbered:
-        room = _Room(router, nodes)
-        labels.extend(_beside_mark(plan, room, mark, _delay(scene, mark)) for mark in numbered)
+    if labelled or numbered or frames:
+        room = Room(router, nodes)
+        for frame in frames:
+            room.add_outline(frame.box)
+        starts = {edge.id: edge.curve[0][0] for edge in router.ink.edges}
+        for mark in numbered:
+            outward = -1 if mark.x < starts[mark.edges[0]] - 1.0 else 1
+            labels.append(_beside_mark(plan, room, mark, _delay(scene, mark), outward))
         marks = {name: mark for mark in router.ink.marks for name in mark.edges}
         for group in _alike(plan, labelled):
             labels.extend(_along(plan, room, group, marks))
-    frames = [
-        Frame(name, group, box)
-        for group in scene.groups
-        for name, box in _group_boxes(scene, plan, grid, group)
-    ]
-    for frame in frames:
-        text = typeset(frame.group.title, 0.8 * plan.style.font_size, text_width)
-        x = frame.box[0] + text.width / 2 + 5
-        labels.append(PlacedLabel(frame.id, text, x, frame.box[3] - 0.6 * text.size))
+        labels.extend(titles_of(frames, plan, room))
     if isinstance(scene, UnfoldedScene):
         labels.extend(_titles(scene, plan, grid, nodes, router))
     return labels, frames
@@ -93,7 +57,7 @@ def _place_squares(router: Router, nodes: Sequence[PlacedNode]) -> None:
     """Put the squares of delays where no other line is near."""
     if not router.ink.delayed:
         return
-    room = _Room(router, nodes)
+    room = Room(router, nodes)
     half = router.plan.style.delay_size / 2 + 1.5
     for edge, names, curve in router.ink.delayed:
         points = flatten(curve)
@@ -112,9 +76,10 @@ def _delay(scene: Scene, mark: DelayMark) -> int:
     return next(abs(edge.delay) for edge in scene.edges if edge.id == mark.edges[0])
 
 
-def _beside_mark(plan: Plan, room: _Room, mark: DelayMark, delay: int) -> PlacedLabel:
+def _beside_mark(plan: Plan, room: Room, mark: DelayMark, delay: int, outward: int) -> PlacedLabel:
+    """The number of a delay that is not 1, if possible on the outer side of its line."""
     text = typeset(roman(str(delay)), 0.8 * plan.style.font_size, text_width)
-    aside = mark.size / 2 + 2.5 + text.width / 2
+    aside = outward * (mark.size / 2 + 2.5 + text.width / 2)
     over = mark.size / 2 + 1 + text.height / 2
     places = ((aside, 0.0), (-aside, 0.0), (0.0, over), (0.0, -over))
     best = min(
@@ -139,7 +104,7 @@ def _alike(plan: Plan, edges: Sequence[PlacedEdge]) -> list[list[PlacedEdge]]:
 
 
 def _along(
-    plan: Plan, room: _Room, group: Sequence[PlacedEdge], marks: dict[str, DelayMark]
+    plan: Plan, room: Room, group: Sequence[PlacedEdge], marks: dict[str, DelayMark]
 ) -> Iterator[PlacedLabel]:
     """The labels of edges of one pattern, at the first place that is free beside all of them."""
     texts: list[Typeset] = []
@@ -149,23 +114,31 @@ def _along(
         texts.append(typeset(item.edge.label, plan.style.font_size, text_width))
     sample = sorted({0, len(group) // 2, len(group) - 1})
     widest = max(texts, key=lambda text: text.width)
-    best: tuple[int, float, float] | None = None
+    best: tuple[int, int, float, float] | None = None
     for dx, dy in _offsets(group[0], widest, marks.get(group[0].id)):
-        trouble = 0
+        trouble = strangers = 0
         for number in sample:
             x, y = group[number].curve[0]
-            trouble += room.trouble(PlacedLabel("", widest, x + dx, y + dy).box)
-        if best is None or trouble < best[0]:
-            best = (trouble, dx, dy)
-        if trouble == 0:
+            box = PlacedLabel("", widest, x + dx, y + dy).box
+            trouble += room.trouble(box)
+            if not trouble:
+                strangers += room.strangers(box, _own(group[number]))
+        if best is None or (trouble, strangers) < best[:2]:
+            best = (trouble, strangers, dx, dy)
+        if trouble == strangers == 0:
             break
     assert best is not None
     if best[0] and group[0].kind == "adjoint":
         return  # a derivative is left out where it would be in the way
     for item, text in zip(group, texts, strict=True):
-        label = PlacedLabel(item.id, text, item.curve[0][0] + best[1], item.curve[0][1] + best[2])
+        label = PlacedLabel(item.id, text, item.curve[0][0] + best[2], item.curve[0][1] + best[3])
         room.add(label.box)
         yield label
+
+
+def _own(item: PlacedEdge) -> tuple[str, str]:
+    """The ids of a line and of the one that it accompanies."""
+    return (item.id, item.edge.beside if item.edge is not None else "")
 
 
 def _offsets(
@@ -175,7 +148,8 @@ def _offsets(
     x0, y0 = item.curve[0]
     half_width, half_height = text.width / 2, text.height / 2
     if mark is not None and len(mark.edges) == 1:
-        for aside in (1, -1):
+        outward = -1 if mark.x < x0 - 1.0 else 1
+        for aside in (outward, -outward):
             yield mark.x + aside * (mark.size / 2 + 3 + half_width) - x0, mark.y - y0
     points = flatten(item.curve)
     total = sum(math.dist(a, b) for a, b in pairwise(points))
@@ -204,33 +178,6 @@ def _at_length(points: Sequence[Point], rest: float) -> tuple[Point, Point]:
         rest -= length
         place = b
     return place, way
-
-
-def _group_boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator[tuple[str, Box]]:
-    """The frame of a group in every column, where no other node stands in it."""
-    pad = 7.0
-    title = 0.8 * plan.style.font_size
-    rows_in: defaultdict[int, list[str]] = defaultdict(list)
-    others: defaultdict[int, list[str]] = defaultdict(list)
-    names = {node.id: (node.row or node.id) for node in scene.nodes}
-    for name, (column, row) in plan.cells.items():
-        key = name if isinstance(scene, CircuitScene) else names[name]
-        (rows_in if key in group.members else others)[column].append(row)
-    for column, rows in rows_in.items():
-        if len(rows) < 2 and plan.columns[column].template[1] != "main":
-            continue
-        boxes = [grid.box((column, row)) for row in rows]
-        box = (
-            min(b[0] for b in boxes) - pad,
-            min(b[1] for b in boxes) - pad,
-            max(b[2] for b in boxes) + pad,
-            max(b[3] for b in boxes) + pad + title,
-        )
-        foreign = (grid.box((column, row)) for row in others[column])
-        if not any(
-            b[0] < box[2] and box[0] < b[2] and b[1] < box[3] and box[1] < b[3] for b in foreign
-        ):
-            yield (f"{group.id}.{column}" if len(plan.columns) > 1 else group.id), box
 
 
 def _titles(

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import pairwise
 
 from viz.checks import check
 from viz.companions import Companions
 from viz.font import text_width
+from viz.frames import PAD, room_of_frames
 from viz.grid import Grid, Plan, Role
 from viz.label import typeset
 from viz.labelling import place_labels
-from viz.layout_circuit import plan_circuit
+from viz.layout_circuit import plan_circuit, turn_loops_outward
 from viz.layout_unfolded import plan_unfolded
 from viz.nets import FIRST_TRACK, Manner, Tracks, assign, manners
 from viz.picture import Layout, PlacedEdge, PlacedLabel, PlacedNode
 from viz.router import Router, arc_height
-from viz.scene import CircuitScene, Scene
+from viz.scene import CircuitScene, Scene, UnfoldedScene
 from viz.statics import StaticZone
 from viz.step import Link, Step, arrange
 from viz.style import BOOK, Style
@@ -37,17 +39,18 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
         style = _roomier(style)
     if isinstance(scene, CircuitScene):
         plan = plan_circuit(scene, style)
-        steps = _steps(plan)
     else:
         plan = plan_unfolded(scene, style)
-        steps = _steps(plan)
-    grid = Grid(plan, steps)
+    plan.accompanied = frozenset(edge.beside for edge in back)
+    grid = Grid(plan, _steps(plan))
+    turn_loops_outward(plan, grid)
     count = len(plan.columns)
-    grid.place([style.column_gap] * count, [style.layer_gap] * (grid.top + 2))
+    grid.place([style.column_gap] * count, [3.0 * style.layer_gap] * (grid.top + 2))
     chosen = manners(plan, grid)
+    framed = room_of_frames(scene, plan)
     for _ in range(2):
         tracks = assign(plan, grid, chosen)
-        grid.place(_gaps(plan, tracks, scene), _channels(plan, grid, chosen, tracks))
+        grid.place(_gaps(plan, tracks, scene), _channels(plan, grid, chosen, tracks, framed))
         # Wider channels can bring a node into the way of a slanting line.
         kept = manners(plan, grid, before=chosen)
         if kept == chosen:
@@ -92,7 +95,6 @@ def _roomier(style: Style) -> Style:
     """The style with room for a second line beside each."""
     return replace(
         style,
-        port_gap=style.port_gap + 3,
         track_gap=style.track_gap + 5,
         node_gap=style.node_gap + 6,
         column_gap=style.column_gap + 8,
@@ -111,6 +113,7 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
         links[plan.columns[inner.column].template][inner.link] = None
     for tap in plan.taps:
         links[plan.columns[tap.cell[0]].template][tap.link] = None
+    doubled = plan.doubled()
     first: set[str] = set()
     last: set[str] = set()
     for item in plan.across:
@@ -130,6 +133,7 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
             node_gap=gap,
             first=_one_per_layer(plan, rows[template], first - last),
             last=_one_per_layer(plan, rows[template], last - first),
+            doubled=doubled,
         )
         for template in dict.fromkeys(column.template for column in plan.columns)
     }
@@ -158,8 +162,13 @@ def _gaps(plan: Plan, tracks: Tracks, scene: Scene) -> list[float]:
     for number, column in enumerate(plan.columns):
         nets = len(tracks.vertical.get(number, ()))
         gap = max(style.column_gap, 18 + (nets + 1) * style.track_gap, labels[number])
-        if number and plan.columns[number - 1].template[0] != column.template[0]:
-            gap += _static_room(plan, column.template[0]) + style.column_gap
+        apart = number and plan.columns[number - 1].template[0] != column.template[0]
+        if apart:
+            gap += style.column_gap
+            if isinstance(scene, UnfoldedScene):
+                gap += _static_room(plan, column.template[0])
+        if scene.groups:
+            gap += 2 * PAD
         gaps.append(0.0 if number == 0 else gap)
     return gaps
 
@@ -174,20 +183,35 @@ def _static_room(plan: Plan, track: str) -> float:
     return max(widths, default=0.0) + 24 if widths else 0.0
 
 
-def _channels(plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks) -> list[float]:
+def _channels(
+    plan: Plan,
+    grid: Grid,
+    chosen: dict[str, Manner],
+    tracks: Tracks,
+    framed: Mapping[int, float],
+) -> list[float]:
     """The height of the channel below each layer, and above the highest."""
     style = plan.style
     wide = _slants(plan, grid)
     arcs: defaultdict[int, float] = defaultdict(float)
+    slanted: defaultdict[int, float] = defaultdict(float)
     for item in plan.across:
+        low, high = sorted((plan.layers[item.tail[1]], plan.layers[item.head[1]]))
+        if chosen[item.id] == "line" and high == low + 1:
+            width = abs(grid.centre(item.tail)[0] - grid.centre(item.head)[0])
+            slanted[high] = max(slanted[high], min(0.25 * width, 3.0 * style.layer_gap))
         if chosen[item.id] == "arc":
             level = plan.layers[item.tail[1]] + 1
             arcs[level] = max(arcs[level], arc_height(item.distance) + 8)
     labelled: defaultdict[int, float] = defaultdict(float)
+    fans: Counter[tuple[int, str]] = Counter()
     for inner in plan.inner:
         if inner.edge.label is not None:
             assert inner.link.lower is not None
-            labelled[plan.layers[inner.link.lower] + 1] = 1.1 * style.font_size
+            fans[inner.column, inner.link.lower] += 1
+            ems = 1.1 if fans[inner.column, inner.link.lower] < 3 else 2.6
+            level = plan.layers[inner.link.lower] + 1
+            labelled[level] = max(labelled[level], ems * style.font_size)
     heights = []
     for level in range(grid.top + 2):
         count = tracks.counts.get(level, 0)
@@ -196,10 +220,14 @@ def _channels(plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks)
         if count and tracks.first[level] > FIRST_TRACK:
             ducts += 1.5 * labelled[level]
         base = style.layer_gap + labelled[level] if inside else 0.0
-        slope = min(0.32 * wide[level], 2.2 * style.layer_gap)
-        height = max(base, slope, ducts + (8 if inside else 0), arcs[level])
+        slope = max(min(0.32 * wide[level], 2.2 * style.layer_gap), slanted[level])
+        height = max(
+            base, slope, ducts + (tracks.under.get(level, 0.0) if inside else 0.0), arcs[level]
+        )
         if not inside and any((tap.link.lower is None) == (level == 0) for tap in plan.taps):
             height = max(height, style.layer_gap)
+        if level in framed:
+            height = max(height, framed[level], ducts + framed[level] - 8.0)
         heights.append(height)
     return heights
 

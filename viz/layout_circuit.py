@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from viz.font import text_width
-from viz.grid import Across, Column, Inner, Plan
+from viz.grid import Across, Column, Grid, Inner, Plan
 from viz.label import typeset
 from viz.layering import layers_of
 from viz.scene import CircuitScene, Edge
@@ -22,44 +22,49 @@ def plan_circuit(scene: CircuitScene, style: Style) -> Plan:
     """Sort the nodes and edges of a circuit by how they are drawn."""
     plan = Plan(style)
     plan.texts = typeset_nodes(scene.nodes, style)
-    plan.columns = [Column(("", "main"), None)]
-    plan.cells = {node.id: (0, node.id) for node in scene.nodes}
+    tracks = list(dict.fromkeys(node.track for node in scene.nodes)) or [""]
+    plan.columns = [Column((track, "main"), None) for track in tracks]
+    plan.cells = {node.id: (tracks.index(node.track), node.id) for node in scene.nodes}
     plan.sizes = sizes({node.id: [node] for node in scene.nodes}, plan.texts, style)
-    loops = [edge for edge in scene.edges if edge.tail == edge.head]
     if scene.layers is None:
-        plan.layers = layers_of(
-            [node.id for node in scene.nodes],
-            [(edge.tail, edge.head, edge.delay) for edge in scene.edges],
-            targets={node.id for node in scene.nodes if node.kind == "target"},
-            inputs={node.id for node in scene.nodes if node.kind == "input"},
-            chains={edge.tail for edge in loops},
-        )
+        for column in range(len(tracks)):
+            plan.layers |= _layers(plan, scene, column)
     else:
         plan.layers = {row: level for level, rows in enumerate(scene.layers) for row in rows}
     _sort_edges(plan, scene)
-    _reserve_loops(plan, loops)
+    _reserve_loops(plan, [edge for edge in scene.edges if edge.tail == edge.head])
     return plan
+
+
+def _layers(plan: Plan, scene: CircuitScene, column: int) -> dict[str, int]:
+    """The layers of the nodes of one column."""
+    mine = {node.id: node for node in scene.nodes if plan.cells[node.id][0] == column}
+    return layers_of(
+        list(mine),
+        [(e.tail, e.head, e.delay) for e in scene.edges if e.tail in mine and e.head in mine],
+        targets={node.id for node in mine.values() if node.kind == "target"},
+        inputs={node.id for node in mine.values() if node.kind == "input"},
+    )
 
 
 def _sort_edges(plan: Plan, scene: CircuitScene) -> None:
     targets = {node.id for node in scene.nodes if node.kind == "target"}
     seen: Counter[tuple[str, str]] = Counter()
     for edge in scene.edges:
+        tail, head = plan.cells[edge.tail], plan.cells[edge.head]
         low, high = plan.layers[edge.tail], plan.layers[edge.head]
-        down = high < low
+        down, inside = high < low, tail[0] == head[0]
         if edge.tail == edge.head:
             link = Link(edge.tail, edge.head, edge.id)
-            plan.loops.append(Inner(edge, 0, edge.tail, edge.head, link, down))
-        elif low < high or (down and edge.tail in targets):
+            plan.loops.append(Inner(edge, tail[0], edge.tail, edge.head, link, down))
+        elif inside and (low < high or (down and edge.tail in targets)):
             ends = (edge.head, edge.tail) if down else (edge.tail, edge.head)
             link = Link(*ends, f"{seen[ends]}")
             seen[ends] += 1
-            plan.inner.append(Inner(edge, 0, edge.tail, edge.head, link, down))
+            plan.inner.append(Inner(edge, tail[0], edge.tail, edge.head, link, down))
         else:
-            side = 1 if edge.delay >= 0 else -1
-            plan.across.append(
-                Across(edge.id, edge, edge.kind, (0, edge.tail), (0, edge.head), side)
-            )
+            side = (1 if edge.delay >= 0 else -1) if inside else (1 if head > tail else -1)
+            plan.across.append(Across(edge.id, edge, edge.kind, tail, head, side))
 
 
 def _reserve_loops(plan: Plan, loops: list[Edge]) -> None:
@@ -74,6 +79,16 @@ def _reserve_loops(plan: Plan, loops: list[Edge]) -> None:
         number = sum(other.tail == row for other in loops[: loops.index(edge)])
         room = half + LOOP + LOOP_STEP * number + plan.style.delay_size + width + 4
         plan.reach[row] = (max(left, room), max(right, room))
+
+
+def turn_loops_outward(plan: Plan, grid: Grid) -> None:
+    """Put the loops of what stands leftmost in its layer, beside others, on its left."""
+    busy = {(item.tail[1], item.side) for item in plan.across}
+    for row in plan.loop_side:
+        cell = plan.cells[row]
+        leftmost, rightmost = grid.is_outermost(cell, -1), grid.is_outermost(cell, 1)
+        if leftmost and not rightmost and (row, -1) not in busy:
+            plan.loop_side[row] = -1
 
 
 def loop_text_width(edge: Edge, style: Style) -> float:

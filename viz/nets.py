@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
+from viz.borders import borders
 from viz.grid import Across, Cell, Grid, Plan, base_row
 from viz.scene import EdgeKind
 
@@ -16,7 +17,11 @@ along the channels between columns and layers, at right angles."""
 
 NetKey = tuple[str, int, EdgeKind]
 FIRST_TRACK = 13.0
-"""Distance from a layer to the first track below it: an arrowhead and a turn, but no label."""
+"""Distance from a layer to the first track at which lines turn to it: an arrowhead and a turn."""
+FLATTEST = 0.15
+"""The slope from which on a line to another column may be straight."""
+UNDER_TRACKS = 8.0
+"""Distance from the last track to the layer below, if no line turns to that."""
 
 
 @dataclass(slots=True)
@@ -42,7 +47,9 @@ class Net:
 class Tracks:
     """Which track of which channel each net has.
 
-    `first` gives the distance from a layer to the first track below it.
+    `first` gives the distance from a layer to the first track below it, `under` that from the last
+    track of a channel to the layer below the channel, `borders` the border of its
+    head (1 the upper, -1 the lower) that each ducted line enters, unless from the side.
     """
 
     nets: list[Net]
@@ -50,6 +57,12 @@ class Tracks:
     horizontal: dict[int, dict[NetKey, range]]
     counts: dict[int, int]
     first: dict[int, float]
+    under: dict[int, float]
+    borders: dict[str, int]
+
+    def channel(self, plan: Plan, item: Across) -> int:
+        """The channel (number k is below layer k) in which a ducted line runs to its head."""
+        return plan.layers[item.head[1]] + (self.borders[item.id] > 0)
 
 
 def manners(
@@ -93,7 +106,7 @@ def _may_slant(grid: Grid, item: Across, known: dict[tuple[object, ...], bool]) 
     )
     if key not in known:
         (x0, y0), (x1, y1) = grid.centre(item.tail), grid.centre(item.head)
-        steep = abs(y1 - y0) > 0.25 * abs(x1 - x0)
+        steep = abs(y1 - y0) > FLATTEST * abs(x1 - x0)
         near = item.distance <= 3
         known[key] = steep and near and grid.is_clear(item.tail, item.head, 3.0)
     return known[key]
@@ -116,6 +129,8 @@ def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
         nets.values(), key=lambda n: (n.tail[0], plan.layers[n.tail[1]], n.tail[1], n.side, n.kind)
     )
     _choose_entries(plan, grid, ordered, chosen)
+    sides = borders(plan, grid, [item for net in ordered for item in net.branches])
+    tracks = Tracks(ordered, {}, {}, {}, {}, {}, sides)
     vertical: defaultdict[int, list[Net]] = defaultdict(list)
     spans: defaultdict[int, dict[NetKey, int]] = defaultdict(dict)
     tails: defaultdict[NetKey, int] = defaultdict(int)
@@ -124,28 +139,32 @@ def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
         vertical[net.tail[0] + (net.side > 0)].append(net)
         for item in net.branches:
             if item.id not in net.entries:
-                level = plan.layers[item.head[1]]
+                level = tracks.channel(plan, item)
                 span = max(item.distance, 1)
                 spans[level][net.key] = max(spans[level].get(net.key, 1), span)
         if not grid.is_outermost(net.tail, net.side):
             level = plan.layers[net.tail[1]] + 1
             spans[level].setdefault(net.key, 1)
-    horizontal: dict[int, dict[NetKey, range]] = {}
-    counts: dict[int, int] = {}
     for level, keys in spans.items():
         start = 0
-        horizontal[level] = {}
+        tracks.horizontal[level] = {}
         for key2 in keys:
             count = min(keys[key2], tails[key2])
-            horizontal[level][key2] = range(start, start + count)
+            tracks.horizontal[level][key2] = range(start, start + count)
             start += count
-        counts[level] = start
-    first = dict.fromkeys(counts, FIRST_TRACK)
+        tracks.counts[level] = start
+    tracks.first.update(dict.fromkeys(tracks.counts, FIRST_TRACK))
+    tracks.under.update(dict.fromkeys(tracks.counts, UNDER_TRACKS))
     for net in ordered:
         for item in net.branches:
-            if item.id not in net.entries and item.edge is not None and item.edge.label is not None:
-                first[plan.layers[item.head[1]]] = FIRST_TRACK + 1.1 * plan.style.font_size
-    return Tracks(ordered, dict(vertical), horizontal, counts, first)
+            if item.id not in net.entries:
+                labelled = item.edge is not None and item.edge.label is not None
+                room = FIRST_TRACK + (1.1 * plan.style.font_size if labelled else 0.0)
+                side = tracks.under if tracks.borders[item.id] > 0 else tracks.first
+                level = tracks.channel(plan, item)
+                side[level] = max(side[level], room)
+    tracks.vertical.update(vertical)
+    return tracks
 
 
 def _choose_entries(plan: Plan, grid: Grid, nets: Sequence[Net], chosen: dict[str, Manner]) -> None:

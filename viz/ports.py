@@ -4,31 +4,60 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 
 from viz.grid import Across, Cell, Grid, Inner, Plan, Role, Tap, base_row
 from viz.nets import Manner, Tracks
 from viz.routing import Point, spread
-from viz.step import Link
+from viz.step import BESIDE, Link
 
 Place = tuple[tuple[str, Role], str, int]
 """Template, row, and side: -1 for the lower border, 1 for the upper."""
+
+THIN = 0.32
+"""Room, in ems, of the arrow of a parameter."""
+
+STEEPEST = 1.12
+"""The angle from the vertical, in radians, up to which lines arrive at a circle."""
 
 
 class Ports:
     """The offset of each port from the centre of its node."""
 
     def __init__(self, plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks) -> None:
-        self._plan, self._grid = plan, grid
+        self._plan, self._grid, self._borders = plan, grid, tracks.borders
+        self._parameters = {node.id for node in plan.statics if node.kind == "parameter"}
+        self._doubled = plan.doubled()
         wishes: defaultdict[Place, dict[object, float]] = defaultdict(dict)
         self._wish_links(wishes)
         self._wish_across(wishes, chosen, tracks)
+        self._avoid_departures(wishes, chosen)
         self._offsets: dict[tuple[Place, object], float] = {}
         for place, mine in wishes.items():
-            limit = 0.9 * plan.sizes[place[1]].width / 2
-            weights = [_firmness(key, offset) for key, offset in mine.items()]
-            offsets = spread(list(mine.values()), weights, plan.style.port_gap, limit)
-            for key, offset in zip(mine, offsets, strict=True):
+            for key, offset in zip(mine, self._spread(place, mine), strict=True):
                 self._offsets[place, key] = offset
+
+    def _spread(self, place: Place, mine: Mapping[object, float]) -> list[float]:
+        """The offsets nearest to the wishes; on a circle, they are spread along its arc."""
+        size = self._plan.sizes[place[1]]
+        half = size.width / 2
+        circle = size.shape == "round" and size.width < 1.01 * size.height
+        limit = STEEPEST * half if circle else 0.9 * half
+        places = [_along_arc(wish, half) if circle else wish for wish in mine.values()]
+        weights = [_firmness(key, wish) for key, wish in mine.items()]
+        rooms = [self._room(key) for key in mine]
+        pairs = list(zip(places, rooms, strict=True))
+        if any(sum(room for at, room in pairs if at * side > 0) > limit for side in (-1, 1)):
+            rooms = [self._room(key, crowded=True) for key in mine]
+        found = spread(places, weights, rooms, limit)
+        return [half * math.sin(at / half) for at in found] if circle else found
+
+    def _room(self, key: object, *, crowded: bool = False) -> float:
+        """The room that an arrow needs; the thin one of a parameter can do with less."""
+        if isinstance(key, Link) and key.key in self._parameters:
+            return THIN * self._plan.style.font_size * (0.5 if crowded else 1.0)
+        line = key[1] if isinstance(key, tuple) and key[0] == "out" else key
+        return self._plan.style.port_gap + (BESIDE if line in self._doubled else 0.0)
 
     def of_link(self, inner: Inner) -> tuple[Point, Point]:
         """Where a line inside a column arrives, and the way out from there."""
@@ -39,8 +68,8 @@ class Ports:
         return self._port(tap.cell, 1 if tap.link.upper is None else -1, tap.link)
 
     def of_duct(self, item: Across) -> Point:
-        """Where a ducted line arrives from below."""
-        return self._port(item.head, -1, _duct_key(item))[0]
+        """Where a ducted line arrives from above or below."""
+        return self._port(item.head, self._borders[item.id], _duct_key(item))[0]
 
     def of_line(self, item: Across) -> Point:
         """Where a slanting line arrives."""
@@ -73,10 +102,27 @@ class Ports:
         lanes = self._grid.lanes(inner.column, inner.link)
         number = int(inner.link.key)
         if number:
-            return 0.3 * self._plan.sizes[inner.head].width * bow(number)
+            return 0.3 * self._plan.sizes[inner.head].width * self.bow(inner)
         if lanes:
             return lanes[0 if inner.down else -1][0] - self._grid.centre(head)[0]
         return self._straight(head, self._grid.centre((inner.column, inner.tail)))
+
+    def bow(self, inner: Inner) -> int:
+        """The side, and how far out, of a line beside others between the same two nodes.
+
+        The first of them is bent to the side where fewer lines pass.
+        """
+        number, link = int(inner.link.key), inner.link
+        assert link.lower is not None
+        assert link.upper is not None
+        step = self._grid.steps[self._plan.columns[inner.column].template]
+        level, x = self._plan.layers[link.upper], step.x[link.upper]
+        balance = 0
+        for other, lanes in step.lanes.items():
+            first = self._plan.layers[other.lower] + 1 if other.lower is not None else -1
+            if 0 <= level - first < len(lanes):
+                balance += 1 if lanes[level - first] > x else -1
+        return (number + 1) // 2 * (1 if (number % 2 == 1) == (balance <= 0) else -1)
 
     def _wish_across(
         self,
@@ -89,11 +135,50 @@ class Ports:
             if chosen[item.id] == "duct" and item.id not in sideways:
                 toward = -item.side if item.distance else item.side
                 wish = 0.36 * self._plan.sizes[item.head[1]].width * toward
-                wishes[self._place(item.head, -1)].setdefault(_duct_key(item), wish)
+                wishes[self._place(item.head, tracks.borders[item.id])].setdefault(
+                    _duct_key(item), wish
+                )
             elif chosen[item.id] == "line":
                 mine = wishes[self._place(item.head, self._line_side(item))]
                 source = self._grid.centre(item.tail)
                 mine.setdefault(_line_key(item), self._straight(item.head, source))
+
+    def _avoid_departures(
+        self, wishes: defaultdict[Place, dict[object, float]], chosen: dict[str, Manner]
+    ) -> None:
+        """Keep arriving lines off the places where others leave."""
+        for inner in self._plan.inner:
+            tail = (inner.column, inner.tail)
+            lanes = self._grid.lanes(inner.column, inner.link)
+            x, low, high = lanes[-1 if inner.down else 0] if lanes else (0.0, 0.0, 0.0)
+            target = (x, high if inner.down else low)
+            if not lanes:
+                target = self._grid.centre((inner.column, inner.head))
+            self._avoid(wishes, tail, target, inner.link)
+        for item in self._plan.across:
+            if chosen[item.id] == "line":
+                self._avoid(wishes, item.tail, self._grid.centre(item.head), _line_key(item))
+
+    def _avoid(
+        self,
+        wishes: defaultdict[Place, dict[object, float]],
+        cell: Cell,
+        target: Point,
+        key: object,
+    ) -> None:
+        """Take the place where a line to a point leaves, unless another one leaves there too."""
+        side = 1 if target[1] > self._grid.centre(cell)[1] else -1
+        mine = wishes.get(self._place(cell, side))
+        if not mine or ("out", key) in mine:
+            return
+        offset = self._straight(cell, target)
+        gap = 0.8 * self._plan.style.port_gap
+        if not any(
+            abs(offset - other) < gap
+            for known, other in mine.items()
+            if isinstance(known, tuple) and known[0] == "out"
+        ):
+            mine["out", key] = offset
 
     def _line_side(self, item: Across) -> int:
         return -1 if self._grid.centre(item.tail)[1] < self._grid.centre(item.head)[1] else 1
@@ -103,13 +188,14 @@ class Ports:
         return self._grid.towards(cell, source)[0] - self._grid.centre(cell)[0]
 
 
-def bow(number: int) -> int:
-    """The side, and how far out, of the line of that number between the same two nodes."""
-    return (number + 1) // 2 * (1 if number % 2 else -1)
+def _along_arc(offset: float, radius: float) -> float:
+    """How far along the arc a place at an offset is; places beyond the circle keep their order."""
+    inside = max(-radius, min(radius, offset))
+    return radius * math.asin(inside / radius) + offset - inside
 
 
 def _duct_key(item: Across) -> tuple[object, ...]:
-    return ("duct", base_row(item.tail[1]), item.kind, item.side)
+    return ("duct", base_row(item.tail[1]), item.kind, item.side, item.distance)
 
 
 def _line_key(item: Across) -> tuple[object, ...]:
@@ -117,7 +203,9 @@ def _line_key(item: Across) -> tuple[object, ...]:
 
 
 def _firmness(key: object, offset: float) -> float:
-    """How strongly a line keeps its place: a straight one inside a step most."""
+    """How strongly a line keeps its place: one that leaves most, then a straight one in a step."""
+    if isinstance(key, tuple) and key[0] == "out":
+        return 1e6
     if not isinstance(key, Link) or key.lower is None or key.upper is None or key.key != "0":
         return 1.0
     return 1000.0 if abs(offset) < 1.0 else 50.0

@@ -11,10 +11,10 @@ from viz.ink import Ink
 from viz.layout_circuit import LOOP, LOOP_STEP
 from viz.nets import Manner, Tracks
 from viz.picture import Dot
-from viz.ports import Ports, bow
+from viz.ports import Ports
 from viz.routing import Curve, Point, bend, joined, line
 
-BOW = 22.0
+BOW = 34.0
 """How far a line is bent out of the way of another between the same two nodes."""
 STEEPEST = 62.0
 """The angle, in degrees from the vertical, up to which a line may be straight."""
@@ -62,7 +62,7 @@ class Router:
         side = -1 if inner.down else 1
         curve = self.climb(tail, side, bands, end, out, self.approach(head, -side))
         if int(inner.link.key) and not bands:
-            curve = self._bowed(tail, curve, int(inner.link.key))
+            curve = self._bowed(tail, curve, self.ports.bow(inner))
         self.ink.emit(
             curve,
             name=inner.edge.id,
@@ -74,10 +74,10 @@ class Router:
         if inner.edge.delay:
             self.ink.delayed.append((inner.edge, (inner.edge.id,), curve))
 
-    def _bowed(self, tail: Cell, curve: Curve, number: int) -> Curve:
+    def _bowed(self, tail: Cell, curve: Curve, bow: int) -> Curve:
         """A line beside others between the same two nodes, bent out of their way."""
-        way = 1 if number % 2 else -1
-        out = BOW * bow(number)
+        way = 1 if bow > 0 else -1
+        out = BOW * bow
         (x0, _), (x1, y1) = curve[0], curve[-1]
         half = self.plan.sizes[tail[1]].width / 2
         angle = math.degrees(math.asin(0.6)) * way

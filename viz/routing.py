@@ -76,6 +76,7 @@ def parallel(curve: Curve, side: float) -> Curve:
         return curve
     pieces: list[list[Point]] = []
     corner: Point | None = None
+    curve = _halved(curve)
     for index in range(0, len(curve) - 1, 3):
         p0, p1, p2, p3 = curve[index : index + 4]
         if math.dist(p0, p3) < 1e-6:
@@ -104,6 +105,27 @@ def parallel(curve: Curve, side: float) -> Curve:
             ]
         )
     return joined(*(tuple(piece) for piece in pieces))
+
+
+def _halved(curve: Curve) -> Curve:
+    """The same curve with every S-shaped segment cut in two."""
+    points: list[Point] = [curve[0]]
+    for index in range(0, len(curve) - 1, 3):
+        p0, p1, p2, p3 = curve[index : index + 4]
+        dx, dy = p3[0] - p0[0], p3[1] - p0[1]
+        first = (p1[0] - p0[0]) * dy - (p1[1] - p0[1]) * dx
+        last = (p2[0] - p0[0]) * dy - (p2[1] - p0[1]) * dx
+        if first * last < 0 and not _is_straight(p0, p1, p2, p3):
+            a, b, c = _middle(p0, p1), _middle(p1, p2), _middle(p2, p3)
+            ab, bc = _middle(a, b), _middle(b, c)
+            points.extend((a, ab, _middle(ab, bc), bc, c, p3))
+        else:
+            points.extend((p1, p2, p3))
+    return tuple(points)
+
+
+def _middle(a: Point, b: Point) -> Point:
+    return ((a[0] + b[0]) / 2, (a[1] + b[1]) / 2)
 
 
 def with_arrow(curve: Curve, length: float) -> tuple[Curve, Point]:
@@ -202,22 +224,25 @@ def port(box: Box, shape: Shape, angle: float, side: int) -> tuple[Point, Point]
 
 
 def spread(
-    wishes: Sequence[float], weights: Sequence[float], least: float, limit: float
+    wishes: Sequence[float], weights: Sequence[float], rooms: Sequence[float], limit: float
 ) -> list[float]:
-    """Numbers as close to the wishes as a least distance between them and a limit allow.
+    """Numbers as close to the wishes as the room that each needs, and a limit, allow.
 
     Keeps the order of the wishes; equal wishes keep their order in the sequence. A heavier one
     moves less.
 
-    >>> spread([0.0, 0.0, 50.0], [1.0, 1.0, 1.0], 10.0, 60.0)
+    >>> spread([0.0, 0.0, 50.0], [1.0, 1.0, 1.0], [10.0, 10.0, 10.0], 60.0)
     [-5.0, 5.0, 50.0]
     """
     count = len(wishes)
     order = sorted(range(count), key=lambda i: (wishes[i], i))
-    # Isotonic regression of wish - rank * least: pools of (mean, weight, members).
+    base = [0.0] * count
+    for rank in range(1, count):
+        base[rank] = base[rank - 1] + (rooms[order[rank - 1]] + rooms[order[rank]]) / 2
+    # Isotonic regression of wish - base: pools of (mean, weight, members).
     pools: list[tuple[float, float, int]] = []
     for rank, i in enumerate(order):
-        mean, weight, size = wishes[i] - rank * least, weights[i], 1
+        mean, weight, size = wishes[i] - base[rank], weights[i], 1
         while pools and pools[-1][0] > mean:
             before, before_weight, before_size = pools.pop()
             mean = (mean * weight + before * before_weight) / (weight + before_weight)
@@ -225,7 +250,7 @@ def spread(
             size += before_size
         pools.append((mean, weight, size))
     placed = [mean for mean, _, size in pools for _ in range(size)]
-    placed = [value + rank * least for rank, value in enumerate(placed)]
+    placed = [value + base[rank] for rank, value in enumerate(placed)]
     if not placed:
         return []
     firmest = max(range(count), key=lambda rank: weights[order[rank]])

@@ -31,9 +31,10 @@ class Node:
     - `label`: what stands inside.
     - `kind`: selects shape and colours in the style. A "target" is placed above the losses that
       read it, as in textbooks; every other node stands above what it reads.
-    - `row`, `time`, `track`: only in an `UnfoldedScene`. `row` is a key shared by all instances of
-      one equation (or of one operation in it), `time` the index of its column, `track` the key of
-      its index set. A node without `time` is static: it is drawn once, outside the columns.
+    - `track`: the key of its index set; what has different ones stands side by side.
+    - `row`, `time`: only in an `UnfoldedScene`. `row` is a key shared by all instances of one
+      equation (or of one operation in it), `time` the index of its column. A node without `time`
+      is static: it is drawn once, outside the columns.
     - `shade`: 0 to 1 darkens the inside (sensitivity pictures); None leaves the style's fill.
     - `tooltip`, `data`, `classes`: for hover behaviour; they change nothing that is drawn.
     """

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import defaultdict
+from functools import cmp_to_key
 
 import networkx as nx
 
@@ -101,7 +103,7 @@ class StaticPlaces:
             y = grid.ceiling + 4 if above else grid.floor - 4
             way = 1 if above else -1
             members = [node for node in self.plan.statics if (node.id in self.plan.above) == above]
-            members.sort(key=lambda node: (node.id in self.results, self._depth(node)))
+            members = self._nearest_first(members)
             for group in self._rows(members):
                 height = max(self.sizes[node.id].height for node in group)
                 y += way * height / 2
@@ -138,12 +140,33 @@ class StaticPlaces:
         track = columns[min(used)].template[0]
         return next(i for i, column in enumerate(columns) if column.template[0] == track)
 
-    def _depth(self, node: Node) -> float:
-        """How far from the zone the users of a node are."""
-        levels = [self.plan.layers[tap.cell[1]] for tap in self.taps[node.id]]
-        if not levels:
-            return 0.0
-        return -float(max(levels)) if node.id in self.plan.above else float(min(levels))
+    def _nearest_first(self, members: list[Node]) -> list[Node]:
+        """The nodes so ordered that lines from the outer ones cross few buses further in.
+
+        Parameters, whose lines are thin, come after other values.
+        """
+        end = {node.id: node.id in self.plan.above for node in members}
+        taps = {
+            node.id: sorted(
+                self.grid.lanes(tap.cell[0], tap.link)[-1 if end[node.id] else 0][0]
+                for tap in self.taps[node.id]
+            )
+            for node in members
+        }
+
+        def crossed(inner: str, outer: str) -> int:
+            return bisect_left(taps[outer], taps[inner][-1]) if taps[inner] else 0
+
+        def compared(a: Node, b: Node) -> int:
+            if (a.kind == "parameter") != (b.kind == "parameter"):
+                return 1 if a.kind == "parameter" else -1
+            if self._graph.degree(a.id) and self._graph.degree(b.id):
+                return 0
+            return crossed(a.id, b.id) - crossed(b.id, a.id)
+
+        results = [node for node in members if node.id in self.results]
+        sources = [node for node in members if node.id not in self.results]
+        return sorted(sources, key=cmp_to_key(compared)) + results
 
     def _rows(self, members: list[Node]) -> list[list[Node]]:
         """The nodes side by side; what has no line to the columns stands beside its neighbour."""

@@ -159,17 +159,51 @@ class StaticZone:
 
     def _join(self, edge: Edge) -> None:
         """A line between two static nodes."""
-        start, end = self._port(edge.tail, 90.0), self._port(edge.head, -90.0)
+        start = self._port(edge.tail, 90.0)
         if edge.tail not in self.places.results and edge.head in self.places.results:
-            x = end[0] - 14
-            curve = rounded([start, (x, start[1]), (x, end[1]), end], TURN)
-        elif abs(start[1] - end[1]) < 0.5:
-            curve = line(start, end)
+            curve = self._into_result(edge, start)
         else:
-            curve = self._stepped(edge, start, end)
+            end = self._entry(edge)
+            level = abs(start[1] - end[1]) < 0.5
+            curve = line(start, end) if level else self._stepped(edge, start, end)
         self.router.ink.emit(
             curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head
         )
+
+    def _into_result(self, edge: Edge, start: Point) -> Curve:
+        """A line from a source to a result: along the source's row, then up or down into it."""
+        box, shape = self.places.box(edge.head), self.places.sizes[edge.head].shape
+        side = 1 if start[1] > self.places.at[edge.head][1] else -1
+        same = [
+            other
+            for other in self.plan.between
+            if other.head == edge.head
+            and other.tail not in self.places.results
+            and (self.places.at[other.tail][1] > self.places.at[edge.head][1]) == (side > 0)
+        ]
+        # The outermost source turns last, so that none of these lines cross.
+        same.sort(key=lambda other: side * self.places.at[other.tail][1])
+        angle = 24.0 * (same.index(edge) - (len(same) - 1) / 2)
+        end, _ = port(box, shape, angle, side)
+        path = [start, (end[0], start[1]), end]
+        if not all(self._is_clear(edge, a, b) for a, b in pairwise(path)):
+            end = self._port(edge.head, -90.0)
+            path = [start, (end[0] - 14, start[1]), (end[0] - 14, end[1]), end]
+        return rounded(path, TURN)
+
+    def _entry(self, edge: Edge) -> Point:
+        """Where a line from a neighbour arrives: at the left, spread out if there are several."""
+        same = [other for other in self.plan.between if other.head == edge.head]
+        same = [
+            o for o in same if (o.tail in self.places.results) == (edge.tail in self.places.results)
+        ]
+        same.sort(key=lambda other: -self.places.at[other.tail][1])
+        if len(same) == 1:
+            return self._port(edge.head, -90.0)
+        lean = 2 * same.index(edge) / (len(same) - 1) - 1
+        angle = -90.0 + 45.0 * abs(lean)
+        box, shape = self.places.box(edge.head), self.places.sizes[edge.head].shape
+        return port(box, shape, angle, 1 if lean < 0 else -1)[0]
 
     def _stepped(self, edge: Edge, start: Point, end: Point) -> Curve:
         """A line that changes its height right of its tail or left of its head.

@@ -11,6 +11,8 @@ from viz.engine import render
 
 LANE = 3.0
 """Width of the free lane in which a line passes a layer."""
+BESIDE = 5.0
+"""How much wider the lane is for two lines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +51,13 @@ def arrange(
     node_gap: float,
     first: Collection[str] = (),
     last: Collection[str] = (),
+    doubled: Collection[Link] = (),
 ) -> Step:
     """Place the rows of a step so that its links cross little and run straight.
 
     `rows` gives how far each reaches to the left and to the right of its centre; `top` is the
     highest layer of the whole picture; rows in `first` and `last` are leftmost and rightmost in
-    their layers.
+    their layers. Links in `doubled` have another line beside them.
     """
     names: dict[str, str] = {row: f"n{i}" for i, row in enumerate(rows)}
     members: defaultdict[int, list[str]] = defaultdict(list)
@@ -75,7 +78,7 @@ def arrange(
             lane = f"d{number}_{level + 1}"
             lanes[link].append(lane)
             members[level].append(lane)
-            size[lane] = LANE
+            size[lane] = LANE if link not in doubled else LANE + BESIDE
             path.append(lane)
         if link.upper is not None:
             path.append(names[link.upper])

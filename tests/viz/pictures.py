@@ -1,4 +1,4 @@
-"""Committed DOT texts and coordinates; `python -m tests.viz.pictures` writes them anew.
+"""The pictures whose DOT texts and coordinates are committed.
 
 A change of the layout shows here. Look at the pictures before committing new ones.
 """
@@ -18,8 +18,13 @@ PICTURES = {
     "elman-unfolded": lambda: viz.unfolded(gg.cells.load("elman"), 3),
     "elman-operations": lambda: viz.unfolded(gg.cells.load("elman"), 2, level="operations"),
     "elman-backward": lambda: viz.backward(gg.cells.load("elman"), 2, derivatives=True),
+    "lstm-groups": lambda: viz.unfolded(
+        gg.cells.load("lstm"), 2, groups={"cell": list("cifog"), "gates": ["i", "f", "o", "g"]}
+    ),
     "lstm-circuit": lambda: viz.circuit(gg.cells.load("lstm")),
     "lstm-folded": lambda: viz.unfolded(gg.cells.load("lstm"), 100, style="book"),
+    "bidirectional-circuit": lambda: viz.circuit(gg.cells.load("bidirectional")),
+    "encoder_decoder-circuit": lambda: viz.circuit(gg.cells.load("encoder_decoder")),
     "bidirectional-unfolded": lambda: viz.unfolded(gg.cells.load("bidirectional"), 2),
     "encoder_decoder-unfolded": lambda: viz.unfolded(
         gg.cells.load("encoder_decoder"), {"s": 2, "t": 2}
@@ -59,11 +64,3 @@ def coordinates(layout: Layout) -> str:
         for label in layout.labels
     )
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    for each in PICTURES:
-        for path, text in texts(each).items():
-            path.write_text(text, encoding="utf-8")
-            print(path)

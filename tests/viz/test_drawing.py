@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -139,12 +138,3 @@ def test_styles() -> None:
         "#000000", "#ffffff", "#808080", "#777777", "#888888",
     }  # fmt: skip
     assert Drawing.of(lay_out(scenes.elman(), COLOUR))._repr_svg_().startswith("<svg")
-
-
-def test_unfolded_lstm_is_fast() -> None:
-    for tau, limit in ((50, 1.0), (1000, 5.0)):
-        scene = scenes.lstm(tuple(range(1, tau + 1)))
-        lay_out(scenes.lstm((1,)))  # the first call starts Graphviz
-        start = time.perf_counter()
-        assert Drawing.of(lay_out(scene)).svg
-        assert time.perf_counter() - start < limit

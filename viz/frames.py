@@ -1,0 +1,127 @@
+"""The frames of groups, and their titles where there is room."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+
+from viz.engine import DrawingError
+from viz.font import text_width
+from viz.grid import Grid, Plan
+from viz.label import typeset
+from viz.picture import Frame, PlacedLabel
+from viz.room import Room
+from viz.routing import Box
+from viz.scene import CircuitScene, Group, Scene
+
+PAD = 7.0
+TITLE = 0.8
+"""Size of a title, in ems of the picture's font."""
+
+
+def frames_of(scene: Scene, plan: Plan, grid: Grid) -> list[Frame]:
+    """Return the frame of each group in every column.
+
+    A group that contains another has the wider frame. `DrawingError` if other nodes stand between
+    those of a group.
+    """
+    return [
+        Frame(name, group, box)
+        for group in scene.groups
+        for name, box in _boxes(scene, plan, grid, group)
+    ]
+
+
+def titles_of(frames: Sequence[Frame], plan: Plan, room: Room) -> Iterator[PlacedLabel]:
+    """Yield the titles of frames, each in a corner where nothing else is."""
+    for frame in frames:
+        title = _title(frame, plan, room)
+        room.add(title.box)
+        yield title
+
+
+def room_of_frames(scene: Scene, plan: Plan) -> dict[int, float]:
+    """Return the heights that the frames need in the channels (number k is below layer k)."""
+    over: defaultdict[int, float] = defaultdict(float)
+    under: defaultdict[int, float] = defaultdict(float)
+    rows = {node.id: node.row or node.id for node in scene.nodes}
+    for group in scene.groups:
+        pad, top = _margins(group, scene, plan)
+        levels = [
+            plan.layers[row]
+            for name, (_, row) in plan.cells.items()
+            if _key(scene, rows, name) in group.members
+        ]
+        if levels:
+            over[max(levels) + 1] = max(over[max(levels) + 1], pad + top)
+            under[min(levels)] = max(under[min(levels)], pad)
+    return {level: over[level] + under[level] + PAD for level in (*over, *under)}
+
+
+def _margins(group: Group, scene: Scene, plan: Plan) -> tuple[float, float]:
+    """How far a frame is from its nodes, and how much more above them, for the title."""
+    depth = _depth(group, scene.groups)
+    return PAD * (1 + 0.8 * depth), TITLE * plan.style.font_size * (1 + depth)
+
+
+def _key(scene: Scene, rows: Mapping[str, str], name: str) -> str:
+    """What stands for a node among the members of a group."""
+    return name if isinstance(scene, CircuitScene) else rows[name]
+
+
+def _boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator[tuple[str, Box]]:
+    """The frame of a group in every column of a step."""
+    pad, top = _margins(group, scene, plan)
+    inside: defaultdict[int, list[str]] = defaultdict(list)
+    others: defaultdict[int, list[str]] = defaultdict(list)
+    rows = {node.id: node.row or node.id for node in scene.nodes}
+    known = {node.id: node for node in scene.nodes}
+    for name, (column, _) in plan.cells.items():
+        (inside if _key(scene, rows, name) in group.members else others)[column].append(name)
+    for column, names in inside.items():
+        if plan.columns[column].template[1] != "main":
+            continue
+        boxes = [grid.box(plan.cells[name]) for name in names]
+        box = (
+            min(b[0] for b in boxes) - pad,
+            min(b[1] for b in boxes) - pad,
+            max(b[2] for b in boxes) + pad,
+            max(b[3] for b in boxes) + pad + top,
+        )
+        for name in others[column]:
+            if known[name].kind in ("parameter", "constant"):
+                continue  # it is no news that those inside read it
+            if _meet(grid.box(plan.cells[name]), box):
+                raise DrawingError(
+                    f"{known[name].label.text} stands between the members of the group "
+                    f"{group.title.text!r}, which can have no frame",
+                    remedy="add it to the group, or leave out the members beyond it",
+                )
+        yield (f"{group.id}.{column}" if len(plan.columns) > 1 else group.id), box
+
+
+def _depth(group: Group, groups: Sequence[Group]) -> int:
+    """How many groups are nested in a group, one in the other."""
+    depth = {g.id: 0 for g in groups}
+    for outer in sorted(groups, key=lambda g: len(g.members)):
+        inner = [depth[g.id] + 1 for g in groups if g.members < outer.members]
+        depth[outer.id] = max(inner, default=0)
+    return depth[group.id]
+
+
+def _title(frame: Frame, plan: Plan, room: Room) -> PlacedLabel:
+    """The title in a corner of its frame, inside if possible, where nothing else is."""
+    text = typeset(frame.group.title, TITLE * plan.style.font_size, text_width)
+    left, bottom, right, top = frame.box
+    aside, over = text.width / 2 + 5, 0.6 * text.size
+    places = [
+        (x, y)
+        for y in (top - over, bottom - over - 3, top + over + 3, bottom + over)
+        for x in (left + aside, right - aside, (left + right) / 2)
+    ]
+    labels = (PlacedLabel(frame.id, text, x, y) for x, y in places)
+    return min(labels, key=lambda label: room.trouble(label.box))
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

@@ -1,0 +1,65 @@
+"""The room that is left in a picture, where texts can go."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from itertools import pairwise
+
+from viz.picture import BoxIndex, PlacedNode, bounds
+from viz.router import Router
+from viz.routing import Box, Point, flatten, segment_meets_box
+
+NEAR = 4.5
+"""A text that is closer to a line could be taken for its label."""
+
+
+class Room:
+    """What is drawn already, to find free places."""
+
+    def __init__(self, router: Router, nodes: Sequence[PlacedNode]) -> None:
+        self._boxes: list[Box] = []
+        self._segments: list[tuple[str, Point, Point]] = []
+        self._box_index, self._segment_index = BoxIndex(), BoxIndex()
+        for node in nodes:
+            self.add(node.box)
+        for mark in router.ink.marks:
+            self.add(mark.box)
+        for edge in router.ink.edges:
+            points = flatten(edge.curve)
+            for start, end in pairwise([*points, edge.tip] if edge.tip else points):
+                self._segment_index.add(len(self._segments), bounds(start, end))
+                self._segments.append((edge.id, start, end))
+
+    def add(self, box: Box) -> None:
+        """Take a place."""
+        self._box_index.add(len(self._boxes), box)
+        self._boxes.append(box)
+
+    def add_outline(self, box: Box) -> None:
+        """Take the border of a frame; its inside stays free."""
+        left, bottom, right, top = box
+        corners = [(left, bottom), (right, bottom), (right, top), (left, top), (left, bottom)]
+        for start, end in pairwise(corners):
+            self._segment_index.add(len(self._segments), bounds(start, end))
+            self._segments.append(("", start, end))
+
+    def trouble(self, box: Box) -> int:
+        """How many things a box would lie on; another box counts more than a line."""
+        count = 0
+        for number in self._box_index.near(box):
+            other = self._boxes[number]
+            if box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]:
+                count += 10
+        return count + sum(1 for _ in self._lines(box, 1.0))
+
+    def strangers(self, box: Box, own: Collection[str]) -> int:
+        """How many lines but its own a text would be so close to that it could be theirs."""
+        return len({name for name in self._lines(box, NEAR) if name not in own})
+
+    def _lines(self, box: Box, margin: float) -> Iterator[str]:
+        """The ids of the lines that come closer to a box than a margin, once for each segment."""
+        wide = (box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
+        for number in self._segment_index.near(wide):
+            name, start, end = self._segments[number]
+            if segment_meets_box(start, end, box, margin):
+                yield name
