@@ -12,7 +12,13 @@ from types import ModuleType
 
 import pytest
 
-ORACLES = {"torch": "torch", "jax": "jax", "autograd": "autograd", "flint": "python-flint"}
+ORACLES = {
+    "torch": "torch",
+    "jax": "jax",
+    "autograd": "autograd",
+    "flint": "python-flint",
+    "numba": "numba",
+}
 PROGRAMS = {"chromium": ("chromium", "chromedriver")}
 """Oracles that are programs: what has to be on the path; the first one tells its version."""
 REQUIRED = os.environ.get("GRAPHGRAD_REQUIRE_ORACLES", "") not in ("", "0")

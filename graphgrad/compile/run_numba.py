@@ -1,0 +1,261 @@
+"""Numba programs as functions: modules in a cache on disk, threads over the examples of a batch.
+
+The cache (`GRAPHGRAD_CACHE`, else the user's cache directory) holds one module for each program,
+named by a hash of its source, of the vector kernels, of the versions of Numba and LLVM and of the
+processor; Numba keeps the machine code beside it. Without a place to write, programs are compiled
+in memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import itertools
+import linecache
+import os
+import re
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+from graphgrad.compile.code import size_code
+from graphgrad.compile.emit_numba import NumbaProgram, emit
+from graphgrad.compile.emit_numpy import Program
+from graphgrad.compile.schedule import Schedule
+from graphgrad.compile.sources import VECTOR_FUNCTIONS
+from graphgrad.errors import DataError, GraphgradError
+
+_DECORATOR = '@njit(error_model="numpy", nogil=True{})\n'
+
+
+def require_numba() -> None:
+    """Raise, with the remedy, where Numba is not installed."""
+    if importlib.util.find_spec("numba") is None:
+        raise GraphgradError(
+            'backend="numba" needs Numba, which is not installed',
+            remedy='pip install "graphgrad[fast]", or use backend="numpy"',
+        )
+
+
+def numba_program(schedule: Schedule, threads: int = 1) -> tuple[Program, NumbaFunction]:
+    """Return the program of a schedule and the function that runs it on NumPy arrays."""
+    program = emit(schedule)
+    return Program("compiled", program.source), NumbaFunction(program, schedule, threads=threads)
+
+
+class NumbaFunction:
+    """A program that runs: `f(values, lengths, sizes, dtype) -> dict of outputs`.
+
+    `source` is what runs; `compile_seconds` the time spent on compiling it or on reading it from
+    the cache, so far. With `vector=False` every vector is one number and products are plain loops.
+    """
+
+    def __init__(
+        self, program: NumbaProgram, schedule: Schedule, *, threads: int = 1, vector: bool = True
+    ) -> None:
+        require_numba()
+        self.program = program
+        self.schedule = schedule
+        self.threads = threads
+        self.source = program.source
+        self.compile_seconds = 0.0
+        self.module_source = module_source(program.source, vector=vector)
+        started = time.perf_counter()
+        self._compiled = _module(self.module_source).compiled
+        self.compile_seconds += time.perf_counter() - started
+        self._seen: set[Any] = set()
+        self._real = len(program.lengths) + len(program.sizes) + 1
+        self._lock = threading.Lock()
+        view = ", ".join(f"{name!r}: {code}" for name, code in program.results.items())
+        names = [*program.lengths, *map(size_code, program.sizes), "B", *program.returned]
+        self._view = eval(f"lambda {', '.join(names)}: {{{view}}}", {})
+
+    def __call__(
+        self, values: Mapping[str, Any], lengths: Mapping[str, int], sizes: Mapping[str, int],
+        dtype: Any,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Return the outputs by name; `sizes[""]` is the number of examples."""
+        if np.dtype(dtype).name not in ("float32", "float64"):
+            raise DataError(
+                f"the numba back end computes in float32 and float64, not in {np.dtype(dtype)}",
+                remedy='convert the data, or use backend="numpy"',
+            )
+        real = np.empty(0, dtype)
+        steps = [int(lengths[index]) for index in self.schedule.system.indices]
+        dims = [int(sizes[name]) for name in self.program.sizes]
+        arrays = [self._array(name, values[name], dtype) for name in self.program.arrays]
+        count = int(sizes[""])
+        parts = min(self.threads, count) if self.schedule.batched else 1
+        if parts == 1:
+            return self._run(steps, dims, count, real, arrays)
+        return self._threaded(steps, dims, count, real, arrays, parts)
+
+    def _array(self, name: str, value: Any, dtype: Any) -> Any:
+        leaf = self.schedule.leaves[name]
+        array = np.ascontiguousarray(value, np.int64 if leaf.token else dtype)
+        return array if array.ndim else array.reshape(1)
+
+    def _run(
+        self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any]
+    ) -> dict[str, Any]:
+        arguments = (*steps, *dims, count, real, *arrays)
+        kinds = tuple((array.dtype.char, array.flags.writeable) for array in arrays)
+        key = (real.dtype.char, kinds)
+        if key not in self._seen:
+            self._compile(arguments)
+            self._seen.add(key)
+        returned = self._compiled(*arguments)
+        results: dict[str, Any] = self._view(*steps, *dims, count, *returned)
+        return results
+
+    def _compile(self, arguments: tuple[Any, ...]) -> None:
+        from numba import typeof
+
+        with self._lock:
+            started = time.perf_counter()
+            _kernels(arguments[self._real].dtype.name)
+            self._compiled.compile(tuple(typeof(each) for each in arguments))
+            self.compile_seconds += time.perf_counter() - started
+
+    def _threaded(
+        self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any],
+        parts: int,
+    ) -> dict[str, Any]:  # fmt: skip
+        """Run slices of the batch side by side; sums over examples are added in their order."""
+        bounds = [count * part // parts for part in range(parts + 1)]
+        jobs = []
+        for low, high in itertools.pairwise(bounds):
+            own = [
+                self._slice(name, array, low, high)
+                for name, array in zip(self.program.arrays, arrays, strict=True)
+            ]
+            jobs.append(_pool(parts).submit(self._run, steps, dims, high - low, real, own))
+        results = [job.result() for job in jobs]
+        return {name: self._joined(name, [part[name] for part in results]) for name in results[0]}
+
+    def _slice(self, name: str, array: Any, low: int, high: int) -> Any:
+        leaf = self.schedule.leaves[name]
+        if not leaf.batched:
+            return array
+        return np.ascontiguousarray(array[:, low:high] if leaf.index else array[low:high])
+
+    def _joined(self, name: str, parts: list[Any]) -> Any:
+        kind = self.schedule.type_of(name)
+        if kind.batched:
+            return np.concatenate(parts, axis=1 if kind.index is not None else 0)
+        if name not in self.schedule.summed:
+            return parts[0]
+        total = parts[0]
+        for part in parts[1:]:
+            total = total + part
+        return total
+
+
+@cache
+def _kernels(dtype: str) -> None:
+    """Make the kernels for one type of numbers known in the process."""
+    import llvmlite.binding as llvm
+
+    from graphgrad.compile.vector.product import KERNELS, kernel_source, kernel_symbol
+
+    module = _module(kernel_source(dtype))
+    for name in KERNELS:
+        llvm.add_symbol(kernel_symbol(name, dtype), getattr(module, name).address)
+
+
+@cache
+def _pool(workers: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(workers, thread_name_prefix="graphgrad")
+
+
+# -- modules ---------------------------------------------------------------------------------------
+
+
+def module_source(source: str, *, vector: bool = True) -> str:
+    """Return the source of a module around a program."""
+    names = sorted(set(re.findall(r"\b\w+(?=\()", source)) & VECTOR_FUNCTIONS)
+    lines = ["import numpy as np", "from numba import njit", ""]
+    lines.append(f"from graphgrad.compile.vector.{'fast' if vector else 'scalar'} import (")
+    lines += [f"    {name}," for name in names]
+    lines += [")", "", ""]
+    return "\n".join(lines) + "\n" + _DECORATOR.format(", cache=True") + source
+
+
+@cache
+def _machine() -> str:
+    """Return what machine code depends on beside its source: kernels, versions, processor."""
+    import llvmlite
+    import llvmlite.binding as llvm
+    import numba
+
+    folder = Path(__file__).parent / "vector"
+    kernels = "".join(path.read_text("utf-8") for path in sorted(folder.glob("*.py")))
+    features = llvm.get_host_cpu_features().flatten()
+    parts = [kernels, numba.__version__, llvmlite.__version__, np.__version__]
+    parts += [sys.version, llvm.get_host_cpu_name(), features]
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return the folder of compiled programs: GRAPHGRAD_CACHE, or the user's cache directory."""
+    given = os.environ.get("GRAPHGRAD_CACHE")
+    if given:
+        return Path(given)
+    base = os.environ.get("XDG_CACHE_HOME")
+    return (Path(base) if base else Path.home() / ".cache") / "graphgrad"
+
+
+def _module(source: str) -> ModuleType:
+    """Return the module of a source, from the cache if it is there."""
+    digest = hashlib.sha256(f"{_machine()}\n{source}".encode()).hexdigest()[:24]
+    name = f"graphgrad_{digest}"
+    known = sys.modules.get(name)
+    if known is not None:
+        return known
+    try:
+        path = _written(cache_folder() / f"{name}.py", source)
+    except OSError:
+        return _in_memory(
+            name, source.replace(_DECORATOR.format(", cache=True"), _DECORATOR.format(""))
+        )
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # Numba's cache looks functions up by the name of their module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _written(path: Path, source: str) -> Path:
+    """Return the path of a file with this content; readers never see a part of it."""
+    if path.is_file() and path.read_text("utf-8") == source:
+        return path
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.write(source)
+    os.replace(temporary, path)
+    return path
+
+
+def _in_memory(name: str, source: str) -> ModuleType:
+    """Return a module that is in no file; a debugger finds its lines."""
+    filename = f"<{name}>"
+    linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
+    module = ModuleType(name)
+    exec(compile(source, filename, "exec"), module.__dict__)
+    return module

@@ -1,0 +1,52 @@
+"""What generated code imports: the functions of `scalar`, for whole registers of numbers."""
+
+from graphgrad.compile.vector.lanes import (
+    absolute,
+    across_max,
+    across_sum,
+    choose,
+    cos,
+    exp,
+    if_equal,
+    if_greater,
+    if_greater_equal,
+    if_less,
+    if_less_equal,
+    kept,
+    lanes,
+    load,
+    log,
+    log1p,
+    maximum,
+    minimum,
+    number,
+    power,
+    relu,
+    restore,
+    set_flush_to_zero,
+    sigmoid,
+    sin,
+    softplus,
+    spread,
+    sqrt,
+    store,
+    tanh,
+    unit,
+)
+from graphgrad.compile.vector.product import (
+    divide,
+    outer_sum,
+    pack,
+    packed_size,
+    padded,
+    product,
+    time_array,
+)
+
+__all__ = [
+    "absolute", "across_max", "across_sum", "choose", "cos", "divide", "exp", "if_equal",
+    "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes", "load", "log",
+    "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size", "padded", "power",
+    "product", "relu", "restore", "set_flush_to_zero", "sigmoid", "sin", "softplus", "spread",
+    "sqrt", "store", "tanh", "time_array", "unit",
+]  # fmt: skip

@@ -1,0 +1,331 @@
+"""Elementary functions as branch-free LLVM instructions, for one number or for a vector of them.
+
+Every function is a few lines over `Num`, an LLVM value with operators. The series have rational
+coefficients (Taylor for exp, atanh for log) and enough terms for the type, so there are no tables.
+NaN goes in as NaN and comes out as NaN: bounds are set by comparisons that are false for NaN.
+Errors, in units in the last place, are asserted in tests/compile/test_vector_math.py.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+
+
+@dataclass(frozen=True)
+class Kind:
+    """What the functions need to know about a floating-point type."""
+
+    bits: int
+    mantissa: int  # stored bits
+    bias: int
+    exp_terms: int
+    log_terms: int
+    ln2_high: float  # few enough bits that n·ln2_high is exact
+    exp_low: float  # below it exp is 0
+    exp_high: float  # above it exp is infinite
+    tanh_high: float  # above it tanh is 1
+
+    @property
+    def ln2_low(self) -> float:
+        """What is missing from `ln2_high`, good to twice the type's precision."""
+        return float(_LN2 - Fraction(self.ln2_high))
+
+    @property
+    def tiny(self) -> float:
+        """The smallest normal number."""
+        return math.ldexp(1.0, 1 - self.bias)
+
+    @property
+    def rounder(self) -> float:
+        """A number to which adding a small one rounds that to a whole number."""
+        return math.ldexp(1.5, self.mantissa)
+
+
+_LN2 = Fraction("0.693147180559945309417232121458176568075500134360255254120680009")
+SINGLE = Kind(32, 23, 127, 7, 4, math.ldexp(45426, -16), -104.0, 89.0, 10.0)
+DOUBLE = Kind(64, 52, 1023, 13, 10, math.ldexp(0x162E42FEFA, -37), -746.0, 710.0, 20.0)
+
+
+class Num:
+    """An LLVM number or vector with Python's operators; plain numbers are constants of its type."""
+
+    def __init__(self, builder: Any, value: Any) -> None:
+        self.builder = builder
+        self.value = value
+
+    @property
+    def type(self) -> Any:
+        """The LLVM type."""
+        return self.value.type
+
+    @property
+    def element(self) -> Any:
+        """The LLVM type of one number."""
+        return self.type.element if isinstance(self.type, ir.VectorType) else self.type
+
+    @property
+    def kind(self) -> Kind:
+        """The constants of its floating-point type."""
+        return SINGLE if isinstance(self.element, ir.FloatType) else DOUBLE
+
+    def like(self, element: Any) -> Any:
+        """Return the type with the same lanes and other elements."""
+        vector = isinstance(self.type, ir.VectorType)
+        return ir.VectorType(element, self.type.count) if vector else element
+
+    def const(self, number: float) -> Num:
+        """Return a constant of this type, in every lane."""
+        element = self.element
+        if isinstance(element, ir.FloatType):
+            number = _as_single(number)
+        if isinstance(self.type, ir.VectorType):
+            return Num(self.builder, ir.Constant(self.type, [number] * self.type.count))
+        return Num(self.builder, ir.Constant(element, number))
+
+    def _other(self, other: Num | float) -> Any:
+        return other.value if isinstance(other, Num) else self.const(other).value
+
+    def __add__(self, other: Num | float) -> Num:
+        return Num(self.builder, self.builder.fadd(self.value, self._other(other)))
+
+    def __sub__(self, other: Num | float) -> Num:
+        return Num(self.builder, self.builder.fsub(self.value, self._other(other)))
+
+    def __rsub__(self, other: float) -> Num:
+        return self.const(other) - self
+
+    def __mul__(self, other: Num | float) -> Num:
+        return Num(self.builder, self.builder.fmul(self.value, self._other(other)))
+
+    def __truediv__(self, other: Num | float) -> Num:
+        return Num(self.builder, self.builder.fdiv(self.value, self._other(other)))
+
+    def __neg__(self) -> Num:
+        return Num(self.builder, self.builder.fneg(self.value))
+
+    def __lt__(self, other: Num | float) -> Any:
+        return self.builder.fcmp_ordered("<", self.value, self._other(other))
+
+    def __gt__(self, other: Num | float) -> Any:
+        return self.builder.fcmp_ordered(">", self.value, self._other(other))
+
+    def __le__(self, other: Num | float) -> Any:
+        return self.builder.fcmp_ordered("<=", self.value, self._other(other))
+
+    def __ge__(self, other: Num | float) -> Any:
+        return self.builder.fcmp_ordered(">=", self.value, self._other(other))
+
+    def equals(self, other: Num | float) -> Any:
+        """Return the mask of lanes that are equal; NaN is equal to nothing."""
+        return self.builder.fcmp_ordered("==", self.value, self._other(other))
+
+    def where(self, mask: Any, otherwise: Num | float) -> Num:
+        """Return this where the mask holds, `otherwise` elsewhere."""
+        return Num(self.builder, self.builder.select(mask, self.value, self._other(otherwise)))
+
+    def call(self, name: str, *others: Num) -> Num:
+        """Return an LLVM intrinsic of this and others of the same type."""
+        values = [self.value, *(other.value for other in others)]
+        kind = ir.FunctionType(self.type, [self.type] * len(values))
+        label = f"llvm.{name}.{_suffix(self.type)}"
+        module = self.builder.module
+        function = module.globals.get(label) or ir.Function(module, kind, label)
+        return Num(self.builder, self.builder.call(function, values))
+
+    def times_plus(self, factor: Num | float, term: Num | float) -> Num:
+        """Return `self * factor + term`, with one rounding where the machine has that."""
+        lifted = [x if isinstance(x, Num) else self.const(x) for x in (factor, term)]
+        return self.call("fmuladd", *lifted)
+
+    def bits(self) -> Any:
+        """Return the bit patterns as integers."""
+        return self.builder.bitcast(self.value, self.like(ir.IntType(self.kind.bits)))
+
+    def from_bits(self, bits: Any) -> Num:
+        """Return the numbers with these bit patterns."""
+        return Num(self.builder, self.builder.bitcast(bits, self.type))
+
+    def integer(self, number: int) -> Any:
+        """Return an integer constant as wide as the numbers."""
+        kind = self.like(ir.IntType(self.kind.bits))
+        if isinstance(kind, ir.VectorType):
+            return ir.Constant(kind, [number] * kind.count)
+        return ir.Constant(kind, number)
+
+
+def _as_single(number: float) -> float:
+    """Return the nearest number that a float32 can hold; LLVM wants its constants exact."""
+    with np.errstate(over="ignore"):
+        return float(np.float32(number))
+
+
+def _suffix(kind: Any) -> str:
+    if isinstance(kind, ir.VectorType):
+        return f"v{kind.count}{_suffix(kind.element)}"
+    return "f32" if isinstance(kind, ir.FloatType) else "f64"
+
+
+def polynomial(x: Num, coefficients: Sequence[float]) -> Num:
+    """Return Σ coefficients[k]·x^k by Horner's rule."""
+    result = x.const(coefficients[-1])
+    for coefficient in reversed(coefficients[:-1]):
+        result = result.times_plus(x, coefficient)
+    return result
+
+
+def _reduced(x: Num) -> tuple[Num, Any]:
+    """Return e^r - 1 and n with x = n·ln 2 + r, |r| ≤ ln 2 / 2; n is an integer."""
+    kind = x.kind
+    shifted = x.times_plus(1 / math.log(2), kind.rounder)
+    n = shifted - kind.rounder
+    r = (-n).times_plus(kind.ln2_low, (-n).times_plus(kind.ln2_high, x))
+    series = [1 / math.factorial(k) for k in range(2, kind.exp_terms + 1)]
+    rest = r.times_plus(r * polynomial(r, series), r)
+    return rest, x.builder.sub(shifted.bits(), x.const(kind.rounder).bits())
+
+
+def _power_of_two(x: Num, n: Any) -> Num:
+    """Return 2^n in the type of x, for n that give a normal number."""
+    kind = x.kind
+    biased = x.builder.add(n, x.integer(kind.bias))
+    return x.from_bits(x.builder.shl(biased, x.integer(kind.mantissa)))
+
+
+def exp(x: Num) -> Num:
+    """Return e^x; results below the normal numbers are rounded correctly too."""
+    kind = x.kind
+    bounded = x.const(kind.exp_high).where(x > kind.exp_high, x)
+    bounded = x.const(kind.exp_low).where(x < kind.exp_low, bounded)
+    rest, n = _reduced(bounded)
+    half = x.builder.ashr(n, x.integer(1))
+    first = _power_of_two(x, half)
+    second = _power_of_two(x, x.builder.sub(n, half))
+    return (rest + 1) * first * second
+
+
+def tanh(x: Num) -> Num:
+    """Return tanh x = (e^2u - 1) / (e^2u + 1) with u = |x|, from e^2u - 1 directly."""
+    kind = x.kind
+    size = x.call("fabs")
+    bounded = x.const(kind.tanh_high).where(size > kind.tanh_high, size)
+    rest, n = _reduced(bounded + bounded)
+    scale = _power_of_two(x, n)
+    less_one = scale.times_plus(rest, scale - 1)
+    return (less_one / (less_one + 2)).call("copysign", x)
+
+
+def sigmoid(x: Num) -> Num:
+    """Return 1 / (1 + e^-x), with full relative accuracy for negative x as well."""
+    small = exp(-x.call("fabs"))
+    return x.const(1).where(x >= 0, small) / (small + 1)
+
+
+def log(x: Num) -> Num:
+    """Return the natural logarithm: -inf at 0, NaN below."""
+    kind, builder = x.kind, x.builder
+    subnormal = x < kind.tiny
+    shift = kind.mantissa + 2
+    scaled = (x * math.ldexp(1.0, shift)).where(subnormal, x)
+    root = x.const(math.sqrt(0.5)).bits()
+    exponent = builder.ashr(builder.sub(scaled.bits(), root), x.integer(kind.mantissa))
+    m = x.from_bits(builder.sub(scaled.bits(), builder.shl(exponent, x.integer(kind.mantissa))))
+    e = Num(builder, builder.sitofp(exponent, x.type))
+    e = (e - shift).where(subnormal, e)
+    f = m - 1
+    s = f / (f + 2)
+    square = s * s
+    series = [2 / (2 * k + 1) for k in range(1, kind.log_terms + 1)]
+    rest = s * (f - square * polynomial(square, series))
+    result = e.times_plus(kind.ln2_high, f - (rest - e * kind.ln2_low))
+    result = x.where(x.equals(math.inf), result)
+    result = x.const(-math.inf).where(x.equals(0.0), result)
+    return result.where(x >= 0, math.nan)
+
+
+def log1p(x: Num) -> Num:
+    """Return log(1 + x), accurate for small x: -inf at -1, NaN below."""
+    u = x + 1
+    lost = (x - (u - 1)) / u
+    result = log(u) + lost
+    result = u.where(u.equals(math.inf), result)
+    result = x.const(-math.inf).where(u.equals(0.0), result)
+    return x.where(u.equals(1.0), result)
+
+
+def softplus(x: Num) -> Num:
+    """Return log(1 + e^x) without overflow and with full relative accuracy for negative x."""
+    return x.where(x > 0, 0.0) + log1p(exp(-x.call("fabs")))
+
+
+def relu(u: Num) -> Num:
+    """Return max(0, u); NaN stays NaN."""
+    return u.const(0).where(u < 0, u)
+
+
+def absolute(u: Num) -> Num:
+    """Return |u|."""
+    return u.call("fabs")
+
+
+def sqrt(u: Num) -> Num:
+    """Return the square root."""
+    return u.call("sqrt")
+
+
+def sin(u: Num) -> Num:
+    """Return the sine, lane by lane by the C library."""
+    return u.call("sin")
+
+
+def cos(u: Num) -> Num:
+    """Return the cosine, lane by lane by the C library."""
+    return u.call("cos")
+
+
+def power(base: Num, exponent: Num) -> Num:
+    """Return base to the power of exponent, lane by lane by the C library."""
+    return base.call("pow", exponent)
+
+
+def maximum(a: Num, b: Num) -> Num:
+    """Return the larger number; NaN if either is NaN."""
+    unordered = a.builder.fcmp_unordered("uno", a.value, a.value)
+    return a.where(a.builder.or_(a > b, unordered), b)
+
+
+def minimum(a: Num, b: Num) -> Num:
+    """Return the smaller number; NaN if either is NaN."""
+    unordered = a.builder.fcmp_unordered("uno", a.value, a.value)
+    return a.where(a.builder.or_(a < b, unordered), b)
+
+
+def if_equal(left: Num, right: Num, a: Num, b: Num) -> Num:
+    """Return a where left = right, else b."""
+    return a.where(left.equals(right), b)
+
+
+def if_greater(left: Num, right: Num, a: Num, b: Num) -> Num:
+    """Return a where left > right, else b."""
+    return a.where(left > right, b)
+
+
+def if_greater_equal(left: Num, right: Num, a: Num, b: Num) -> Num:
+    """Return a where left ≥ right, else b."""
+    return a.where(left >= right, b)
+
+
+def if_less(left: Num, right: Num, a: Num, b: Num) -> Num:
+    """Return a where left < right, else b."""
+    return a.where(left < right, b)
+
+
+def if_less_equal(left: Num, right: Num, a: Num, b: Num) -> Num:
+    """Return a where left ≤ right, else b."""
+    return a.where(left <= right, b)

@@ -1,0 +1,351 @@
+"""Matrix products in registers: packed operands, one tile of results at a time.
+
+A packed matrix holds panels of as many columns as two registers have numbers, each panel with its
+rows one behind the other, the last panel filled up with zeros. The weights of a recurrence are
+packed once a call and used at every step. Sums run over the inner index in a fixed order, so
+results do not depend on where they are computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit
+from numba.core import cgutils, types
+from numba.core.extending import intrinsic
+from numba.core.typing.templates import signature
+
+from graphgrad.compile.vector.ir_math import Num
+from graphgrad.compile.vector.lanes import (
+    _address,
+    _mask,
+    _masked,
+    lanes,
+    lanes_of,
+    load,
+    register_bytes,
+    splat,
+    store,
+)
+
+VECTORS = 2
+ROWS = 12 if register_bytes() == 64 else 6
+DEPTH = 384  # how much of the inner index is done at a time: a panel stays in the first cache
+CHUNK = 8 * ROWS  # how many rows are done with all panels, before the next ones
+
+
+def _tile_body(builder: Any, rows: int, kind: Any, align: int, given: dict[str, Any]) -> None:
+    """Write instructions for `rows` rows of a tile: c += a·b."""
+    word = ir.IntType(64)
+    width = ir.Constant(word, kind.count * VECTORS)
+    chains = max(1, 8 // (rows * VECTORS))
+    zero = ir.Constant(kind, None)
+    alignment = ir.Constant(ir.IntType(32), align)
+    lefts = [given["left"], builder.sub(given["left"], ir.Constant(word, kind.count))]
+    kept = [builder.select(given["fresh"], ir.Constant(word, 0), left) for left in lefts]
+    masks = [_mask(builder, left, kind.count) for left in lefts]
+    reads = [_mask(builder, left, kind.count) for left in kept]
+
+    def place(row: int, vector: int) -> Any:
+        offset = builder.mul(ir.Constant(word, row), given["c_row"])
+        offset = builder.add(offset, ir.Constant(word, vector * kind.count))
+        return builder.bitcast(builder.gep(given["c"], [offset]), kind.as_pointer())
+
+    sums = {}
+    for chain in range(chains):
+        for row in range(rows):
+            for vector in range(VECTORS):
+                slot = cgutils.alloca_once(builder, kind)
+                first = zero
+                if chain == 0:
+                    arguments = [place(row, vector), alignment, reads[vector], zero]
+                    first = _masked(builder, "load", kind, arguments)
+                builder.store(first, slot)
+                sums[chain, row, vector] = slot
+
+    def step(chain: int, k: Any) -> None:
+        start = builder.gep(given["b"], [builder.mul(k, width)])
+        packed = []
+        for vector in range(VECTORS):
+            offset = ir.Constant(word, vector * kind.count)
+            address = builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
+            packed.append(builder.load(address, align=align))
+        column = builder.mul(k, given["a_step"])
+        for row in range(rows):
+            offset = builder.add(builder.mul(ir.Constant(word, row), given["a_row"]), column)
+            number = builder.load(builder.gep(given["a"], [offset]))
+            factor = Num(builder, splat(builder, number, kind))
+            for vector in range(VECTORS):
+                slot = sums[chain, row, vector]
+                term = Num(builder, builder.load(slot))
+                product = factor.times_plus(Num(builder, packed[vector]), term)
+                builder.store(product.value, slot)
+
+    whole = builder.sdiv(given["depth"], ir.Constant(word, chains))
+    with cgutils.for_range(builder, whole, intp=word) as loop:
+        for chain in range(chains):
+            base = builder.mul(loop.index, ir.Constant(word, chains))
+            step(chain, builder.add(base, ir.Constant(word, chain)))
+    if chains > 1:
+        done = builder.mul(whole, ir.Constant(word, chains))
+        with cgutils.for_range(builder, builder.sub(given["depth"], done), intp=word) as loop:
+            step(0, builder.add(done, loop.index))
+    for row in range(rows):
+        for vector in range(VECTORS):
+            total = Num(builder, builder.load(sums[0, row, vector]))
+            for chain in range(1, chains):
+                total = total + Num(builder, builder.load(sums[chain, row, vector]))
+            arguments = [total.value, place(row, vector), alignment, masks[vector]]
+            _masked(builder, "store", ir.VoidType(), arguments)
+
+
+@intrinsic
+def _tile(
+    typingctx: Any, rows: Any, c: Any, c0: Any, c_row: Any, a: Any, a0: Any, a_row: Any,
+    a_step: Any, b: Any, b0: Any, depth: Any, left: Any, fresh: Any,
+) -> Any:  # fmt: skip
+    """Add a·b to a tile of c, or put it there: up to ROWS rows, up to one panel of columns."""
+    lanes_type = lanes_of(c.dtype)
+    whole = types.intp
+    kinds = [whole, c, whole, whole, a, whole, whole, whole, b, whole, whole, whole, types.boolean]
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = context.get_value_type(lanes_type)
+        given = {
+            "c": _address(context, builder, c, args[1], [args[2]]),
+            "c_row": args[3],
+            "a": _address(context, builder, a, args[4], [args[5]]),
+            "a_row": args[6],
+            "a_step": args[7],
+            "b": _address(context, builder, b, args[8], [args[9]]),
+            "depth": args[10],
+            "left": args[11],
+            "fresh": args[12],
+        }
+        end = builder.append_basic_block("tile.end")
+        switch = builder.switch(args[0], end)
+        for count in range(1, ROWS + 1):
+            block = builder.append_basic_block(f"tile.{count}")
+            switch.add_case(ir.Constant(args[0].type, count), block)
+            builder.position_at_end(block)
+            _tile_body(builder, count, kind, c.dtype.bitwidth // 8, given)
+            builder.branch(end)
+        builder.position_at_end(end)
+        return context.get_dummy_value()
+
+    return signature(types.none, *kinds), lower
+
+
+@njit(error_model="numpy")
+def packed_size(columns: int, depth: int, like: Any) -> Any:
+    """Return how many numbers a packed matrix holds."""
+    width = VECTORS * lanes(like)
+    return (columns + width - 1) // width * width * depth
+
+
+@njit(error_model="numpy")
+def pack_kernel(
+    packed: Any, depth: int, column: int, row: int, m: Any, start: int, rows: int, columns: int,
+    transposed: bool,
+) -> None:  # fmt: skip
+    """Do what `pack` says."""
+    width = VECTORS * lanes(packed)
+    for i in range(rows):
+        for j in range(columns):
+            n, k = (j, i) if transposed else (i, j)
+            place = ((column + n) // width * depth + row + k) * width + (column + n) % width
+            packed[place] = m[start + i * columns + j]
+
+
+@njit(error_model="numpy")
+def product_kernel(
+    out: Any, to: int, stride: int, rows: int, columns: int, a: Any, start: int, a_stride: int,
+    depth: int, packed: Any,
+) -> None:  # fmt: skip
+    """Do what `product` says."""
+    width = VECTORS * lanes(out)
+    for low in range(0, rows, CHUNK):
+        high = min(rows, low + CHUNK)
+        blocks = (high - low + ROWS - 1) // ROWS
+        size, larger = (high - low) // blocks, (high - low) % blocks
+        for k in range(0, depth, DEPTH):
+            inner = min(DEPTH, depth - k)
+            for column in range(0, columns, width):
+                panel = column * depth + k * width
+                row = low
+                for block in range(blocks):
+                    count = size + (1 if block < larger else 0)
+                    _tile(
+                        count, out, to + row * stride + column, stride, a,
+                        start + row * a_stride + k, a_stride, 1, packed, panel, inner,
+                        columns - column, k == 0,
+                    )  # fmt: skip
+                    row += count
+
+
+@njit(error_model="numpy")
+def outer_sum_kernel(
+    out: Any, rows: int, columns: int, u: Any, u0: int, u_stride: int, v: Any, v0: int,
+    v_stride: int, count: int, fresh: bool,
+) -> None:  # fmt: skip
+    """Do what `outer_sum` says."""
+    width = VECTORS * lanes(out)
+    panels = np.empty(packed_size(columns, DEPTH, out), out.dtype)
+    wide = (ROWS + lanes(out) - 1) // lanes(out) * lanes(out)
+    tall = (rows + ROWS - 1) // ROWS * wide
+    strips = np.empty(tall * DEPTH, out.dtype)
+    for s in range(0, count, DEPTH):
+        depth = min(DEPTH, count - s)
+        for column in range(0, columns, lanes(out)):
+            start = column // width * width * depth + column % width
+            for k in range(depth):
+                part = load(v, (v0 + (s + k) * v_stride + column,), columns - column)
+                store(panels, (start + k * width,), lanes(out), part)
+        for row in range(0, rows, ROWS):
+            start = row // ROWS * wide * depth
+            for k in range(depth):
+                for j in range(0, wide, lanes(out)):
+                    here = u0 + (s + k) * u_stride + row + j
+                    part = load(u, (here,), rows - row - j)
+                    store(strips, (start + k * wide + j,), lanes(out), part)
+        for column in range(0, columns, width):
+            for row in range(0, rows, ROWS):
+                _tile(
+                    min(ROWS, rows - row), out, row * columns + column, columns, strips,
+                    row // ROWS * wide * depth, 1, wide, panels, column * depth, depth,
+                    columns - column, fresh and s == 0,
+                )  # fmt: skip
+
+
+def _kernel(name: str, given: Sequence[Any]) -> tuple[Any, Any]:
+    """Return how a kernel is called: by its name in the process, on addresses and whole numbers.
+
+    Kernels are compiled once, apart from the programs that use them; see `kernel_source`.
+    """
+    dtype = next(each.dtype for each in given if isinstance(each, types.Array))
+    label = kernel_symbol(name, str(dtype))
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        values: list[Any] = []
+        for value, kind in zip(args, sig.args, strict=True):
+            if isinstance(kind, types.Array):
+                values.append(context.make_array(kind)(context, builder, value).data)
+            elif isinstance(kind, types.BaseTuple):
+                values.extend(cgutils.unpack_tuple(builder, value))
+            else:
+                values.append(value)
+        kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
+        function = cgutils.get_or_insert_function(builder.module, kind, label)
+        builder.call(function, values)
+        return context.get_dummy_value()
+
+    kinds = [
+        each
+        if isinstance(each, types.Array)
+        else types.UniTuple(types.intp, len(each))
+        if isinstance(each, types.BaseTuple)
+        else types.intp
+        for each in given
+    ]
+    return signature(types.none, *kinds), lower
+
+
+def kernel_symbol(name: str, dtype: str) -> str:
+    """Return the name under which a kernel is known in the process."""
+    return f"graphgrad_{name}_{dtype}"
+
+
+def kernel_source(dtype: str) -> str:
+    """Return the source of a module with the kernels for one type of numbers."""
+    lines = ["from numba import carray, cfunc", ""]
+    imports = ", ".join(f"{name}_kernel" for name in KERNELS)
+    lines += [f"from graphgrad.compile.vector.product import {imports}", ""]
+    for name, kernel in KERNELS.items():
+        code = kernel.py_func.__code__
+        names = code.co_varnames[: code.co_argcount]
+        arrays = [each in ("packed", "m", "out", "a", "u", "v") for each in names]
+        kinds = [f"CPointer({dtype})" if array else "intp" for array in arrays]
+        values = [
+            f"carray({each}, (1,))" if array else each
+            for each, array in zip(names, arrays, strict=True)
+        ]
+        lines += [
+            "",
+            f'@cfunc("void({", ".join(kinds)})", cache=True)',
+            f"def {name}({', '.join(names)}):",
+            f"    {name}_kernel({', '.join(values)})",
+            "",
+        ]
+    return "\n".join(lines)
+
+
+KERNELS: dict[str, Any] = {
+    "pack": pack_kernel,
+    "product": product_kernel,
+    "outer_sum": outer_sum_kernel,
+}
+
+
+@intrinsic
+def pack(
+    typingctx: Any, packed: Any, depth: Any, column: Any, row: Any, m: Any, start: Any, shape: Any,
+    transposed: Any,
+) -> Any:  # fmt: skip
+    """Put mᵀ (m, if transposed) into a packed matrix, its corner at `row` and `column`.
+
+    `m` is the matrix of this shape whose numbers begin at number `start` of an array; `depth` is
+    the number of rows of the packed matrix.
+    """
+    return _kernel("pack", (packed, depth, column, row, m, start, shape, transposed))
+
+
+@intrinsic
+def product(
+    typingctx: Any, out: Any, to: Any, stride: Any, rows: Any, columns: Any, a: Any, start: Any,
+    a_stride: Any, depth: Any, packed: Any,
+) -> Any:  # fmt: skip
+    """Put the products of `rows` rows of `a` with a packed matrix into rows of `out`.
+
+    The first row of `out` begins at its number `to`, that of `a` at `start`; rows lie as many
+    numbers apart as the strides say.
+    """
+    given = (out, to, stride, rows, columns, a, start, a_stride, depth, packed)
+    return _kernel("product", given)
+
+
+@intrinsic
+def outer_sum(
+    typingctx: Any, out: Any, rows: Any, columns: Any, u: Any, u0: Any, u_stride: Any, v: Any,
+    v0: Any, v_stride: Any, count: Any, fresh: Any,
+) -> Any:  # fmt: skip
+    """Put Σ u[s] v[s]ᵀ over `count` rows s of u and v into `out`; add it, if not `fresh`."""
+    given = (out, rows, columns, u, u0, u_stride, v, v0, v_stride, count, fresh)
+    return _kernel("outer_sum", given)
+
+
+@njit(error_model="numpy")
+def padded(x: Any, before: int, after: int) -> Any:
+    """Return an input with rows of zeros in front of the first step and behind the last."""
+    result = np.zeros((x.shape[0] + before + after, *x.shape[1:]), x.dtype)
+    result[before : before + x.shape[0]] = x
+    return result
+
+
+@njit(error_model="numpy")
+def divide(a: Any, count: int) -> None:
+    """Divide the numbers of an array by a count."""
+    flat = a.reshape(a.size)
+    for i in range(a.size):
+        flat[i] /= count
+
+
+@njit(error_model="numpy")
+def time_array(like: Any, shape: Any, before: int, after: int) -> Any:
+    """Return an array with time in front whose margins are zero."""
+    result = np.empty(shape, like.dtype)
+    result[:before] = 0
+    result[shape[0] - after :] = 0
+    return result

@@ -1,0 +1,284 @@
+"""The functions of this package for one number at a time, in plain Numba: the readable reference.
+
+With `lanes(…) == 1` a vector is a number, and generated source runs unchanged. `outer_sum` and
+`product` are the loops that their definitions say; a packed matrix is the transpose, row by row.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numba import njit
+
+plain = njit(error_model="numpy")
+
+
+@plain
+def lanes(like: Any) -> int:
+    """Return how many numbers are computed at a time."""
+    return 1
+
+
+@plain
+def _offset(shape: Any, index: Any) -> Any:
+    offset = index[0]
+    for axis in range(1, len(index)):
+        offset = offset * shape[axis] + index[axis]
+    return offset
+
+
+@plain
+def load(array: Any, index: Any, left: int) -> Any:
+    """Return the number at an index (the last one may run on into the next row)."""
+    return (
+        array.reshape(array.size)[_offset(array.shape, index)] if left > 0 else array.dtype.type(0)
+    )
+
+
+@plain
+def store(array: Any, index: Any, left: int, value: Any) -> None:
+    """Write the number at an index."""
+    array.reshape(array.size)[_offset(array.shape, index)] = value
+
+
+@plain
+def spread(array: Any, index: Any) -> Any:
+    """Return the number at an index."""
+    return array.reshape(array.size)[_offset(array.shape, index)]
+
+
+@plain
+def number(like: Any, value: Any) -> Any:
+    """Return a number in the type of an array."""
+    return like.dtype.type(value)
+
+
+@plain
+def kept(x: Any, left: int, other: Any) -> Any:
+    """Return x."""
+    return x
+
+
+@plain
+def unit(like: Any, position: int) -> Any:
+    """Return 1 if the position is here, else 0."""
+    return like.dtype.type(position == 0)
+
+
+@plain
+def choose(condition: bool, chosen: Any, otherwise: Any) -> Any:
+    """Return `chosen` if the condition holds, else `otherwise`."""
+    return chosen if condition else otherwise
+
+
+@plain
+def across_sum(x: Any) -> Any:
+    """Return x."""
+    return x
+
+
+@plain
+def across_max(x: Any) -> Any:
+    """Return x."""
+    return x
+
+
+@plain
+def set_flush_to_zero() -> int:
+    """Leave subnormal numbers as they are."""
+    return 0
+
+
+@plain
+def restore(state: int) -> None:
+    """Leave subnormal numbers as they are."""
+
+
+@plain
+def tanh(x: Any) -> Any:
+    """Return tanh x."""
+    return np.tanh(x)
+
+
+@plain
+def sigmoid(x: Any) -> Any:
+    """Return 1 / (1 + e^-x) without overflow."""
+    small = np.exp(-np.abs(x))
+    return 1 / (1 + small) if x >= 0 else small / (1 + small)
+
+
+@plain
+def exp(x: Any) -> Any:
+    """Return e^x."""
+    return np.exp(x)
+
+
+@plain
+def log(x: Any) -> Any:
+    """Return the natural logarithm."""
+    return np.log(x)
+
+
+@plain
+def log1p(x: Any) -> Any:
+    """Return log(1 + x)."""
+    return np.log1p(x)
+
+
+@plain
+def softplus(x: Any) -> Any:
+    """Return log(1 + e^x) without overflow."""
+    return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x)))
+
+
+@plain
+def relu(x: Any) -> Any:
+    """Return max(0, x)."""
+    return 0 * x if x < 0 else x
+
+
+@plain
+def absolute(x: Any) -> Any:
+    """Return |x|."""
+    return np.abs(x)
+
+
+@plain
+def sqrt(x: Any) -> Any:
+    """Return the square root."""
+    return np.sqrt(x)
+
+
+@plain
+def sin(x: Any) -> Any:
+    """Return the sine."""
+    return np.sin(x)
+
+
+@plain
+def cos(x: Any) -> Any:
+    """Return the cosine."""
+    return np.cos(x)
+
+
+@plain
+def power(base: Any, exponent: Any) -> Any:
+    """Return base to the power of exponent."""
+    return base**exponent
+
+
+@plain
+def maximum(a: Any, b: Any) -> Any:
+    """Return the larger number; NaN if either is NaN."""
+    return np.maximum(a, b)
+
+
+@plain
+def minimum(a: Any, b: Any) -> Any:
+    """Return the smaller number; NaN if either is NaN."""
+    return np.minimum(a, b)
+
+
+@plain
+def if_equal(left: Any, right: Any, a: Any, b: Any) -> Any:
+    """Return a where left = right, else b."""
+    return a if left == right else b
+
+
+@plain
+def if_greater(left: Any, right: Any, a: Any, b: Any) -> Any:
+    """Return a where left > right, else b."""
+    return a if left > right else b
+
+
+@plain
+def if_greater_equal(left: Any, right: Any, a: Any, b: Any) -> Any:
+    """Return a where left ≥ right, else b."""
+    return a if left >= right else b
+
+
+@plain
+def if_less(left: Any, right: Any, a: Any, b: Any) -> Any:
+    """Return a where left < right, else b."""
+    return a if left < right else b
+
+
+@plain
+def if_less_equal(left: Any, right: Any, a: Any, b: Any) -> Any:
+    """Return a where left ≤ right, else b."""
+    return a if left <= right else b
+
+
+@plain
+def packed_size(columns: int, depth: int, like: Any) -> int:
+    """Return how many numbers a packed matrix holds."""
+    return columns * depth
+
+
+@plain
+def pack(
+    packed: Any, depth: int, column: int, row: int, m: Any, start: int, shape: Any, transposed: bool
+) -> None:
+    """Put m (mᵀ, if transposed) into a packed matrix, its corner at `row` and `column`."""
+    flat = m.reshape(m.size)
+    for i in range(shape[0]):
+        for j in range(shape[1]):
+            n, k = (j, i) if transposed else (i, j)
+            packed[(column + n) * depth + row + k] = flat[start + i * shape[1] + j]
+
+
+@plain
+def product(
+    out: Any, to: int, stride: int, rows: int, columns: int, a: Any, start: int, a_stride: int,
+    depth: int, packed: Any,
+) -> None:  # fmt: skip
+    """Put the products of `rows` rows of `a` with a packed matrix into rows of `out`."""
+    out_flat, a_flat = out.reshape(out.size), a.reshape(a.size)
+    for row in range(rows):
+        for n in range(columns):
+            total = out.dtype.type(0)
+            for k in range(depth):
+                total += a_flat[start + row * a_stride + k] * packed[n * depth + k]
+            out_flat[to + row * stride + n] = total
+
+
+@plain
+def outer_sum(
+    out: Any, rows: int, columns: int, u: Any, u0: int, u_stride: int, v: Any, v0: int,
+    v_stride: int, count: int, fresh: bool,
+) -> None:  # fmt: skip
+    """Put Σ u[s] v[s]ᵀ over `count` rows s of u and v into `out`; add it, if not `fresh`."""
+    out_flat, u_flat, v_flat = out.reshape(out.size), u.reshape(u.size), v.reshape(v.size)
+    if fresh:
+        out_flat[: rows * columns] = 0
+    for s in range(count):
+        for i in range(rows):
+            for j in range(columns):
+                term = u_flat[u0 + s * u_stride + i] * v_flat[v0 + s * v_stride + j]
+                out_flat[i * columns + j] += term
+
+
+@plain
+def padded(x: Any, before: int, after: int) -> Any:
+    """Return an input with rows of zeros in front of the first step and behind the last."""
+    result = np.zeros((x.shape[0] + before + after, *x.shape[1:]), x.dtype)
+    result[before : before + x.shape[0]] = x
+    return result
+
+
+@plain
+def time_array(like: Any, shape: Any, before: int, after: int) -> Any:
+    """Return an array with time in front whose margins are zero."""
+    result = np.empty(shape, like.dtype)
+    result[:before] = 0
+    result[shape[0] - after :] = 0
+    return result
+
+
+@plain
+def divide(a: Any, count: int) -> None:
+    """Divide the numbers of an array by a count."""
+    flat = a.reshape(a.size)
+    for i in range(a.size):
+        flat[i] /= count
