@@ -159,7 +159,7 @@ def test_published_tangents_of_the_elman_network() -> None:
     ("equations", "tangents"),
     [
         ("h[0] = w\nh[t] = h[t-1] * 2\nloss = h[tau]",
-         ["dot_h[0] = dot_w", "dot_h[t] = dot_h[t-1] * 2", "dot_loss = dot_h[tau]"]),
+         ["dot_h[0] = dot_w", "dot_h[t] = 2 * dot_h[t-1]", "dot_loss = dot_h[tau]"]),
         ("z[0] = w\nloss = sum(z[t-1] for t in steps)",
          ["dot_z[0] = dot_w", "dot_z[t] = 0", "dot_loss = sum(dot_z[t-1] for t in steps)"]),
         ("h[0] = w\nh[t] = stop_gradient(h[t-1]) + w\nloss = h[tau]",
