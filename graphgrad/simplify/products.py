@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from graphgrad.ir import OPS, Expr, constant
 from graphgrad.ops.leaves import ones, zeros
 from graphgrad.simplify.core import is_neg, is_one, is_zero, plain, rule, spread
@@ -26,8 +28,14 @@ def _mul(expr: Expr, a: Expr, b: Expr) -> Expr | None:
         return plain(-plain(a.args[0] * b))
     if is_neg(b):
         return plain(-plain(a * b.args[0]))
-    if b.op is OPS["mul"] and len({a.shape, *(arg.shape for arg in b.args)}) == 1:
-        return plain(plain(a * b.args[0]) * b.args[1])
+    for one, other in ((a, b), (b, a)):
+        if one.op is OPS["const"] and one.attr < 0:
+            return plain(-plain(constant(-one.attr) * other))
+    if b.op is OPS["const"] and a.op is not OPS["const"]:
+        return plain(b * a)
+    regrouped = _regrouped(a, b)
+    if regrouped is not None:
+        return regrouped
     number = _numbers(a, b)
     if number is not None:
         return number
@@ -51,25 +59,24 @@ def _mul(expr: Expr, a: Expr, b: Expr) -> Expr | None:
     return _reciprocal(a, b)
 
 
+def _regrouped(a: Expr, b: Expr) -> Expr | None:
+    """Return a product without parentheses: `a * u * v` for `a * (u * v)`, `a * u / n`."""
+    if b.op is OPS["mul"]:
+        u, v = b.args
+        if a.shape == u.shape == v.shape or (not a.shape and not u.shape):
+            return plain(plain(a * u) * v)
+    if b.op is OPS["div"] and not is_one(b.args[0]) and not is_one(a):
+        return plain(plain(a * b.args[0]) / b.args[1])
+    return None
+
+
 def _numbers(a: Expr, b: Expr) -> Expr | None:
-    """Multiply whole numbers out: `2 * (3 * v)`, `2 * (v / 2)`."""
+    """Multiply whole numbers out."""
     if a.op is not OPS["const"] or not isinstance(a.attr, int):
         return None
     if b.op is OPS["const"]:
         return constant(a.attr * b.attr) if isinstance(b.attr, int) else None
-    if b.op is OPS["mul"] and not b.args[0].shape and _is_number(b.args[0]):
-        return plain(plain(a * b.args[0]) * b.args[1])
-    if b.op is OPS["div"] and b.args[1].op is OPS["const"]:
-        divisor = b.args[1].attr
-        if isinstance(divisor, int) and divisor and a.attr % divisor == 0:
-            return plain((a.attr // divisor) * b.args[0])
     return None
-
-
-def _is_number(expr: Expr) -> bool:
-    """Whether an expression is a whole number, or something divided by one."""
-    numerator = expr.args[1] if expr.op is OPS["div"] else expr
-    return numerator.op is OPS["const"] and isinstance(numerator.attr, int)
 
 
 def _reciprocal(a: Expr, b: Expr) -> Expr | None:
@@ -89,7 +96,21 @@ def _div(expr: Expr, a: Expr, b: Expr) -> Expr | None:
         return zeros(expr.shape)
     if is_neg(a):
         return plain(-plain(a.args[0] / b))
-    return None
+    return _cancelled(a, b)
+
+
+def _cancelled(a: Expr, b: Expr) -> Expr | None:
+    """Return `v` for `2 * v / 2`, `v / 2` for `2 * v / 4`, where whole numbers have a divisor."""
+    factor = a.args[0] if a.op is OPS["mul"] else a
+    if factor.op is not OPS["const"] or b.op is not OPS["const"]:
+        return None
+    if not isinstance(factor.attr, int) or not isinstance(b.attr, int) or not b.attr:
+        return None
+    common = math.gcd(factor.attr, b.attr)
+    if common == 1:
+        return None
+    top, bottom = constant(factor.attr // common), constant(b.attr // common)
+    return plain((plain(top * a.args[1]) if a.op is OPS["mul"] else top) / bottom)
 
 
 @rule("matmul", "outer")
@@ -105,7 +126,11 @@ def _product(expr: Expr, a: Expr, b: Expr) -> Expr | None:
 
 @rule("pow")
 def _power(expr: Expr, a: Expr, b: Expr) -> Expr | None:
-    return a if is_one(b) and not b.shape and b.op is OPS["const"] else None
+    if b.op is not OPS["const"]:
+        return None
+    if a.op is OPS["sqrt"] and b.attr == 2:
+        return a.args[0]
+    return a if is_one(b) else None
 
 
 @rule("sum")

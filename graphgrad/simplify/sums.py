@@ -35,6 +35,8 @@ def _add(expr: Expr, a: Expr, b: Expr) -> Expr | None:
         return plain(a - b.args[0])
     if is_neg(a):
         return plain(b - a.args[0])
+    if b.op is OPS["add"] or b.op is OPS["sub"]:
+        return plain(b.op(plain(a + b.args[0]), b.args[1]))
     merged = _merged(expr, a, b)
     if merged is None and a.op is OPS["add"]:
         inner = _merged(expr, a.args[1], b)
