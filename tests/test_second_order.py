@@ -82,6 +82,32 @@ def test_the_hessian_is_symmetric(name: str) -> None:
     np.testing.assert_allclose(hessian, hessian.T, rtol=0, atol=1e-13 * size)
 
 
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        pytest.param("numba", marks=pytest.mark.oracle("numba")),
+        pytest.param("jax", marks=pytest.mark.oracle("jax")),
+    ],
+)
+def test_a_batch_of_directions_keeps_its_products_apart(backend: str) -> None:
+    """The gates' gradients are rows of one product when summed over a batch; here they are not."""
+    circuit = gg.cells.load("lstm")
+    sizes = {"H": 2, "D": 2, "K": 2}
+    values = circuit.init(0, **sizes) | circuit.example(0, 3, batch=(4,), **sizes)
+    source = np.random.default_rng(0)
+    along = {f"dot_{p}": source.normal(size=(4, *np.shape(values[p]))) for p in circuit.params}
+    product = circuit.adjoint().tangent()
+    names = [f"dot_d_{p}" for p in circuit.params]
+    found = product.compile(*names, backend=backend)(values | along)
+    for k in range(4):
+        one = {n: v[:, k] if n in circuit.inputs else v for n, v in values.items()}
+        one |= {n: v[k] for n, v in along.items()}
+        expected = product.unfold(3).evaluate(one, outputs=names)
+        for name in names:
+            np.testing.assert_allclose(found[name][k], expected[name], rtol=1e-10, atol=1e-13)
+
+
 POLYNOMIAL = gg.parse(
     "x[t]: input()\nw: param()\nu: param()\n"
     "h[0] = w\nh[t] = w * h[t-1] ** 2 + u * x[t]\nL[t] = h[t] * h[t-1]\n"

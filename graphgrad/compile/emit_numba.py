@@ -540,7 +540,8 @@ class NumbaEmitter:
             return f"{memory.array}[{', '.join(parts) or '0'}]"
         if self.made.get(name) is not None and self.made[name].op == "rows":
             piece: Slice = self.made[name].attr
-            return f"{memory.array}[{dim_code(piece.start)}:{dim_code(piece.stop)}]"
+            parts.append(f"{dim_code(piece.start)}:{dim_code(piece.stop)}")
+            return f"{memory.array}[{', '.join(parts)}]"
         if len(each.shape) == 1:
             stop = memory.start + each.shape[0]
             parts.append(f"{dim_code(memory.start)}:{dim_code(stop)}")
