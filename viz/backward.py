@@ -10,6 +10,7 @@ from graphgrad.unfold import checked_lengths
 from viz.derivatives import Derivatives
 from viz.drawing import Drawing
 from viz.flow_back import Primal, cotangents, flow_of_operations, flow_of_variables
+from viz.groups import Groups, with_groups
 from viz.items import Level, Structure
 from viz.label import Label
 from viz.layout import lay_out
@@ -29,6 +30,7 @@ def backward(
     level: Level = "variables",
     derivatives: bool = False,
     fold: Fold = None,
+    groups: Groups | None = None,
     style: str | Style = "colour",
 ) -> Drawing:
     """Return the unfolded graph with the flow of the gradient of a loss.
@@ -36,13 +38,14 @@ def backward(
     Beside every arrow along which the gradient flows runs one back, and the contributions of all
     steps flow into one node a parameter (all of them, or what `wrt` names): its gradient.
     `derivatives` writes the local derivative beside the arrows, where it is short, at the level of
-    variables. `fold` as in `unfolded`.
+    variables. `fold` and `groups` as in `unfolded`.
     """
     adjoint = circuit.adjoint(loss, wrt=wrt)
     lengths = checked_lengths(circuit.check(), tau)
     scene = backward_scene(
         circuit, adjoint, lengths, loss=loss, level=level, derivatives=derivatives, fold=fold
     )
+    scene = with_groups(scene, groups, structure(circuit, level, terms=True, loss=loss))
     shown = ", ".join(f"{name} = 1..{length}" for name, length in lengths.items())
     added = [str(e) for name, e in adjoint.equations.items() if name not in circuit.equations]
     alt = f"Gradient of {loss} in {circuit.name} for {shown}: {'; '.join(added)}."
@@ -84,17 +87,21 @@ def backward_scene(
         for edge in scene.edges
         if (edge.head, edge.tail) in arrows
     )
-    names = {primal: name for name, primal in primals.items()}
-    shown = tuple(_with_gradient(node, names, back) for node in scene.nodes)
+    equations = {
+        primal: (name, str(back.declared.equations[name])) for name, primal in primals.items()
+    }
+    shown = tuple(_with_gradient(node, equations, back) for node in scene.nodes)
     return replace(scene, nodes=shown, edges=(*scene.edges, *companions))
 
 
-def _with_gradient(node: Node, names: Mapping[Primal, str], back: Structure) -> Node:
+def _with_gradient(
+    node: Node, equations: Mapping[Primal, tuple[str, str]], back: Structure
+) -> Node:
     """A parameter's node shows its gradient; others say in their tooltip how theirs is found."""
-    found = names.get((dict(node.data)["name"], None))
+    found = equations.get((dict(node.data)["name"], None))
     if found is None or node.kind == "boundary":
         return node
-    equation = str(back.declared.equations[found])
+    name, equation = found
     if node.kind == "parameter":
-        return replace(node, label=Label(back.names[found].runs()), tooltip=equation)
+        return replace(node, label=Label(back.names[name].runs()), tooltip=equation)
     return replace(node, tooltip=f"{node.tooltip}\n{equation}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
@@ -201,10 +201,7 @@ def _extended(curve: Curve, way: Point, by: float) -> Curve:
 
 def _passes(piece: PlacedEdge, at: Point) -> Point | None:
     """The direction of a line at a point on it, None if it does not pass there."""
-    points = flatten(piece.curve)
-    if piece.tip is not None:
-        points.append(piece.tip)
-    for a, b in pairwise(points):
+    for a, b in _near_segments(piece, at):
         length = math.dist(a, b)
         if length < 1e-6:
             continue
@@ -214,6 +211,21 @@ def _passes(piece: PlacedEdge, at: Point) -> Point | None:
         if off < TOUCH and -TOUCH <= along <= length + TOUCH:
             return way
     return None
+
+
+def _near_segments(piece: PlacedEdge, at: Point) -> Iterator[tuple[Point, Point]]:
+    """The segments of the parts of a line that come near a point."""
+    curve = piece.curve
+    for index in range(0, len(curve) - 1, 3):
+        part = curve[index : index + 4]
+        xs, ys = [p[0] for p in part], [p[1] for p in part]
+        if (
+            min(xs) - TOUCH <= at[0] <= max(xs) + TOUCH
+            and min(ys) - TOUCH <= at[1] <= max(ys) + TOUCH
+        ):
+            yield from pairwise(flatten(part))
+    if piece.tip is not None:
+        yield curve[-1], piece.tip
 
 
 def _next(curve: Curve) -> Point:

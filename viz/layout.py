@@ -294,7 +294,7 @@ def _framed(layout: Layout) -> Layout:
                 e.kind,
                 e.tail,
                 e.head,
-                tuple(map(moved, e.curve)),
+                tuple([(round(x + dx, 2), round(y + dy, 2)) for x, y in e.curve]),
                 moved(e.tip) if e.tip else None,
             )
             for e in layout.edges

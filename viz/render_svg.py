@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from unicodedata import bidirectional
 from xml.sax.saxutils import escape, quoteattr
@@ -13,6 +14,8 @@ from viz.routing import Curve, Point
 from viz.scene import Data
 from viz.style import EdgeStyle
 
+PLAIN = re.compile(r"[\w .+/=:-]+", re.ASCII).fullmatch
+"""Matches what stands in an attribute as it is."""
 FALLBACKS = "'Latin Modern Roman','STIX Two Text','Times New Roman',serif"
 
 
@@ -213,13 +216,13 @@ def _opening(
     data: Data,
     more: Iterable[tuple[str, str]],
 ) -> str:
-    known = {"id": name, "class": " ".join((role, *classes))}
-    known.update({f"data-{key}": value for key, value in (*more, *data)})
-    return "<g" + "".join(_attribute(key, value) for key, value in known.items()) + ">"
+    parts = [_attribute("id", name), _attribute("class", " ".join((role, *classes)))]
+    parts += [_attribute(f"data-{key}", value) for key, value in dict((*more, *data)).items()]
+    return f"<g{''.join(parts)}>"
 
 
 def _attribute(key: str, value: str) -> str:
-    if value.isalnum():
+    if PLAIN(value):
         return f' {key}="{value}"'
     return f" {key}={quoteattr(displayable(value))}" if value else ""
 
@@ -237,11 +240,12 @@ def _path(curve: Curve, height: float) -> str:
     parts = [f"M{_n(curve[0][0])} {_n(height - curve[0][1])}"]
     for index in range(0, len(curve) - 1, 3):
         p0, p1, p2, p3 = curve[index : index + 4]
-        cross = max(
-            abs((p[0] - p0[0]) * (p3[1] - p0[1]) - (p[1] - p0[1]) * (p3[0] - p0[0]))
-            for p in (p1, p2)
-        )
-        if cross < 0.02 * (abs(p3[0] - p0[0]) + abs(p3[1] - p0[1])) + 1e-9:
+        dx, dy = p3[0] - p0[0], p3[1] - p0[1]
+        limit = 0.02 * (abs(dx) + abs(dy)) + 1e-9
+        if (
+            abs((p1[0] - p0[0]) * dy - (p1[1] - p0[1]) * dx) < limit
+            and abs((p2[0] - p0[0]) * dy - (p2[1] - p0[1]) * dx) < limit
+        ):
             parts.append(f"L{_n(p3[0])} {_n(height - p3[1])}")
         else:
             numbers = " ".join(f"{_n(x)} {_n(height - y)}" for x, y in (p1, p2, p3))
