@@ -18,6 +18,7 @@ from graphgrad.compile.emit_numpy import Program, emit_numpy
 from graphgrad.compile.finite import all_finite, check_given, report
 from graphgrad.compile.plan import schedule_of
 from graphgrad.compile.ragged import ragged
+from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import Stream, last_steps, state_inputs, streamed
 from graphgrad.data import check_names
 from graphgrad.doors import door
@@ -31,6 +32,7 @@ from graphgrad.system import System
 
 BACKENDS = ("numpy", "numba", "jax")
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
+_pieces = door("graphgrad.compile.checkpoint:Checkpointed")
 _numba_program = door("graphgrad.compile.run_numba:numba_program")
 _pure_function = door("graphgrad.compile.run_jax:PureFunction")
 
@@ -79,10 +81,28 @@ class Compiled:
         """Return the program for data in which just these inputs have a batch axis."""
         return self._program(batched)[0]
 
+    def schedule_for(self, batched: Iterable[str]) -> Schedule:
+        """Return the schedule for data in which just these inputs have a batch axis."""
+        wanted = [*self.outputs, *self.gradients.values()]
+        return schedule_of(self.system, wanted, self.gradients.values(), batched)
+
+    def prepared(self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> Call:
+        """Return what calls with arrays of these shapes need."""
+        key = signature(arrays, tau, sizes)
+        if key not in self._calls:
+            self._calls[key] = prepared(
+                self.system,
+                arrays,
+                tau,
+                sizes,
+                self.dtype,
+                lambda batched: self._program(batched)[1],
+            )
+        return self._calls[key]
+
     def _program(self, batched: frozenset[str]) -> tuple[Program, Callable[..., Any]]:
         if batched not in self._programs:
-            wanted = [*self.outputs, *self.gradients.values()]
-            schedule = schedule_of(self.system, wanted, self.gradients.values(), batched)
+            schedule = self.schedule_for(batched)
             if self.backend == "jax":
                 self._programs[batched] = _jax_program(schedule, self._execute)
             elif self.backend == "numba":
@@ -185,17 +205,7 @@ class Compiled:
         self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
     ) -> dict[str, Any]:
         """Return the results for examples of equal length."""
-        key = signature(arrays, tau, sizes)
-        call = self._calls.get(key)
-        if call is None:
-            call = self._calls[key] = prepared(
-                self.system,
-                arrays,
-                tau,
-                sizes,
-                self.dtype,
-                lambda batched: self._program(batched)[1],
-            )
+        call = self.prepared(arrays, tau, sizes)
         given = handed_over(self.system, call, arrays)
         with np.errstate(all="ignore"):
             results = call.run(given, call.steps, call.sizes, call.dtype)
@@ -244,13 +254,16 @@ def compile_circuit(
     dtype: Any = None,
     threads: int = 1,
     truncate: Any = None,
-) -> Compiled:
+    checkpoint: int | Mapping[str, int] | None = None,
+) -> Any:
     """Return a function that computes outputs (all variables, if none is named) from values.
 
     `grad` names a scalar whose gradients by `wrt` (all parameters) are computed as well, under the
     names that `circuit.adjoint` gives them. The numba back end divides large batches among as many
     `threads` as are given; results depend on that number only in the order of sums over examples.
-    `truncate` is a truncation of the gradient, `gg.window(k)` or `gg.chunks(k)`.
+    `truncate` is a truncation of the gradient, `gg.window(k)` or `gg.chunks(k)`. With `checkpoint`,
+    a budget in bytes or a schedule, long sequences are computed in bounded memory: see
+    `graphgrad.compile.checkpoint`.
     """
     if backend not in BACKENDS:
         raise GraphgradError(
@@ -262,12 +275,17 @@ def compile_circuit(
         """Return the same function of another circuit, with more outputs."""
         shown = dict.fromkeys((*wanted, *more))
         options: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
-        return compile_circuit(other, tuple(shown), threads=threads, truncate=truncate, **options)
+        made: Compiled = compile_circuit(
+            other, tuple(shown), threads=threads, truncate=truncate, **options
+        )
+        return made
 
     for name in outputs:
         if name not in system.variables:
             raise unknown_name(name, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
+    if checkpoint is not None:
+        return _checkpointed(circuit, outputs, grad, wrt, truncate, checkpoint, backend, dtype)
     if grad is None:
         return Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
     if grad in system.variables and (
@@ -284,6 +302,37 @@ def compile_circuit(
     return Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
 
 
+def _checkpointed(
+    circuit: Circuit,
+    outputs: tuple[str, ...],
+    grad: str | None,
+    wrt: Iterable[str] | str | None,
+    truncate: Any,
+    checkpoint: int | Mapping[str, int],
+    backend: str,
+    dtype: Any,
+) -> Any:
+    """Return the loss and its gradients as a function that computes them piece by piece."""
+    system = circuit.check()
+    targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    if grad is None or {*outputs} - {grad} or {*targets} - {*system.params} or truncate is not None:
+        raise GraphgradError(
+            "checkpoint= is for the whole gradient of a loss by parameters",
+            remedy="give grad=, no other outputs, parameters in wrt=, and no truncate=",
+        )
+
+    def compiled(
+        made: Circuit, shown: tuple[str, ...], loss: str | None, by: list[str] | None
+    ) -> Compiled:
+        options: dict[str, Any] = {"wrt": by} if by is not None else {}
+        function: Compiled = compile_circuit(
+            made, shown, grad=loss, backend=backend, dtype=dtype, **options
+        )
+        return function
+
+    return _pieces(circuit, grad, targets, checkpoint, compiled)
+
+
 class ValueAndGrad:
     """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
 
@@ -294,9 +343,15 @@ class ValueAndGrad:
         self.names = options.get("wrt") or list(circuit.check().params)
 
     @property
+    def plan(self) -> Any:
+        """With `checkpoint`, how the last call cut its sequence: see `graphgrad.compile.Plan`."""
+        return self.compiled.plan
+
+    @property
     def source(self) -> str:
         """The code for data with one batch axis on every input."""
-        return self.compiled.source
+        source: str = self.compiled.source
+        return source
 
     @property
     def pure(self) -> Any:
@@ -330,18 +385,12 @@ class ValueAndGrad:
         With `return_state=True` the state after the last step comes third; for the options see
         `Compiled`.
         """
-        results = self.compiled(
-            {**params, **inputs},
-            batch=batch,
-            tau=tau,
-            lengths=lengths,
-            state=state,
-            return_state=return_state,
-            check_finite=check_finite,
-        )
-        after = ()
+        options: dict[str, Any] = {"lengths": lengths, "state": state}
+        options |= {"return_state": return_state, "check_finite": check_finite}
+        results = self.compiled({**params, **inputs}, batch=batch, tau=tau, **options)
+        after: tuple[Any, ...] = ()
         if return_state:
-            results, *after = results
+            results, after = results[0], results[1:]
         loss = results[self.loss]
         reduced = loss.mean() if batch == "mean" else loss.sum()
         return reduced, {name: results[self.prefix + name] for name in self.names}, *after

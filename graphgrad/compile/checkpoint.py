@@ -1,0 +1,344 @@
+"""Gradients of long sequences in bounded memory: pieces, kept states, and pieces computed again.
+
+The sequence is cut into pieces of equal length. Only states between pieces are kept, as many as fit
+(`revolve.py`); going back, each piece is computed again from the state before it. A piece's program
+is that of an ordinary gradient, of the piece's loss plus the product of its last state with the
+cotangent that comes from the piece behind it.
+"""
+
+from __future__ import annotations
+
+import tracemalloc
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from graphgrad.adjoint.build import GradientWarning
+from graphgrad.autodiff import cotangent_prefix
+from graphgrad.circuit import Circuit
+from graphgrad.compile.call import Call, as_arrays
+from graphgrad.compile.memory import bytes_of
+from graphgrad.compile.revolve import forward_pieces, revolve
+from graphgrad.compile.streams import state_inputs, streamed
+from graphgrad.conditions import ALWAYS
+from graphgrad.declared import fresh_name
+from graphgrad.dims import concrete
+from graphgrad.errors import GraphgradError
+from graphgrad.ir import OPS, At, Expr
+from graphgrad.system import System
+
+if TYPE_CHECKING:
+    from graphgrad.compile.compiled import Compiled
+
+State = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a sequence is cut: pieces of `every` steps, `snapshots` states kept at a time.
+
+    `predicted` is the memory in bytes beyond the data and the results: states, and one piece.
+    `measured` is the peak that tracemalloc saw during the call, None where it does not trace.
+    `again` is how many steps are computed forwards more than once, as a fraction of all.
+    """
+
+    every: int
+    snapshots: int
+    predicted: int
+    again: float
+    measured: int | None = None
+
+
+class Checkpointed:
+    """A loss and its gradients by the parameters, computed in pieces: called like `Compiled`.
+
+    `checkpoint` is a budget in bytes, or a dict with `every` (the steps of a piece) and `snapshots`
+    (how many states are kept; all, if left out). `plan` says what the last call did.
+    """
+
+    def __init__(
+        self,
+        circuit: Circuit,
+        loss: str,
+        wrt: Sequence[str],
+        checkpoint: int | Mapping[str, int],
+        compiled: Callable[[Circuit, tuple[str, ...], str | None, list[str] | None], Compiled],
+    ) -> None:
+        self.circuit = circuit
+        self.system = circuit.check()
+        self.loss = loss
+        self.checkpoint = _checked(checkpoint)
+        self.stream = streamed(circuit)
+        _check_loss(self.system, loss)
+        depths = self.stream.depths
+        self.states = {name: k for name, k in depths.items() if name in self.system.variables}
+        taken = self.stream.circuit.declared().names()
+        self.seeds: dict[tuple[str, int], str] = {}
+        for name, depth in self.states.items():
+            for age in range(depth):
+                seed = fresh_name(f"seed_{name}", taken | {*self.seeds.values()})
+                self.seeds[name, age] = seed
+        objective = fresh_name("objective", taken)
+        self.gradients = {
+            name: cotangent_prefix(self.system.declared.names()) + name for name in wrt
+        }
+        self.plan: Plan | None = None
+        circuits = {False: circuit, True: self.stream.circuit}
+        self._ahead = {
+            key: compiled(c, tuple(self.states), None, None) for key, c in circuits.items()
+        }
+        self._back: dict[bool, Compiled] = {}
+        for key, source in circuits.items():
+            made = _with_seeds(source, loss, self.seeds, objective)
+            before = [
+                given for at, given in self.stream.inputs.items() if key and at.name in self.states
+            ]
+            with warnings.catch_warnings():  # a piece need not depend on the boundary values
+                warnings.simplefilter("ignore", GradientWarning)
+                self._back[key] = compiled(made, (loss,), objective, [*wrt, *before])
+        self.prefix = cotangent_prefix(made.check().declared.names())
+
+    @property
+    def source(self) -> str:
+        """The code that goes back over one piece, for data with one batch axis on every input."""
+        return self._back[True].source
+
+    def __call__(
+        self,
+        values: Mapping[str, Any],
+        *,
+        tau: Any = None,
+        batch: str = "mean",
+        **sizes: Any,
+    ) -> dict[str, Any]:
+        """Return the loss and the gradients by their names, reduced over the batch."""
+        for option in ("lengths", "state", "return_state", "check_finite"):
+            if sizes.pop(option, None):
+                raise GraphgradError(
+                    f"checkpoint= does not go with {option}=", remedy="leave one of them out"
+                )
+        tracing = tracemalloc.is_tracing()
+        if tracing:
+            tracemalloc.reset_peak()
+        start = tracemalloc.get_traced_memory()[0]
+        arrays = as_arrays(values)
+        call = self._ahead[False].prepared(arrays, tau, sizes)
+        plan = self._planned(call)
+        results = _Run(self, arrays, call, plan).results()
+        if tracing:
+            plan = replace(plan, measured=tracemalloc.get_traced_memory()[1] - start)
+        self.plan = plan
+        if batch == "mean":
+            for name in self.gradients.values():
+                results[name] = results[name] / results[name].dtype.type(call.count)
+        return results
+
+    def _planned(self, call: Call) -> Plan:
+        """Return the lengths of the pieces and the number of states for a sequence."""
+        (steps,) = call.steps.values()
+        itemsize = np.dtype(call.dtype).itemsize
+        state = sum(
+            depth * prod(self._shape(name, call)) * itemsize for name, depth in self.states.items()
+        )
+        schedule = self._back[True].schedule_for(self._back[True].system.inputs)
+        fixed, step = bytes_of(schedule, call.count, call.sizes, itemsize)
+        least = max(self.states.values(), default=1)  # a piece holds the state after it
+        if isinstance(self.checkpoint, Mapping):
+            every = min(max(self.checkpoint["every"], least), steps)
+            pieces = -(-steps // every)
+            snapshots = min(self.checkpoint.get("snapshots", pieces - 1), pieces - 1)
+            return _plan(steps, every, snapshots, fixed, step, state)
+        plans = _plans(steps, least, self.checkpoint, fixed, step, state)
+        if not plans:
+            raise GraphgradError(
+                f"a budget of {self.checkpoint} bytes is too small",
+                remedy=f"give at least {fixed + least * step + 2 * state} bytes, or smaller batches",
+            )
+        return min(plans, key=lambda plan: plan.again)
+
+    def _shape(self, name: str, call: Call) -> tuple[int, ...]:
+        """Return the shape of one step of a variable, batch axes in front."""
+        shape = self.system.variables[name].shape
+        return (*call.batch, *concrete(shape, call.sizes))
+
+
+def _plans(steps: int, least: int, budget: int, fixed: int, step: int, state: int) -> list[Plan]:
+    """Return plans within a budget, for pieces of many lengths."""
+    plans: list[Plan] = []
+    every = steps
+    while every >= min(least, steps):
+        pieces = -(-steps // every)
+        room = budget - fixed - every * step
+        snapshots = min(pieces - 1, room // max(state, 1) - 2)
+        if snapshots >= 0:
+            plans.append(_plan(steps, every, snapshots, fixed, step, state))
+            if plans[-1].again < 1:  # every state is kept; shorter pieces gain nothing
+                break
+        every = min(every - 1, every * 7 // 8)
+    return plans
+
+
+def _plan(steps: int, every: int, snapshots: int, fixed: int, step: int, state: int) -> Plan:
+    pieces = -(-steps // every)
+    ahead = forward_pieces(pieces, snapshots) if pieces > 1 else 0
+    memory = fixed + every * step + (snapshots + 2) * state
+    return Plan(every, snapshots, memory, ahead / pieces)
+
+
+class _Run:
+    """One call: the kept states, the cotangent of the state, and the sums so far."""
+
+    def __init__(
+        self, function: Checkpointed, values: Mapping[str, Any], call: Call, plan: Plan
+    ) -> None:
+        self.function = function
+        self.values = values
+        self.call = call
+        self.plan = plan
+        (self.steps,) = call.steps.values()
+        self.kept: dict[int, State | None] = {0: None}
+        self.seeds = {
+            seed: np.zeros(function._shape(name, call), call.dtype)
+            for (name, _), seed in function.seeds.items()
+        }
+        self.loss: Any = 0
+        self.sums: dict[str, Any] = {}
+
+    def results(self) -> dict[str, Any]:
+        """Go back over all pieces; return the loss, and the gradients summed over the batch."""
+        for action in revolve(-(-self.steps // self.plan.every), self.plan.snapshots):
+            if action.kind == "advance":
+                state = self.kept[action.start]
+                for piece in range(action.start, action.stop):
+                    state = self._ahead(piece, state)
+                self.kept[action.stop] = state
+            elif action.kind == "reverse":
+                self._back(action.start)
+            else:
+                del self.kept[action.start]
+        return {self.function.loss: self.loss, **self.sums}
+
+    def _piece(self, piece: int, state: State | None) -> tuple[dict[str, Any], int]:
+        """Return the values for a piece, views of the data, and its number of steps."""
+        inputs, stream = self.function.system.inputs, self.function.stream
+        start = piece * self.plan.every
+        stop = min(start + self.plan.every, self.steps)
+        given = {}
+        for name, value in self.values.items():
+            indexed = name in inputs and inputs[name].index is not None
+            given[name] = value[start:stop] if indexed else value
+        if state is not None:
+            before = {
+                name: self.values[name][start - depth : start]
+                for name, depth in stream.depths.items()
+                if name not in state
+            }
+            given |= state_inputs(stream, {**state, **before})
+        return given, stop - start
+
+    def _ahead(self, piece: int, state: State | None) -> State:
+        """Return the state after a piece from the state before it."""
+        given, steps = self._piece(piece, state)
+        values = self.function._ahead[state is not None](given, tau=steps, **self._sizes())
+        states = self.function.states
+        return {name: np.array(values[name][steps - k :]) for name, k in states.items()}
+
+    def _back(self, piece: int) -> None:
+        """Add the loss and the gradients of a piece; take the cotangent of the state before it."""
+        function, state = self.function, self.kept[piece]
+        given, steps = self._piece(piece, state)
+        run = function._back[state is not None]
+        results = run({**given, **self.seeds}, tau=steps, batch="sum", **self._sizes())
+        self.loss = self.loss + results[function.loss]
+        for name, shown in function.gradients.items():
+            part = results[run.gradients[name]]
+            self.sums[shown] = self.sums[shown] + part if shown in self.sums else part
+        if state is not None:
+            for key, given_name in function.stream.inputs.items():
+                if key.name in function.states:
+                    cotangent = results[function.prefix + given_name]
+                    self.seeds[function.seeds[key.name, -key.offset]] = cotangent
+
+    def _sizes(self) -> dict[str, Any]:
+        return {name: size for name, size in self.call.sizes.items() if name}
+
+
+def _checked(checkpoint: Any) -> int | dict[str, int]:
+    """Return a budget or a schedule; GraphgradError for anything else."""
+    if isinstance(checkpoint, int) and checkpoint > 0:
+        return checkpoint
+    if isinstance(checkpoint, Mapping):
+        given = dict(checkpoint)
+        whole = all(isinstance(n, int) and n >= 0 for n in given.values())
+        if given.keys() <= {"every", "snapshots"} and whole and given.get("every", 0) > 0:
+            return given
+    raise GraphgradError(
+        f"checkpoint={checkpoint!r} is no budget and no schedule",
+        remedy='give a number of bytes, or {"every": 1000, "snapshots": 10} in steps and states',
+    )
+
+
+def _with_seeds(
+    circuit: Circuit, loss: str, seeds: Mapping[tuple[str, int], str], objective: str
+) -> Circuit:
+    """Return the circuit with one variable more: the loss plus last states times cotangents."""
+    system = circuit.check()
+    result = circuit.copy()
+    total: Expr = Expr(OPS["static"], attr=loss, type=())
+    for (name, age), seed in seeds.items():
+        kind = system.variables[name].shape
+        result.input(seed, *kind)
+        last = Expr(OPS["at_step"], attr=At(name, True, -age), type=kind)
+        given = Expr(OPS["input"], attr=seed, type=kind)
+        product = OPS["matmul"](given, last) if len(kind) == 1 else given * last
+        total = total + (OPS["sum"](product) if len(kind) > 1 else product)
+    result.define(objective, None, total)
+    return result
+
+
+def _check_loss(system: System, loss: str) -> None:
+    """Raise GraphgradError for a loss that is not a sum over the steps."""
+    kinds: dict[str, str] = {}
+    for component in system.components:
+        for unit in component.units:
+            if not isinstance(unit, str):
+                continue
+            kind = _kind(system, system.roots[unit], kinds)
+            if system.index_of(unit) is None:
+                kinds[unit] = kind
+            elif kind in ("sum", "other"):
+                raise GraphgradError(
+                    f"checkpoint= cannot be used: {unit} needs a sum over all steps",
+                    remedy="leave checkpoint= out",
+                )
+    if kinds[loss] != "sum":
+        raise GraphgradError(
+            f"checkpoint= needs a loss that is a sum over the steps, {loss} is not",
+            remedy="write loss = sum(… for t in steps); add penalties outside",
+        )
+
+
+def _kind(system: System, root: int, kinds: Mapping[str, str]) -> str:
+    """Return whether a value is a sum over the steps, free of them ("static"), or neither."""
+    found: dict[int, str] = {}
+    for number in system.below(root):
+        op, args, attr, _ = system.graph.nodes[number]
+        given = [found[arg] for arg in args]
+        if op.name == "static" and attr in kinds:
+            found[number] = kinds[attr]
+        elif op.name == "reduce":
+            free = given[0] == "static" and attr.kind == "sum" and attr.condition == ALWAYS
+            found[number] = "sum" if free else "other"
+        elif all(each == "static" for each in given):
+            found[number] = "static"
+        elif op.name in ("add", "sub", "neg") and all(each == "sum" for each in given):
+            found[number] = "sum"
+        elif op.name in ("mul", "div") and sorted(given) == ["static", "sum"]:
+            found[number] = "sum" if op.name == "mul" or given[0] == "sum" else "other"
+        else:
+            found[number] = "other"
+    return found[root]
