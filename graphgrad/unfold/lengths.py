@@ -1,0 +1,53 @@
+"""The number of steps of each index and the sizes, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from graphgrad.errors import DataError, unknown_name
+from graphgrad.system import System
+
+MAX_NODES = 2**31 - 1
+
+
+def checked_lengths(system: System, tau: Any) -> dict[str, int]:
+    """Return the number of steps per index; DataError for anything but whole numbers ≥ 1."""
+    indices = list(system.indices)
+    if isinstance(tau, Mapping):
+        by_length = {index.length: name for name, index in system.indices.items()}
+        lengths = {by_length.get(str(name), str(name)): value for name, value in tau.items()}
+        for name in lengths:
+            if name not in indices:
+                raise unknown_name(name, indices)
+        missing = [name for name in indices if name not in lengths]
+        if missing:
+            raise DataError(
+                f"the number of steps of {', '.join(missing)} is not given",
+                remedy=f"give tau={{{', '.join(f'{name!r}: 3' for name in indices)}}}",
+            )
+    else:
+        lengths = dict.fromkeys(indices, tau)
+    for name, value in lengths.items():
+        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not whole or not 1 <= value < MAX_NODES:
+            raise DataError(
+                f"the number of steps {system.indices[name].length} = {value!r} is not possible",
+                remedy="use a whole number ≥ 1",
+            )
+    return {name: int(lengths[name]) for name in indices}
+
+
+def checked_sizes(system: System, sizes: Mapping[str, Any]) -> dict[str, int]:
+    """Return the sizes given, with the defaults of those left out."""
+    known = system.declared.sizes
+    result = {name: default for name, default in known.items() if default is not None}
+    for name, value in sizes.items():
+        if name not in known:
+            raise unknown_name(name, known)
+        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+            raise DataError(f"the size {name} = {value!r} is not possible", remedy="use an int ≥ 1")
+        result[name] = int(value)
+    return result
