@@ -34,6 +34,10 @@ _load = door("graphgrad.notation.parse:load")
 _parse = door("graphgrad.notation.parse:parse")
 _expression = door("graphgrad.notation.text:expression_text")
 _prove = door("graphgrad.proof.prove:prove")
+_recheck = door("graphgrad.proof.recheck:recheck")
+_truncation = door("graphgrad.proof.recheck:truncation")
+_proof = door("graphgrad.proof.result:proof_of")
+METHODS = ("auto", "induction", "certificate", "sympy", "probabilistic", "enclosure")
 _module = door("graphgrad.compile.standalone:module_source")
 _circuit = door("viz:circuit")
 _unfolded = door("viz:unfolded")
@@ -256,26 +260,52 @@ def _equation_lines(circuit: Circuit, derived: Circuit) -> list[str]:
 
 
 def _prove_command(options: argparse.Namespace) -> int:
+    if options.recheck:
+        return _recheck_command(options)
+    if options.file is None:
+        print("error: prove needs a FILE with a circuit, or --recheck PROOF", file=sys.stderr)
+        return 2
     circuit = _read(options.file)
-    claims = _text(options.claims) if options.claims else None
+    claims: Any = Path(options.claims) if options.claims else None
+    if options.claims == "-":
+        claims = _text("-")
+    truncate = None if options.truncate is None else _truncation(options.truncate)
     try:
-        with _waiting(f"proving the gradient of {options.loss}", quiet=options.json):
-            proof = _prove(
-                circuit,
-                options.loss,
-                claims=claims,
-                wrt=options.wrt,
-                tau=_lengths(circuit, options.tau),
-                sizes=options.sizes,
-                time_limit=options.time_limit,
-            )
+        proof = _prove(
+            circuit,
+            options.loss,
+            claims=claims,
+            wrt=options.wrt,
+            tau=_lengths(circuit, options.tau),
+            sizes=options.sizes,
+            method=options.method,
+            truncate=truncate,
+            time_limit=options.time_limit,
+            progress=False if options.json else None,
+        )
     except GraphgradError as error:
         if error.place is not None and error.place.source == "claims":
-            source = "stdin" if options.claims == "-" else options.claims
-            error.place = replace(error.place, source=source)
+            error.place = replace(error.place, source="stdin")
         raise
-    print(proof.to_json() if options.json else proof)
+    if options.json:
+        print(proof.to_json())
+    elif options.latex:
+        print(proof.latex(), end="")
+    else:
+        print(proof)
     return 0 if proof.ok else 1
+
+
+def _recheck_command(options: argparse.Namespace) -> int:
+    """Check a proof that was written with --json again."""
+    text = _text(options.recheck)
+    with _waiting("checking the proof again", quiet=options.json):
+        found = _recheck(_proof(text), time_limit=options.time_limit)
+    if options.json:
+        print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
+    else:
+        print(found)
+    return 0 if found.ok and found.proof.ok else 1
 
 
 def _report_command(options: argparse.Namespace) -> int:
@@ -493,14 +523,29 @@ def _parser() -> argparse.ArgumentParser:
         "prove", _prove_command, "prove the backward equations, or a person's own",
         "elman",
         "graphgrad grad elman > mine.rec && graphgrad prove elman --claims mine.rec",
+        "graphgrad prove tied --json > proof.json && graphgrad prove --recheck proof.json",
     )  # fmt: skip
-    _file(sub)
+    sub.add_argument(
+        "file", nargs="?", metavar="FILE",
+        help="a .rec file, a circuit of the gallery (see graphgrad cells), or - for stdin",
+    )  # fmt: skip
     _lengths_options(sub)
     _loss(sub)
     _wrt(sub)
     sub.add_argument(
         "--claims", metavar="CLAIMS", help="file with equations such as d_W = …, or - for stdin"
     )
+    sub.add_argument(
+        "--method", choices=METHODS, default="auto",
+        help="how to prove (default auto: the strongest that is fast enough)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--truncate", metavar="KIND", help='prove a truncated gradient: "window(3)", "chunks(5)"'
+    )
+    sub.add_argument(
+        "--recheck", metavar="PROOF", help="check a proof written with --json again, independently"
+    )
+    sub.add_argument("--latex", action="store_true", help="print the proof in LaTeX")
     _time_limit(sub)
     _json(sub)
     sub = command("code", _code, "print a NumPy module that needs nothing of this library", "lstm")

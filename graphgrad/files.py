@@ -33,6 +33,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         ) from error
 
 
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Return what a text file holds; FileError where it cannot be read."""
+    try:
+        return Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise FileError(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from None
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{path} cannot be read: {reason}", remedy="check the path") from None
+
+
 def _mode(target: Path) -> int | None:
     try:
         return target.stat().st_mode

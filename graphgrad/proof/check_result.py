@@ -5,7 +5,8 @@ from __future__ import annotations
 import html
 from dataclasses import dataclass
 
-from graphgrad.proof.result import MARKS, Proof
+from graphgrad.proof.result import Proof
+from graphgrad.proof.shown import MARKS
 
 
 @dataclass(frozen=True)

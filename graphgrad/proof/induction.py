@@ -122,7 +122,7 @@ def lengths_to_check(
     return [dict(zip(indices, each, strict=True)) for each in product(*chosen)]
 
 
-# -- verdicts ---------------------------------------------------------------------------------------
+# -- verdicts --------------------------------------------------------------------------------------
 
 
 @dataclass

@@ -21,7 +21,7 @@ own source of randomness.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import log2, prod
 from random import Random, SystemRandom
@@ -52,27 +52,33 @@ class Outcome:
     log_error: float
 
 
-def probed(passes: BackwardPass, deadline: float | None, draw: Random | None = None) -> Outcome:
+def probed(
+    passes: BackwardPass,
+    deadline: float | None,
+    draw: Random | None = None,
+    agree: Callable[[Point, Iterable[str]], bool] = lambda point, names: point.agrees(names),
+    runs: int = 1,
+) -> Outcome:
     """Return which gradients agree at a random point.
 
     All parameters are tested together by one direction; only where that fails, each by its own.
+    `agree` compares in place of `Point.agrees`, in so many `runs`.
     """
     source = SystemRandom() if draw is None else draw
     names = list(passes.gradients)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            point = _Point(passes, source, deadline)
-            together = point.agrees(names)
-            agreeing = names if together else [name for name in names if point.agrees([name])]
-            return Outcome(
-                frozenset(agreeing), point.log_error() + log2(attempt * (1 + len(names)))
-            )
+            point = Point(passes, source, deadline)
+            together = agree(point, names)
+            agreeing = names if together else [name for name in names if agree(point, [name])]
+            tests = attempt * (1 + len(names)) * runs
+            return Outcome(frozenset(agreeing), point.log_error() + log2(tests))
         except UnluckyError:
             continue
     raise UndecidableError("no random point was found at which everything has a value")
 
 
-class _Point:
+class Point:
     """Both passes at one random point; the tangent is recomputed for each direction."""
 
     def __init__(self, passes: BackwardPass, source: Random, deadline: float | None) -> None:
@@ -92,7 +98,13 @@ class _Point:
 
     def agrees(self, names: Iterable[str]) -> bool:
         """Whether claimed and true derivative agree in a random direction of these names."""
-        wanted = list(names)
+        direction = self.direct(names)
+        truth = self.run()
+        return (self.along(direction) - truth) % self.prime == 0
+
+    def direct(self, names: Iterable[str]) -> dict[str, list[int]]:
+        """Let parameters and inputs move in a random direction; the others stand still."""
+        wanted = set(names)
         direction: dict[str, list[int]] = {}
         for name in self.passes.gradients:
             entries = _entries(self.arrays[name])
@@ -100,14 +112,16 @@ class _Point:
             direction[name] = drawn
             for entry, slope in zip(entries, drawn, strict=True):
                 entry.tangent = slope
-        truth = self._run()
+        return direction
+
+    def along(self, direction: Mapping[str, list[int]]) -> int:
+        """Return the claimed derivative in a direction."""
         assert self.claimed is not None
-        claimed = sum(
+        return sum(
             value * slope
-            for name in wanted
-            for value, slope in zip(self.claimed[name], direction[name], strict=True)
+            for name, slopes in direction.items()
+            for value, slope in zip(self.claimed[name], slopes, strict=True)
         )
-        return (claimed - truth) % self.prime == 0
 
     def _data(self) -> dict[str, Any]:
         system, dag = self.passes.dag.system, self.passes.dag
@@ -146,8 +160,11 @@ class _Point:
                     marks[arg] = 1
         return marks
 
-    def _run(self) -> int:
-        """Compute the tangent of the loss, and the claimed gradients the first time."""
+    def run(self, passes_edge: Callable[[int, int], bool] | None = None) -> int:
+        """Return the tangent of the loss, modulo the prime; the first time, compute both passes.
+
+        `passes_edge` says of an argument and its user whether a tangent goes that way.
+        """
         dag, passes = self.passes.dag, self.passes
         starts, args = dag.starts.tolist(), dag.args.tolist()
         kinds, times = dag.kinds.tolist(), dag.times.tolist()
@@ -158,7 +175,13 @@ class _Point:
                 continue
             if self.deadline is not None and time.monotonic() > self.deadline:
                 raise ExhaustedError("the time limit was reached")
-            operands = [store[arg] for arg in args[starts[node] : starts[node + 1]]]
+            arguments = args[starts[node] : starts[node + 1]]
+            operands = [store[arg] for arg in arguments]
+            if passes_edge is not None and self.forward[node]:
+                operands = [
+                    value if passes_edge(arg, node) else _without_tangent(value)
+                    for arg, value in zip(arguments, operands, strict=True)
+                ]
             name = dag.templates[kinds[node]].op.name
             if name == "matmul":
                 store[node] = self._matmul(*operands, tangent=bool(self.forward[node]))
@@ -230,6 +253,15 @@ class _Point:
                 entries = prod(np.shape(self.values[node])) if self.values[node] is not None else 1
                 sides.append(bounds.sum([bounds.product(pairs[node][0], Shadow(1))], entries))
         return _log_error(shadows, bounds.sum(sides))
+
+
+def _without_tangent(value: Any) -> Any:
+    if isinstance(value, np.ndarray):
+        result = np.empty(value.shape, object)
+        for position in np.ndindex(*value.shape):
+            result[position] = _without_tangent(value[position])
+        return result
+    return Residue(value.table, value.value) if isinstance(value, Residue) else value
 
 
 def _log_error(shadows: Shadows, difference: Shadow) -> float:

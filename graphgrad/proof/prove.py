@@ -6,18 +6,20 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from graphgrad.circuit import Circuit
 from graphgrad.dims import Token
+from graphgrad.files import read_text
 from graphgrad.proof import induction, judge, sampled
 from graphgrad.proof.anchor import METHOD_TEXT as SYMPY_TEXT
 from graphgrad.proof.anchor import Anchor
+from graphgrad.proof.progress import Progress
 from graphgrad.proof.question import (
     DEFAULT_SIZE,
-    ProofError,
     Question,
     Side,
     Stated,
@@ -28,7 +30,8 @@ from graphgrad.proof.question import (
     swept,
     targets_of,
 )
-from graphgrad.proof.result import Claim, Proof
+from graphgrad.proof.result import Claim, Proof, ProofError, Request
+from graphgrad.proof.truncated import METHOD_TEXT as TRUNCATED_TEXT
 from graphgrad.unfold import Dag, checked_lengths
 
 __all__ = ["DEFAULT_SIZE", "METHODS", "ProofError", "prove"]
@@ -40,6 +43,7 @@ TEXTS = {
     "sympy": SYMPY_TEXT,
     "probabilistic": sampled.PROBABILISTIC_TEXT,
     "enclosure": sampled.ENCLOSURE_TEXT,
+    "truncation": TRUNCATED_TEXT,
 }
 CERTIFICATE_SHARE, INDUCTION_SHARE = 0.6, 0.1
 """Of the time limit, what `auto` leaves to the certificate, and to the induction after it."""
@@ -52,49 +56,66 @@ def prove(
     circuit: Circuit,
     loss: str = "loss",
     *,
-    claims: str | Mapping[str, str] | None = None,
+    claims: str | Path | Mapping[str, str] | None = None,
     wrt: Any = None,
     tau: int | Mapping[str, int] = 3,
     sizes: Mapping[str, int] | None = None,
     method: str = "auto",
+    truncate: Any = None,
     time_limit: float = 60.0,
+    progress: bool | None = None,
 ) -> Proof:
     """Return the proof that the backward equations give the gradient of a loss.
 
     `claims` holds a person's own equations (`d_W = …`, with whatever auxiliary equations they
-    need), as text in the notation or as a dict of right sides; every gradient in them is judged,
-    or those that `wrt` names. Without claims the library's own adjoint circuit and its reverse
-    sweep on the unfolded graph are put to the proof. `tau` and `sizes` (2 each, where no default is
-    declared) are what the proof is for. `method` is "certificate" (exact, local, any size),
-    "sympy" (independent, small sizes), "probabilistic" (with an error bound, larger sizes),
-    "enclosure" (certified digits at random points), or "auto": the certificate; SymPy too where the
-    circuit is small; the probabilistic proof where the certificate leaves something open. Verdicts
-    are proved, certified, refuted (with a witness) or undecided; after `time_limit` seconds what is
-    left is undecided. Raises ProofError where there is nothing to prove, and ShapeError for a claim
-    without the shape of a gradient.
+    need), as text in the notation, a Path, or a dict of right sides; every gradient in them is
+    judged, or those that `wrt` names. Without claims the library's own adjoint circuit and its
+    reverse sweep on the unfolded graph are put to the proof. `tau` and `sizes` (2 each, where no
+    default is declared) are what the proof is for.
+
+    `method` is "induction" (exact, every length), "certificate" (exact, local, any size), "sympy"
+    (independent, small sizes), "probabilistic" (with an error bound, larger sizes), "enclosure"
+    (certified digits at random points), or "auto": the certificate; SymPy too where the circuit is
+    small; the probabilistic proof where the certificate leaves something open; and induction for
+    what equations give. With `truncate` (`gg.window(k)`, `gg.chunks(k)`) the equations are those of
+    the truncated gradient, and compared with the masked sum that defines it.
+
+    Verdicts are proved, certified, refuted (with a witness) or undecided; after `time_limit`
+    seconds what is left is undecided. `progress` shows on stderr what is being done: True, False,
+    or None for terminals only. Raises ProofError where there is nothing to prove, and ShapeError
+    for a claim without the shape of a gradient.
     """
     if method not in METHODS:
         raise ProofError(
             f"{method!r} is not a method of proof", remedy=f"use one of {', '.join(METHODS)}"
         )
+    if truncate is not None and method not in ("auto", "probabilistic"):
+        raise ProofError(
+            f"the method {method} is not for truncated gradients",
+            remedy='leave method out, or use "probabilistic"',
+        )
     started = time.monotonic()
     system = circuit.check()
+    text, source = _read(claims)
     targets = targets_of(circuit, loss, wrt, claimed=claims is not None)
     bound = sizes_of(circuit, sizes)
     question = question_of(circuit, loss)
     own = claims is None
     stated = (
-        own_equations(question, targets)
-        if claims is None
-        else claimed_equations(question, claims, targets, wrt)
+        own_equations(question, targets, truncate)
+        if text is None
+        else claimed_equations(question, text, targets, wrt, source)
     )
-    panel = _Panel(question, tau, bound, method, time_limit)
-    if method == "induction":
-        found = list(panel.every(stated))
-    else:
-        found = list(panel.judged(stated.side(tau, bound), stated))
-        if own:
-            found += panel.judged(swept(question, targets, tau, bound), None)
+    with Progress(circuit.name, progress) as shown:
+        panel = _Panel(question, tau, bound, method, time_limit, shown)
+        if truncate is not None:
+            found = list(panel.truncated(stated.side(tau, bound), truncate))
+        elif method == "induction":
+            found = list(panel.every(stated))
+        else:
+            found = list(panel.judged(stated.side(tau, bound), stated))
+            if own:
+                found += panel.judged(swept(question, targets, tau, bound), None)
     judged = {claim.by for claim in found}
     return Proof(
         circuit.name,
@@ -106,7 +127,24 @@ def prove(
         tuple(_assumptions(circuit, question.probed.unfold(tau, **bound))),
         time.monotonic() - started,
         () if own else tuple(name for name in system.params if name not in judged),
+        Request(
+            str(circuit),
+            text,
+            None if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt),
+            tau if isinstance(tau, int) else dict(tau),
+            method,
+            None if truncate is None else str(truncate),
+        ),
     )
+
+
+def _read(claims: str | Path | Mapping[str, str] | None) -> tuple[str | None, str]:
+    """Return claims as text, and where it is from."""
+    if claims is None or isinstance(claims, str):
+        return claims, "claims"
+    if isinstance(claims, Path):
+        return read_text(claims), str(claims)
+    return "\n".join(f"{left} = {right}" for left, right in claims.items()), "claims"
 
 
 class _Panel:
@@ -119,8 +157,10 @@ class _Panel:
         sizes: Mapping[str, int],
         method: str,
         time_limit: float,
+        shown: Progress,
     ) -> None:
         self.question = question
+        self.shown = shown
         self.sizes = sizes
         self.method = method
         self.time_limit = time_limit
@@ -141,9 +181,18 @@ class _Panel:
             found = self._panel(side)
             yield from found if stated is None else self._extended(found, stated)
 
+    def truncated(self, side: Side, truncation: Any) -> Iterator[Claim]:
+        """Yield a claim for each truncated gradient."""
+        self.used["truncation"] = None
+        self.shown.stage(f"{truncation}: masked sums")
+        claims = sampled.truncated_claims(self.question, side, truncation, self.deadline)
+        for claim in claims:
+            yield replace(claim, methods={"probabilistic": claim.verdict})
+
     def every(self, stated: Stated) -> Iterator[Claim]:
         """Yield a claim for each gradient, for every length."""
         self.used["induction"] = None
+        self.shown.stage("induction")
         claims = induction.induction_claims(self.question, stated, self.sizes, self.deadline)
         for claim in claims:
             yield replace(claim, methods={"induction": claim.verdict})
@@ -155,6 +204,7 @@ class _Panel:
         if not names or time.monotonic() > left:
             yield from found
             return
+        self.shown.stage(f"{stated.origin}: induction")
         hopeful = lambda so_far: bool(names - so_far.proved)  # noqa: E731
         every = induction.inductive(self.question, stated, self.sizes, left, hopeful)
         if every.proved & names:
@@ -186,6 +236,7 @@ class _Panel:
 
     def _certificate(self, side: Side) -> Iterator[Claim]:
         self.used["certificate"] = None
+        self.shown.stage(f"{side.origin}: certificate")
         deadline = self.deadline
         if self.method == "auto":
             now = time.monotonic()
@@ -195,6 +246,7 @@ class _Panel:
 
     def _sampled(self, side: Side, method: str, names: Iterable[str]) -> Iterator[Claim]:
         self.used[method] = None
+        self.shown.stage(f"{side.origin}: {method}")
         judged = (
             sampled.probabilistic_claims if method == "probabilistic" else sampled.enclosure_claims
         )
@@ -203,6 +255,7 @@ class _Panel:
 
     def _sympy(self, side: Side, names: Iterable[str]) -> Iterator[Claim]:
         self.used["sympy"] = None
+        self.shown.stage(f"{side.origin}: SymPy")
         if self._anchor is None:
             self._anchor = self._make()
         for claim in self._anchor.judged(side, list(names)):

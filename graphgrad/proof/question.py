@@ -15,14 +15,11 @@ from graphgrad.declared import Variable
 from graphgrad.dims import Token, shape_text
 from graphgrad.errors import GraphgradError, Place, ShapeError, unknown_name
 from graphgrad.proof.certificate import BackwardPass, Instance
+from graphgrad.proof.result import ProofError
 from graphgrad.system import System
 from graphgrad.unfold import Dag
 
 DEFAULT_SIZE = 2
-
-
-class ProofError(GraphgradError):
-    """A proof that cannot be asked for."""
 
 
 @dataclass(frozen=True)
@@ -154,11 +151,11 @@ class Stated:
         return Side(self.origin, self.prefix, dag, self.names, self.loss, self.seed)
 
 
-def own_equations(question: Question, targets: list[str]) -> Stated:
-    """Return the adjoint circuit of the library."""
+def own_equations(question: Question, targets: list[str], truncate: Any = None) -> Stated:
+    """Return the adjoint circuit of the library, or its truncation."""
     seed = f"seed_{question.loss}" if question.scalar != question.loss else None
     prefix = cotangent_prefix(question.opened.check().declared.names())
-    adjoint = question.opened.adjoint(question.loss, wrt=targets)
+    adjoint = question.opened.adjoint(question.loss, wrt=targets, truncate=truncate)
     return Stated("adjoint equations", prefix, adjoint, tuple(targets), question.loss, seed)
 
 
@@ -182,8 +179,9 @@ def claimed_equations(
     claims: str | Mapping[str, str],
     targets: list[str],
     wrt: Any,
+    source: str = "claims",
 ) -> Stated:
-    """Return the backward equations that a person claims."""
+    """Return the backward equations that a person claims; errors say where in `source` they are."""
     text = claims if isinstance(claims, str) else _claims_text(claims)
     known = question.probed.check()
     prefix = cotangent_prefix(known.declared.names())
@@ -191,7 +189,7 @@ def claimed_equations(
         stated = question.probed.extend(text)
     except GraphgradError as error:
         if error.place is not None:
-            error.place = replace(error.place, source="claims")
+            error.place = replace(error.place, source=source)
         raise
     if wrt is None:
         targets = [*known.params, *known.inputs]
@@ -201,7 +199,7 @@ def claimed_equations(
         name = equation.name.removeprefix(prefix)
         if equation.name == name or equation.name in known.variables:
             continue
-        place = equation.place and replace(equation.place, source="claims")
+        place = equation.place and replace(equation.place, source=source)
         if name in targets:
             _check_free(known, name, place)
             _check_shape(known, name, stated.variables[equation.name], place)

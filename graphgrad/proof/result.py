@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
-import html
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from decimal import ROUND_CEILING, ROUND_FLOOR, Context
 from fractions import Fraction
 from typing import Any, Literal
 
 import numpy as np
 
+from graphgrad.doors import door
+from graphgrad.errors import GraphgradError
+from graphgrad.proof import shown
+from graphgrad.proof.shown import MARKS
+
 Verdict = Literal["proved", "certified", "refuted", "undecided"]
-MARKS: dict[str, str] = {"proved": "✓", "certified": "≈", "refuted": "✗", "undecided": "?"}
+_recheck = door("graphgrad.proof.recheck:recheck")
+
+
+class ProofError(GraphgradError):
+    """A proof that cannot be asked for."""
 
 
 @dataclass(frozen=True)
@@ -116,11 +124,24 @@ def _outward(low: str, high: str, digits: int = 6) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
+class Request:
+    """What `prove` was asked: the circuit and the claims as text, and the options."""
+
+    circuit: str
+    claims: str | None
+    wrt: list[str] | None
+    tau: Any
+    method: str
+    truncate: str | None = None
+
+
+@dataclass(frozen=True)
 class Proof:
     """The result of `prove`: `ok` if every claim is proved.
 
     `tau` and `sizes` are what it holds for, `assumptions` what it leaves out, `method` how it was
-    found. `unclaimed` names the parameters that the claims say nothing about.
+    found. `unclaimed` names the parameters that the claims say nothing about. `request` is what
+    was asked, in a form that can be asked again.
     """
 
     circuit: str
@@ -132,6 +153,7 @@ class Proof:
     assumptions: tuple[str, ...]
     seconds: float
     unclaimed: tuple[str, ...] = ()
+    request: Request | None = None
 
     @property
     def ok(self) -> bool:
@@ -184,26 +206,20 @@ class Proof:
         lines += [f"  given that {assumption}" for assumption in self.assumptions]
         return "\n".join(lines)
 
+    def __rich__(self) -> Any:
+        """Return the table that rich prints."""
+        return shown.rich_table(self)
+
     def _repr_html_(self) -> str:
-        rows = "".join(
-            f"<tr><td>{MARKS[c.verdict]}</td>"
-            f"<td>{html.escape(c.name)} = {html.escape(c.truth)}</td>"
-            f"<td>{c.verdict}</td><td>{c.entries}</td><td>{html.escape(c.origin)}</td>"
-            f"<td>{html.escape(c.refuted_text or c.reason)}</td></tr>"
-            for c in self.claims
-        )
-        given = "".join(f"<li>given that {html.escape(text)}</li>" for text in self.assumptions)
-        if self.unclaimed:
-            given = (
-                f"<li>nothing is claimed about {html.escape(', '.join(self.unclaimed))}</li>{given}"
-            )
-        return (
-            f'<table class="graphgrad-proof"><caption>{html.escape(self.circuit)}: gradient of '
-            f"{html.escape(self.loss)} {self.verdict}</caption><thead><tr><th></th><th>claim</th>"
-            "<th>verdict</th><th>entries</th><th>computed by</th><th>remark</th></tr></thead>"
-            f"<tbody>{rows}</tbody></table><p>For {html.escape(self.scope)}, by "
-            f"{html.escape(self.method)}.</p>" + (f"<ul>{given}</ul>" if given else "")
-        )
+        return shown.html_table(self)
+
+    def latex(self) -> str:
+        """Return the table in LaTeX."""
+        return shown.latex_table(self)
+
+    def recheck(self, **options: Any) -> Any:
+        """Do everything again, independently; see `graphgrad.proof.recheck`."""
+        return _recheck(self, **options)
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as plain data."""
@@ -212,3 +228,29 @@ class Proof:
     def to_json(self) -> str:
         """Return everything as JSON."""
         return json.dumps(self.as_dict(), indent=2, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> Proof:
+        """Return the proof that `to_json` wrote; ProofError for any other text."""
+        try:
+            data = json.loads(text)
+            claims = tuple(_claim(each) for each in data["claims"])
+            request = Request(**data["request"]) if data["request"] else None
+            given = {each.name: data[each.name] for each in fields(Proof)}
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise ProofError(
+                "this is no proof that graphgrad wrote",
+                remedy="write one with proof.to_json(), or graphgrad prove FILE --json",
+            ) from error
+        tuples = {name: tuple(given[name]) for name in ("assumptions", "unclaimed")}
+        return Proof(**{**given, **tuples, "claims": claims, "request": request})
+
+
+def proof_of(text: str) -> Proof:
+    """Return the proof in a JSON text."""
+    return Proof.from_json(text)
+
+
+def _claim(data: dict[str, Any]) -> Claim:
+    pairs = {name: data[name] and tuple(data[name]) for name in ("entry", "difference")}
+    return Claim(**{**data, **pairs})

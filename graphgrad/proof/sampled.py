@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from math import floor, log10
+from typing import Any
 
 from graphgrad.proof.certificate import BackwardPass
 from graphgrad.proof.enclosure import Enclosed, enclosed, sample
@@ -16,6 +17,7 @@ from graphgrad.proof.poly import ExhaustedError, UndecidableError
 from graphgrad.proof.probabilistic import probed
 from graphgrad.proof.question import Question, Side, backward_pass
 from graphgrad.proof.result import Claim
+from graphgrad.proof.truncated import truncation_probed
 
 PROBABILISTIC_TEXT = (
     "Schwartz–Zippel: both sides at a random point modulo a random 127-bit prime, functions as "
@@ -48,6 +50,29 @@ def probabilistic_claims(
         elif name not in found.refuted:
             claim = replace(claim, verdict="undecided", reason=found.reason)
         yield claim
+
+
+def truncated_claims(
+    question: Question, side: Side, truncation: Any, deadline: float
+) -> Iterator[Claim]:
+    """Yield a claim for each gradient: that it is the masked sum, with an error bound."""
+    passes = backward_pass(question, side)
+    agreeing: frozenset[str] = frozenset()
+    error, reason = 0.0, "the sides differ where functions have independent values"
+    try:
+        outcome = truncation_probed(passes, truncation, deadline)
+        agreeing, error = outcome.agreeing, outcome.log_error
+    except ExhaustedError:
+        reason = NO_TIME
+    except UndecidableError as failure:
+        reason = str(failure)
+    for name in side.names:
+        claim = blank(question, side, name, passes)
+        claim = replace(claim, truth=f"{truncation} of {claim.truth}")
+        if name in agreeing:
+            yield replace(claim, error=floor(-error))
+        else:
+            yield replace(claim, verdict="undecided", reason=reason)
 
 
 def enclosure_claims(

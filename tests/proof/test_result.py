@@ -1,9 +1,11 @@
 """Proofs as text, HTML and JSON."""
 
+import io
 import json
 from dataclasses import replace
 
 import pytest
+from rich.console import Console
 
 import graphgrad as gg
 from graphgrad.proof.result import Claim, Proof, _outward
@@ -150,3 +152,24 @@ def test_json():
 
 def test_scope_of_scalar_circuits():
     assert proof_of(CLAIM, sizes={}).scope.startswith("t = 1..3; scalars; all real values")
+
+
+def test_latex():
+    other = replace(CLAIM, name="d_{x}", origin="a & b", every=True)
+    text = proof_of(CLAIM, other, assumptions=("x ≠ 0 % of the time",)).latex()
+    assert (
+        r"\texttt{d\_W} = \ensuremath{\partial}loss/\ensuremath{\partial}W & proved & 4 &" in text
+    )
+    assert r"\texttt{d\_\{x\}}" in text
+    assert r"proved at every length & 4 & a \& b" in text
+    assert r"\item given that x \ensuremath{\neq} 0 \% of the time" in text
+
+
+def test_the_table_of_a_terminal():
+    console = Console(width=200, record=True, file=io.StringIO())
+    console.print(proof_of(CLAIM, replace(UNDECIDED, name="d_[red]b")))
+    lines = console.export_text().splitlines()
+    assert lines[0].strip() == "net: gradient of loss undecided"
+    assert any(line.split()[:2] == ["✓", "d_W"] for line in lines)
+    assert any("d_[red]b = ∂loss/∂W" in line for line in lines)
+    assert "for t = 1..3; H = 2; all real values" in lines[-2]

@@ -1,0 +1,71 @@
+"""`graphgrad prove`: methods, truncations, claims from files, proofs checked again."""
+
+import json
+
+import pytest
+
+from graphgrad.cli import main
+
+
+def run(capsys, *arguments):
+    status = main(["prove", *map(str, arguments)])
+    captured = capsys.readouterr()
+    return status, captured.out, captured.err
+
+
+def test_every_length(capsys):
+    status, out, err = run(capsys, "tied", "--method", "induction")
+    assert (status, err) == (0, "")
+    assert "proved at every length" in out
+
+
+def test_truncation(capsys):
+    status, out, _ = run(capsys, "tied", "--truncate", "chunks(2)", "--tau", "5")
+    assert status == 0
+    assert "chunks(2) of ∂loss/∂w" in out
+    status, _, err = run(capsys, "tied", "--truncate", "half")
+    assert status == 1
+    assert "no truncation" in err
+
+
+def test_latex(capsys):
+    status, out, _ = run(capsys, "tied", "--latex")
+    assert status == 0
+    assert r"\texttt{d\_w} = \ensuremath{\partial}loss" in out
+
+
+def test_errors_in_claims_stand_in_their_file(capsys, tmp_path):
+    path = tmp_path / "mine.rec"
+    path.write_text("d_b = sum(d_a[t] for t in steps)\n")
+    status, _, err = run(capsys, "elman", "--claims", path)
+    assert status == 1
+    assert f"error: {path}:1:11:" in err
+    assert "^^^" in err
+
+
+def test_checked_again(capsys, tmp_path):
+    status, out, _ = run(capsys, "tied", "--json")
+    path = tmp_path / "proof.json"
+    path.write_text(out)
+    status, out, _ = run(capsys, "--recheck", path)
+    assert status == 0
+    assert out.endswith("  confirmed\n")
+    data = json.loads(path.read_text())
+    data["claims"][0]["verdict"] = "refuted"
+    data["claims"][0]["witness"] = {}
+    path.write_text(json.dumps(data))
+    status, out, _ = run(capsys, "--recheck", path, "--json")
+    assert status == 1
+    assert json.loads(out)["against"]
+
+
+def test_without_a_circuit(capsys):
+    status, _, err = run(capsys)
+    assert status == 2
+    assert "needs a FILE" in err
+
+
+def test_unknown_method(capsys):
+    with pytest.raises(SystemExit) as caught:
+        run(capsys, "tied", "--method", "magic")
+    assert caught.value.code == 2
