@@ -14,6 +14,7 @@ from rich.progress import track
 
 import graphgrad as gg
 import viz
+from graphgrad.files import write_atomically
 
 PAGE = """<!DOCTYPE html>
 <html lang="en"><meta charset="utf-8"><title>The gallery of graphgrad</title>
@@ -47,7 +48,8 @@ def main() -> None:
             drawn += 1
         text = "\n".join(figures)
         sections.append(f'<section id="{name}"><h2>{escape(circuit.title)}</h2>\n{text}</section>')
-    (folder / "index.html").write_text(PAGE.format(sections="\n".join(sections)), encoding="utf-8")
+    page = PAGE.format(sections="\n".join(sections))
+    write_atomically(folder / "index.html", page.encode())
     print(f"{drawn} pictures of {len(sections)} cells: open {folder / 'index.html'}")
 
 

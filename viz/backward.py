@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from typing import get_args
 
 from graphgrad.circuit import Circuit
 from graphgrad.unfold import checked_lengths
@@ -18,7 +19,7 @@ from viz.scene import Edge, Node, UnfoldedScene
 from viz.structure import structure
 from viz.style import Style
 from viz.unfolding import Fold, Unfolding
-from viz.views import style_of
+from viz.views import one_of, style_of
 
 
 def backward(
@@ -32,14 +33,18 @@ def backward(
     fold: Fold = None,
     groups: Groups | None = None,
     style: str | Style = "colour",
+    font_size: float | None = None,
+    page_width: float | None = None,
 ) -> Drawing:
     """Return the unfolded graph with the flow of the gradient of a loss.
 
     Beside every arrow along which the gradient flows runs one back, and the contributions of all
     steps flow into one node a parameter (all of them, or what `wrt` names): its gradient.
     `derivatives` writes the local derivative beside the arrows, where it is short, at the level of
-    variables. `fold` and `groups` as in `unfolded`.
+    variables. The rest as in `unfolded`.
     """
+    one_of("level", level, get_args(Level))
+    look = style_of(style, font_size=font_size, page_width=page_width)
     adjoint = circuit.adjoint(loss, wrt=wrt)
     lengths = checked_lengths(circuit.check(), tau)
     scene = backward_scene(
@@ -49,7 +54,7 @@ def backward(
     shown = ", ".join(f"{name} = 1..{length}" for name, length in lengths.items())
     added = [str(e) for name, e in adjoint.equations.items() if name not in circuit.equations]
     alt = f"Gradient of {loss} in {circuit.name} for {shown}: {'; '.join(added)}."
-    return Drawing.of(lay_out(scene, style_of(style)), alt=alt, title=circuit.title or circuit.name)
+    return Drawing.of(lay_out(scene, look), alt=alt, title=circuit.title or circuit.name)
 
 
 def backward_scene(

@@ -24,6 +24,11 @@ def with_groups(scene: AnyScene, groups: Groups | None, parts: Structure) -> Any
     """
     if not groups:
         return scene
+    if not isinstance(groups, Mapping):
+        raise DrawingError(
+            f"groups must say which title has which members, not {groups!r}",
+            remedy='write groups={"cell": ["c", "i", "f", "o", "g"]}',
+        )
     found: tuple[Group, ...] = tuple(
         Group(f"group-{number}", roman(title), _members(title, names, parts))
         for number, (title, names) in enumerate(groups.items())

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Literal
 
+from viz.engine import DrawingError
 from viz.scene import EdgeKind, NodeKind
 
 Shape = Literal["round", "box", "plain"]
@@ -65,7 +67,13 @@ class Style:
     def with_options(
         self, *, font_size: float | None = None, page_width: float | None = None
     ) -> Style:
-        """The same look at another font size or for another page."""
+        """The same look at another font size or for another page, both in points."""
+        for name, value in (("font_size", font_size), ("page_width", page_width)):
+            if value is not None and not 0 < value < math.inf:
+                raise DrawingError(
+                    f"{name} must be a positive number of points, not {value!r}",
+                    remedy="choose 10 for a font, 345 for the width of a LaTeX article",
+                )
         size = self.font_size if font_size is None else font_size
         scale = size / self.font_size
         return replace(

@@ -9,12 +9,14 @@ from graphgrad.conditions import holds
 from graphgrad.ir import At
 from graphgrad.notation.names import symbol
 from viz.circuit_scene import edge_label, link_tooltip
+from viz.engine import DrawingError
 from viz.items import Item, Link, Structure
 from viz.label import Label, Run, roman
 from viz.scene import Edge, EdgeKind, Node, Track, UnfoldedScene, folded
 
 Parameters = Literal["shared", "labels", "none"]
-Fold = tuple[int, int] | None
+Fold = int | tuple[int, int] | None
+"""How many of the first and of the last steps are drawn; one number for both."""
 FOLD_FROM = 12
 """Sequences longer than this are folded around "…" unless asked otherwise."""
 
@@ -260,7 +262,19 @@ def columns(length: int, fold: Fold) -> tuple[int | None, ...]:
     """Return the columns of a sequence: all steps, or the first and the last ones."""
     if fold is None:
         return folded(length, first=length if length <= FOLD_FROM else 3, last=1)
-    return folded(length, first=fold[0], last=fold[1])
+    first, last = _checked(fold)
+    return folded(length, first=first, last=last)
+
+
+def _checked(fold: int | tuple[int, int]) -> tuple[int, int]:
+    pair = fold if isinstance(fold, (tuple, list)) else (fold, fold)
+    whole = [n for n in pair if isinstance(n, int) and not isinstance(n, bool) and n >= 0]
+    if len(pair) != 2 or len(whole) != 2 or not sum(whole):
+        raise DrawingError(
+            f"fold={fold!r} says not how many steps to draw",
+            remedy="give the numbers of first and last steps, such as fold=(3, 1), or one for both",
+        )
+    return whole[0], whole[1]
 
 
 def timed(label: Label, step: int) -> Label:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -138,3 +140,47 @@ def test_styles() -> None:
         "#000000", "#ffffff", "#808080", "#777777", "#888888",
     }  # fmt: skip
     assert Drawing.of(lay_out(scenes.elman(), COLOUR))._repr_svg_().startswith("<svg")
+
+
+@pytest.mark.parametrize("ending", ["svg", "dot", "tex", "png", "pdf"])
+@pytest.mark.parametrize("trouble", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_no_half_written_file(
+    ending: str, trouble: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / f"picture.{ending}"
+    path.write_bytes(b"the earlier picture")
+
+    def fail(_: int) -> None:
+        raise trouble
+
+    picture = drawing()
+    picture.to_bytes(ending)  # type: ignore[arg-type]
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises((GraphgradError, KeyboardInterrupt)):
+        picture.save(path)
+    assert path.read_bytes() == b"the earlier picture"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("name", scenes.ALL)
+def test_tikz_is_well_formed(name: str) -> None:
+    """Braces and environments close in order, every drawing command ends, no unit is missing."""
+    text = drawing(name).tex
+    open_: list[str] = []
+    for word in re.findall(r"(?<!\\)[{}]|\\begin\{\w+\}|\\end\{\w+\}", escapes_removed(text)):
+        if word == "{":
+            open_.append(word)
+        elif word == "}":
+            assert open_.pop() == "{"
+        elif word.startswith("\\begin"):
+            open_.append(word[7:-1])
+        else:
+            assert open_.pop() == word[5:-1]
+    assert open_ == []
+    commands = re.findall(r"^\\(?:draw|fill|path|node)\b.*$", text, re.MULTILINE)
+    assert len(commands) >= len(drawing(name).layout.nodes)
+    assert all(command.rstrip().endswith(";") for command in commands)
+
+
+def escapes_removed(text: str) -> str:
+    return re.sub(r"\\[{}\\%]", "", text)

@@ -188,6 +188,39 @@ def test_long_sequences_take_linear_space() -> None:
         assert abs((three - two) - (two - one)) < 0.02 * one
 
 
+def test_one_number_folds_at_both_ends() -> None:
+    circuit = gg.cells.load("lstm")
+    for fold in (2, (2, 2)):
+        drawing = viz.unfolded(circuit, 10**6, fold=fold)
+        times = {p.node.time for p in drawing.layout.nodes}
+        assert times == {None, 0, 1, 2, 10**6 - 1, 10**6}
+    assert viz.unfolded(circuit, 9, fold=2).svg == viz.unfolded(circuit, 9, fold=(2, 2)).svg
+
+
+def test_font_size_and_page_width() -> None:
+    circuit = gg.cells.load("elman")
+    plain = viz.unfolded(circuit, 3)
+    small = viz.unfolded(circuit, 3, font_size=6.5)
+    assert small.layout.width < 0.75 * plain.layout.width
+    assert max(label.text.size for label in small.layout.nodes) == pytest.approx(6.5)
+    narrow = viz.backward(circuit, 3, page_width=150)
+    assert narrow.size[0] == pytest.approx(150)
+    assert viz.circuit(circuit, page_width=4000).size == viz.circuit(circuit).size
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"style": "x"}, {"style": 3}, {"level": "x"}, {"parameters": "x"}, {"fold": (0, 0)},
+        {"fold": (-1, 2)}, {"fold": ("a", 2)}, {"fold": 0}, {"fold": (1, 2, 3)},
+        {"font_size": -1}, {"font_size": float("nan")}, {"page_width": 0},
+    ],
+)  # fmt: skip
+def test_wrong_options_are_refused(options: dict[str, object]) -> None:
+    with pytest.raises(GraphgradError, match="Remedy"):
+        viz.unfolded(gg.cells.load("elman"), 30, **options)  # type: ignore[arg-type]
+
+
 def test_wrong_lengths_are_refused() -> None:
     circuit = gg.cells.load("elman")
     for tau in (0, -1, 2.5, "3", None, {"s": 3}):
