@@ -14,6 +14,7 @@ from graphgrad.files import write_atomically
 from graphgrad.proof.result import Proof
 from graphgrad.unfold import checked_lengths
 from viz.report_equations import backward_equations, forward_equations
+from viz.report_flow import code_of, code_section
 from viz.report_items import items
 from viz.report_operations import boundaries
 from viz.report_page import Contents, page
@@ -79,6 +80,9 @@ def report(
         circuit, longest(offered[0]), sizes or {}, loss if backward.circuit else None, values
     )
     pictures = Pictures(circuit, loss)
+    differentiable = loss if backward.circuit is not None else None
+    reach = evaluated.reach(longest(offered[0]))
+    code = code_of(circuit, differentiable)
     for plan in offered:
         drawn = pictures.of(plan)
         lines, numbers = shared_lines(drawn)
@@ -95,6 +99,7 @@ def report(
             "pictures": numbers,
             "items": items(circuit, backward.circuit, loss),
             "boundaries": boundaries(circuit),
+            "code": code,
             "observed": evaluated.observations,
             "values": {key(each): evaluated.at(each) for each in plan.lengths()},
         }
@@ -110,6 +115,8 @@ def report(
                 evaluated.sizes,
                 drawn,
                 packed(data),
+                reach,
+                code_section(code),
                 proof,
             )
         )

@@ -25,7 +25,10 @@ SCRIPTS = ("report.js", "report_graph.js", "report_panel.js")
 
 @dataclass(frozen=True)
 class Contents:
-    """Everything that a page says; `pictures` are SVG by level and length, `data` is packed."""
+    """Everything that a page says.
+
+    `pictures` are SVG by level and length, `data` is packed, `reach` and `code` are HTML.
+    """
 
     circuit: Circuit
     title: str
@@ -37,6 +40,8 @@ class Contents:
     sizes: Mapping[str, int]
     pictures: Mapping[str, str]
     data: str
+    reach: str
+    code: str
     proof: Proof | None
 
 
@@ -63,6 +68,8 @@ def page(contents: Contents) -> str:
         legend=_legend(),
         lengths=_text(", ".join(f"{c.label} = {c.start}" for c in contents.plan.choices)),
         values=_values(contents),
+        reach=contents.reach,
+        code=contents.code,
         proof=_proof(contents),
         data=contents.data,
         script=script,

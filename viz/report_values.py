@@ -14,6 +14,7 @@ from graphgrad.dims import shape_text
 from graphgrad.errors import GraphgradError
 from graphgrad.system import System
 from graphgrad.unfold import checked_sizes
+from viz.report_flow import reach_section
 from viz.report_operations import observed
 
 SEED = 0
@@ -83,6 +84,11 @@ class Values:
                 if prefix + name in known
             }
         return {"values": values, "gradients": gradients}
+
+    def reach(self, lengths: Lengths) -> str:
+        """Return the tables of contributions by loss step and use step, as HTML."""
+        data = {name: self._cut(name, value, lengths) for name, value in self.data.items()}
+        return reach_section(self.circuit, data, lengths, self.loss)
 
     def _evaluated(
         self, circuit: Circuit, data: Mapping[str, Any], lengths: Lengths

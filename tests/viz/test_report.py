@@ -282,3 +282,29 @@ def test_errors_are_ours():
         viz.report(gg.cells.load("elman"), tau=0)
     with pytest.raises(GraphgradError):
         viz.report(gg.cells.load("elman"), sizes={"Q": 3})
+
+
+def test_contributions_are_tables_by_loss_step_and_use_step():
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\nloss = sum(h[t] for t in steps)"
+    )
+    html = viz.report(circuit, values={"w": 0.5, "x": np.arange(1.0, 6.0)}, tau=5).html
+    table = ET.fromstring(re.search(r'<table class="map">.*?</table>', html, re.DOTALL)[0])
+    rows = [[cell.text for cell in row.findall("td")] for row in table.iter("tr")][1:]
+    assert [row[1:] for row in rows[:2]] == [["·"] * 4, ["1", "·", "·", "·"]]
+    assert rows[2] == ["·", ".5", "2.5", "·", "·"]
+    summed = sum(float(cell) for row in rows for cell in row if cell != "·")
+    assert summed == pytest.approx(18.75, abs=0.2)
+
+
+def test_the_code_of_the_page_runs(elman):
+    source = payload(elman)["code"]
+    space: dict = {}
+    exec(compile(source, "code", "exec"), space)
+    circuit = gg.cells.load("elman")
+    params, data = circuit.init(0, D=2, H=3, K=2), circuit.example(1, 4, (2,), D=2, H=3, K=2)
+    sizes = {"D": 2, "H": 3, "K": 2, "": 2}
+    loss, grads = space["value_and_grad"](params, data, {"t": 4}, sizes)
+    want, want_grads = gg.value_and_grad(circuit)(params, batch="sum", **data)
+    assert loss == pytest.approx(want)
+    np.testing.assert_allclose(grads["W"], want_grads["W"], atol=1e-14)

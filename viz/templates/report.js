@@ -71,6 +71,7 @@ async function setUp() {
   document.getElementById("print").addEventListener("click", () => print());
   const data = await unpack(document.getElementById("data").textContent);
   new Workbench(data).start();
+  if (data.code) document.getElementById("text-code").textContent = data.code;
   document.documentElement.dataset.ready = "true";
 }
 
