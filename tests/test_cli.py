@@ -11,11 +11,14 @@ from pathlib import Path
 import pytest
 
 import graphgrad as gg
-from graphgrad.cli import _parser, main
+from graphgrad.cli import main
+from graphgrad.cli.arguments import argument_parser
 
 ELMAN = gg.cells.path("elman")
 PICTURES = {"svg": b"<svg", "png": b"\x89PNG", "pdf": b"%PDF", "dot": b"digraph", "tex": b"\\"}
-COMMANDS = next(a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction)).choices
+COMMANDS = next(
+    a for a in argument_parser()._actions if isinstance(a, argparse._SubParsersAction)
+).choices
 
 
 @pytest.fixture(autouse=True)

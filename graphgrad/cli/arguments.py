@@ -1,0 +1,212 @@
+"""The arguments of all commands."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from graphgrad import __version__
+from graphgrad.cli.circuits import check, code, list_cells, show, unfold
+from graphgrad.cli.gradients import grad
+from graphgrad.cli.proofs import prove
+from graphgrad.cli.reports import report
+
+METHODS = ("auto", "induction", "certificate", "sympy", "probabilistic", "enclosure")
+
+
+def argument_parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line, with one subparser a command."""
+    parser = argparse.ArgumentParser(
+        prog="graphgrad",
+        description="Recurrences as circuits: unfolded, differentiated, proved and drawn.",
+        epilog="example: graphgrad report elman --out out",
+    )
+    parser.add_argument("--version", action="version", version=f"graphgrad {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parser.set_defaults(run=None)
+
+    def command(
+        name: str, run: Callable[[argparse.Namespace], int], text: str, example: str, *more: str
+    ) -> argparse.ArgumentParser:
+        sub = commands.add_parser(
+            name, help=text, description=text[0].upper() + text[1:] + ".",
+            epilog="\n".join(f"example: {e}" for e in (f"graphgrad {name} {example}", *more)),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )  # fmt: skip
+        sub.set_defaults(run=run)
+        return sub
+
+    sub = command(
+        "report", report, "write a report: equations, pictures, gradients and a proof",
+        "elman --out out",
+    )  # fmt: skip
+    _file(sub)
+    sub.add_argument("--out", default="out", metavar="DIR", help="folder to write to (default out)")
+    _lengths_options(sub)
+    _loss(sub)
+    _time_limit(sub)
+    _style(sub)
+    sub = command("check", check, "check a circuit: names, shapes and order", "elman")
+    _file(sub)
+    _json(sub)
+    sub = command("show", show, "print a circuit, and draw it", "elman --out elman.svg")
+    _file(sub)
+    sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
+    _picture(sub)
+    sub = command(
+        "unfold", unfold, "unfold a circuit, and draw it", "elman --tau 3 --out elman.svg"
+    )
+    _file(sub)
+    _lengths_options(sub)
+    sub.add_argument(
+        "--limit", type=int, default=200, metavar="N", help="list nodes up to N (default 200)"
+    )
+    _picture(sub)
+    _json(sub)
+    sub = command(
+        "grad", grad, "print the backward equations, or a gradient as a sum over paths",
+        "elman --wrt W", "graphgrad grad elman --paths W --tau 2",
+        "graphgrad grad elman --out backward.svg --derivatives",
+    )  # fmt: skip
+    _file(sub)
+    _loss(sub)
+    _wrt(sub)
+    sub.add_argument(
+        "--tangent", action="store_true", help="print the equations of forward mode instead"
+    )
+    sub.add_argument(
+        "--paths", nargs="*", metavar="NAME",
+        help="print the gradient by W, or by h[1], as a sum over paths (default all parameters)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--through", metavar="h,L", help="variables shown on the paths (default states and losses)"
+    )
+    sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
+    sub.add_argument("--whole", action="store_true", help="print the whole circuit, forwards too")
+    _lengths_options(sub)
+    _picture(sub)
+    sub.add_argument("--derivatives", action="store_true", help="draw the local derivatives, too")
+    _json(sub)
+    sub = command(
+        "prove", prove, "prove the backward equations, or a person's own",
+        "elman",
+        "graphgrad grad elman > mine.rec && graphgrad prove elman --claims mine.rec",
+        "graphgrad prove tied --json > proof.json && graphgrad prove --recheck proof.json",
+    )  # fmt: skip
+    sub.add_argument(
+        "file", nargs="?", metavar="FILE",
+        help="a .rec file, a circuit of the gallery (see graphgrad cells), or - for stdin",
+    )  # fmt: skip
+    _lengths_options(sub)
+    _loss(sub)
+    _wrt(sub)
+    sub.add_argument(
+        "--claims", metavar="CLAIMS", help="file with equations such as d_W = …, or - for stdin"
+    )
+    sub.add_argument(
+        "--method", choices=METHODS, default="auto",
+        help="how to prove (default auto: the strongest that is fast enough)",
+    )  # fmt: skip
+    sub.add_argument(
+        "--truncate", metavar="KIND", help='prove a truncated gradient: "window(3)", "chunks(5)"'
+    )
+    sub.add_argument(
+        "--recheck", metavar="PROOF", help="check a proof written with --json again, independently"
+    )
+    sub.add_argument("--latex", action="store_true", help="print the proof in LaTeX")
+    _time_limit(sub)
+    _json(sub)
+    sub = command("code", code, "print a NumPy module that needs nothing of this library", "lstm")
+    _file(sub)
+    _loss(sub)
+    sub = command("cells", list_cells, "list the gallery, or print one of it", "lstm")
+    sub.add_argument("name", nargs="?", help="a circuit to print")
+    _json(sub)
+    return parser
+
+
+def _file(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="a .rec file, a gallery name, or - for stdin")
+
+
+def _json(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON for programs")
+
+
+def _loss(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--loss", default="loss", help="what to differentiate (default loss)")
+
+
+def _wrt(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--wrt",
+        action="append",
+        metavar="NAME",
+        help="by what, repeatable (default all parameters)",
+    )
+
+
+def _lengths_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tau", type=_numbers, default={"": 3}, metavar="N",
+        help="number of steps, or s=3,t=4 for several indices (default 3)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--sizes", type=_named_numbers, default={}, metavar="H=4,D=3", help="sizes of dimensions"
+    )
+
+
+def _time_limit(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--time-limit", type=_seconds, default=60.0, metavar="SECONDS",
+        help="stop proving after this time (default 60)",
+    )  # fmt: skip
+
+
+def _style(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--style", choices=("book", "colour", "dark"), default="colour", help="default colour"
+    )
+
+
+def _picture(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", metavar="PICTURE", help="draw to .svg, .png, .pdf, .dot or .tex")
+    parser.add_argument(
+        "--level", choices=("variables", "operations"), default="variables",
+        help="one node a variable, or one an operation",
+    )  # fmt: skip
+    _style(parser)
+
+
+def _numbers(text: str) -> dict[str, int]:
+    if "=" in text:
+        return _named_numbers(text)
+    try:
+        return {"": int(text)}
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not number >= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds")
+    return number
+
+
+def _named_numbers(text: str) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for part in text.split(","):
+        name, mark, value = part.partition("=")
+        if name.strip() in found:
+            raise argparse.ArgumentTypeError(f"{name.strip()} is given twice")
+        try:
+            found[name.strip()] = int(value)
+        except ValueError:
+            mark = ""
+        if not mark or not name.strip():
+            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER")
+    return found

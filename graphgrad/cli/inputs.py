@@ -1,0 +1,87 @@
+"""What commands read and write: circuits, files, lengths, progress."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from graphgrad import cells
+from graphgrad.circuit import Circuit
+from graphgrad.doors import door
+from graphgrad.errors import FileError, nearest
+
+_load = door("graphgrad.notation.parse:load")
+_parse = door("graphgrad.notation.parse:parse")
+
+
+def read_circuit(name: str) -> Circuit:
+    """Return the circuit in a file, from standard input (`-`), or of the gallery."""
+    circuit: Circuit
+    if name == "-":
+        circuit = _parse(read_text(name), "stdin")
+    elif name in cells.names() and not Path(name).is_file():
+        circuit = cells.load(name)
+    else:
+        guess = nearest(name, cells.names())
+        try:
+            circuit = _load(name)
+        except FileError as error:
+            if guess is not None and not Path(name).exists():
+                error.remedy = f"did you mean {guess}, of the gallery?"
+            raise
+    return circuit
+
+
+def read_text(path: str) -> str:
+    """Return what a file holds, or standard input (`-`)."""
+    try:
+        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        shown = "standard input" if path == "-" else path
+        raise FileError(f"{shown} is not UTF-8 text", remedy="save it as UTF-8") from None
+    except OSError as error:
+        raise FileError(
+            f"{path} cannot be read: {error.strerror}", remedy="check the path"
+        ) from None
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder; FileError where that is not possible."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise FileError(f"{path} cannot be made: {reason}", remedy="name another folder") from None
+
+
+def save(drawing: Any, path: str) -> None:
+    """Write a drawing and say so."""
+    drawing.save(path)
+    print(f"wrote {path}", file=sys.stderr)
+
+
+def lengths_for(circuit: Circuit, tau: Mapping[str, int]) -> Any:
+    """Return the lengths asked for: one number for a single index."""
+    if set(tau) == {""}:
+        return tau[""]
+    return dict.fromkeys(circuit.indices, tau.get("", 3)) | {k: n for k, n in tau.items() if k}
+
+
+def counted(number: int, what: str) -> str:
+    """Return a number of things: `1 node`, `2 nodes`."""
+    return f"{number:,} {what}{'s' * (number != 1)}"
+
+
+@contextmanager
+def waiting(what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show what is going on while it goes on, on a terminal."""
+    if quiet or not sys.stderr.isatty():
+        yield
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(f"{what} …"):
+        yield

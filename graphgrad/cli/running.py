@@ -1,0 +1,68 @@
+"""Running a command: errors and warnings as lines, exit statuses."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import sys
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+from graphgrad.cli.arguments import argument_parser
+from graphgrad.errors import GraphgradError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command and return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that lacks Greek gets question marks
+            stream.reconfigure(errors="replace")
+    parser = argument_parser()
+    options = parser.parse_args(arguments)
+    if options.run is None:
+        parser.print_help(sys.stderr)
+        return 2
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", UserWarning)
+        warnings.showwarning = _show_warning
+        return _status(options)
+
+
+def _status(options: argparse.Namespace) -> int:
+    """Run the command that was chosen; say what went wrong."""
+    try:
+        status: int = options.run(options)
+        sys.stdout.flush()
+    except GraphgradError as error:
+        if getattr(options, "json", False):
+            print(json.dumps({"ok": False, "error": _error_data(error)}, ensure_ascii=False))
+        else:
+            print(f"error: {error}", file=sys.stderr)
+        return 1
+    except OSError as error:  # the output went away: a closed pipe, a full disk
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):
+            print(f"error: the output cannot be written: {error.strerror}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
+    return status
+
+
+def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def _error_data(error: GraphgradError) -> dict[str, Any]:
+    place = error.place
+    return {
+        "kind": type(error).__name__,
+        "message": error.message,
+        "remedy": error.remedy,
+        "line": place.line if place else None,
+        "column": place.column + 1 if place else None,
+    }
