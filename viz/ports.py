@@ -203,9 +203,9 @@ def _line_key(item: Across) -> tuple[object, ...]:
 
 
 def _firmness(key: object, offset: float) -> float:
-    """How strongly a line keeps its place: one that leaves most, then a straight one in a step."""
+    """How strongly a line keeps its place: a straight one in a step most, then one that leaves."""
     if isinstance(key, tuple) and key[0] == "out":
-        return 1e6
+        return 900.0
     if not isinstance(key, Link) or key.lower is None or key.upper is None or key.key != "0":
         return 1.0
     return 1000.0 if abs(offset) < 1.0 else 50.0
