@@ -1,0 +1,96 @@
+"""What is differentiated, and by what: names looked up, or refused with a reason."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from graphgrad.dims import Token, shape_text
+from graphgrad.errors import GradientError, UnknownNameError, unknown_name
+from graphgrad.system import System
+from graphgrad.unfold import Dag
+
+
+def cotangent_prefix(names: Iterable[str]) -> str:
+    """Return `d_`, or `dd_`, … whichever is the first that no name begins with."""
+    taken = list(names)
+    prefix = "d_"
+    while any(name.startswith(prefix) for name in taken):
+        prefix = "d" + prefix
+    return prefix
+
+
+def scalar_root(dag: Dag, loss: str) -> int:
+    """Return the node of a loss; GradientError if there is none, or it is more than one number."""
+    if isinstance(loss, str) and loss in dag.outputs:
+        node = dag.outputs[loss]
+    elif isinstance(loss, str) and loss in dag.series and loss not in dag.system.inputs:
+        one = dag.series[loss]
+        if one.index is not None:
+            raise GradientError(
+                f"{loss}[{one.index}] is not one number: it has a value at each step",
+                remedy=f"add total = sum({loss}[{one.index}] for {one.index} in steps)",
+            )
+        node = int(one.nodes[0])
+    else:
+        known = [name for name in dag.series if name not in dag.system.inputs]
+        raise unknown_loss(loss, [*known, *dag.outputs])
+    kind = dag.templates[dag.kinds[node]].type
+    if kind != ():
+        assert isinstance(kind, tuple)
+        raise GradientError(
+            f"{loss} is {shape_text(kind)}, not one number", remedy="add a sum of its components"
+        )
+    return node
+
+
+def targets_of(dag: Dag, wrt: Iterable[str] | str | None) -> dict[str, Any]:
+    """Return the nodes of what is differentiated by, by name."""
+    return {
+        name: np.array([dag.param_nodes[name]])
+        if name in dag.param_nodes
+        else dag.series[name].nodes
+        for name in target_names(dag.system, wrt)
+    }
+
+
+def target_names(system: System, wrt: Iterable[str] | str | None) -> list[str]:
+    """Return the parameters and inputs that `wrt` names, each once; all parameters for None.
+
+    Raises UnknownNameError for other names, GradientError for tokens and for what is no name.
+    """
+    if wrt is None:
+        return list(system.params)
+    chosen = [wrt] if isinstance(wrt, str) else list(wrt) if isinstance(wrt, Iterable) else [wrt]
+    if not all(isinstance(name, str) for name in chosen):
+        raise GradientError(
+            f"wrt={wrt!r} names nothing to differentiate by",
+            remedy='give names of parameters and inputs, for example wrt=["W", "x"]',
+        )
+    for name in chosen:
+        if name in system.variables:
+            raise UnknownNameError(
+                f"{name} is a variable, not a parameter or an input",
+                remedy="its cotangent is in the result anyway; for a derivative by it alone, add "
+                "an input to its equation",
+            )
+        if name not in system.params and name not in system.inputs:
+            raise unknown_name(name, {*system.params, *system.inputs})
+        if isinstance(system.type_of(name), Token):
+            raise GradientError(
+                f"{name} holds tokens: there is no derivative by an integer",
+                remedy="differentiate by the matrix that it looks rows up in",
+            )
+    return list(dict.fromkeys(chosen))
+
+
+def unknown_loss(loss: object, known: Iterable[str]) -> GradientError:
+    """Return the error for a loss that does not exist, with the nearest name that does."""
+    if not isinstance(loss, str):
+        return GradientError(
+            f"loss={loss!r} is no name", remedy='give the name of a variable: loss="loss"'
+        )
+    remedy = unknown_name(loss, known).remedy
+    return GradientError(f"there is no {loss or repr(loss)} to differentiate", remedy=remedy)
