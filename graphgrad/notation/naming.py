@@ -81,7 +81,7 @@ class Names(Mapping[str, Symbol]):
                 if self._subscripts and _like_a_step(candidate, signals):
                     continue
                 # L beside L with a time is how textbooks write the total loss
-                if shown not in seen or (name == "loss" and seen[shown] and not indexed):
+                if shown not in seen or (_is_loss(name) and seen[shown] and not indexed):
                     break
             seen[candidate.latex()] = indexed
             self._symbols[name] = candidate
@@ -162,6 +162,13 @@ class Names(Mapping[str, Symbol]):
 
     def __len__(self) -> int:
         return len(self._symbols)
+
+
+def _is_loss(name: str) -> bool:
+    """Whether a name is `loss`, or that of its tangent."""
+    while (parts := name.partition("_"))[0] in TANGENTS:
+        name = parts[2]
+    return name == "loss"
 
 
 def _like_a_step(shown: Symbol, signals: set[str]) -> bool:

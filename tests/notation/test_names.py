@@ -64,6 +64,9 @@ def test_a_dot_is_for_the_tangents_of_a_circuit_only() -> None:
     assert str(Names(circuit.declared())["dot_product"]) == "dot_product"
     forward = parse(str(circuit.tangent("w")))
     assert str(Names(forward.declared())["ddot_h"]) == "ḧ"
+    elman = cells.load("elman").tangent()
+    shown = Names(elman.declared())
+    assert str(shown["dot_loss"]) == str(shown["dot_L"]) == "L̇"
 
 
 def test_runs_for_pictures() -> None:
