@@ -149,6 +149,7 @@ class Certificate:
         kinds, starts = dag.kinds.tolist(), dag.starts.tolist()
         args, times = dag.args.tolist(), dag.times.tolist()
         store: list[Any] = [None] * len(dag)
+        held = [0] * len(dag)
         for node in range(len(dag)):
             if last[node] < 0:
                 continue
@@ -167,9 +168,12 @@ class Certificate:
                     value = self._cut(cuts[node][-1], value)
                 self.carried[node] = [poly.terms for poly in flat(value)]
             store[node] = value
+            held[node] = sum(len(e.terms) for e in flat(value) if isinstance(e, Poly))
+            self.table.relations.keep(held[node])
             for arg in operands:
-                if last[arg] == node:
+                if last[arg] == node and store[arg] is not None:
                     store[arg] = None
+                    self.table.relations.release(held[arg])
 
     def _kernels(self) -> list[Callable[..., Any]]:
         """Return the function of every template."""

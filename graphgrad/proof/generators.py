@@ -490,6 +490,8 @@ class Generators:
     def pushed(self, adjoints: dict[int, Terms], weight: Terms, terms: Terms) -> None:
         """Add weight times the derivative of a polynomial to the adjoints of its generators."""
         active = self.active
+        if len(weight) > 1:
+            self.relations.charge(len(weight) * len(terms))
         for m, c in terms.items():
             before = -1
             for position, g in enumerate(m):
@@ -518,7 +520,7 @@ class Generators:
             found = adjoints.pop(gid, None)
             if found is None and gid not in carried:
                 continue
-            self.relations.tick()
+            self.relations.hold(len(found) if found else 1)
             weight = self.relations.reduced(cleaned(found)) if found else {}
             item = self.items[gid]
             if gid in carried or item.kind in ("param", "input"):

@@ -189,6 +189,11 @@ class Point:
                 table, token = operands
                 tangent = bool(self.forward[node])
                 store[node] = self._matmul(table.T, token, tangent=tangent)
+            elif name == "outer" and not self.forward[node]:
+                u, v = (_values(operand) for operand in operands)
+                store[node] = self._residues(np.multiply.outer(u, v) % self.prime)
+            elif name == "accumulate" and not self.forward[node]:
+                store[node] = self._residues(sum(map(_values, operands)) % self.prime)
             else:
                 store[node] = self.kernels[kinds[node]](times[node], *operands)
         if first:
@@ -222,6 +227,10 @@ class Point:
         slope: Any = value * 0
         if tangent:
             slope = (_tangents(a) @ v + u @ _tangents(b)) % self.prime
+        return self._residues(value, slope)
+
+    def _residues(self, value: Any, slope: Any = 0) -> Any:
+        """Return numbers, or an array of numbers, with their tangents."""
         table = self.table
         if not isinstance(value, np.ndarray):
             return Residue(table, value, slope)

@@ -21,8 +21,8 @@ from graphgrad.proof.poly import ExhaustedError, UndecidableError
 
 Monomial = tuple[int, ...]
 Terms = dict[Monomial, "int | Fraction"]
-MAX_TERMS = 300_000
-MAX_STORED = 6_000_000
+MAX_TERMS = 100_000
+MAX_STORED = 3_000_000
 
 
 @dataclass(slots=True)
@@ -55,6 +55,16 @@ class Relations:
         self.stored += terms
         if self.stored > MAX_STORED:
             raise UndecidableError(f"more than {MAX_STORED:,} terms would have to be kept")
+
+    def hold(self, terms: int) -> None:
+        """Refuse a polynomial that has become too long, term by term; honour the time limit."""
+        if terms > self.max_terms:
+            raise UndecidableError(f"a polynomial has {terms:,} terms")
+        self.tick()
+
+    def release(self, terms: int) -> None:
+        """Account for terms that are no longer in memory."""
+        self.stored -= terms
 
     def tick(self) -> None:
         """Honour the time limit."""
