@@ -1,0 +1,91 @@
+"""Shapes: the least fix-point of unknown < scalar < array through the recurrence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from graphgrad.declared import Declared
+from graphgrad.dims import Shape, Token
+from graphgrad.errors import ShapeError
+from graphgrad.ir import OPS, Expr, Type, topological
+from graphgrad.ops import LOSSES
+
+READS = ("read", "at_step", "static")
+
+
+def infer_types(declared: Declared) -> dict[str, Shape]:
+    """Return the shape of every variable: the least fix-point of unknown < scalar < array."""
+    types: dict[str, Shape] = dict(declared.states)
+    fixed = set(types)
+    roots: list[tuple[str, list[Expr]]] = [
+        (e.name, topological([e.root])) for e in declared.equations.values()
+    ] + [(b.name, topological([b.root])) for b in declared.boundaries.values()]
+    assume = False
+    for _ in range(4 * len(roots) + 4):
+        moved = False
+        for name, order in roots:
+            if name in fixed or name in declared.inputs:
+                continue
+            guess = _guess(order, declared, types, assume=assume and not moved)
+            old = types.get(name)
+            if (
+                guess is not None
+                and not isinstance(guess, Token)
+                and (old is None or (not old and guess))
+            ):
+                types[name] = guess
+                moved = True
+        if not moved and assume:
+            break
+        assume = not moved
+    return {name: types.get(name, ()) for name in declared.equations}
+
+
+def leaf_type(expr: Expr, declared: Declared, types: Mapping[str, Shape]) -> Type | None:
+    """Return the type of a leaf, None where its variable's shape is not known yet."""
+    kind = expr.op.name
+    if kind == "param":
+        return declared.params[expr.attr].shape
+    if kind == "input":
+        return declared.inputs[expr.attr].type
+    if kind in READS:
+        name = expr.attr if kind == "static" else expr.attr.name
+        return declared.inputs[name].type if name in declared.inputs else types.get(name)
+    return expr.type if expr.type is not None else expr.op.shape(expr.attr)
+
+
+def _guess(
+    order: list[Expr], declared: Declared, types: Mapping[str, Shape], *, assume: bool
+) -> Type | None:
+    known: dict[int, Type | None] = {}
+    for expr in order:
+        if not expr.args:
+            known[id(expr)] = leaf_type(expr, declared, types)
+            continue
+        given = [known[id(arg)] for arg in expr.args]
+        known[id(expr)] = _guess_op(expr, given, assume=assume)
+    return known[id(order[-1])]
+
+
+_JOINS = {"add", "sub", "mul", "div", "pow", "choose", "accumulate", "maximum", "minimum", "where"}
+
+
+def _guess_op(expr: Expr, given: list[Type | None], *, assume: bool) -> Type | None:
+    if expr.op.name in _JOINS:
+        shapes = [each for each in given if each is not None and not isinstance(each, Token)]
+        tokens = [each for each in given if isinstance(each, Token)]
+        if tokens and expr.op.name == "choose":
+            return tokens[0]
+        return next((shape for shape in shapes if shape), shapes[0] if shapes else None)
+    if expr.op.name in LOSSES:
+        return ()
+    if expr.op is OPS["matmul"] and assume:
+        left, right = given
+        if isinstance(left, tuple) and len(left) == 2 and not right:
+            return left[:1]
+    if any(each is None for each in given):
+        return None
+    try:
+        return expr.op.shape(expr.attr, *given)
+    except ShapeError:
+        return None
