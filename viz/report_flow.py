@@ -44,8 +44,8 @@ def reach_section(
         return f'<p class="note">{_text(str(error))}</p>'
     parts = [_table(name, np.asarray(table), steps, loss) for name, table in tables.items()]
     return (
-        "<p>Norms of what each use of a parameter contributes to the gradient of each step's loss; "
-        f"their sum is the gradient. Darker is larger, on a scale of {DECADES:.0f} powers of ten; "
+        "<p>Norms of what each use of a parameter (columns) contributes to the gradient of each "
+        f"step's loss (rows). Darker is larger, on a scale of {DECADES:.0f} powers of ten; "
         "“·” means exactly nothing.</p>\n"
         f'<div class="maps">{"".join(parts)}</div>'
     )
@@ -54,17 +54,15 @@ def reach_section(
 def _table(name: str, norms: Any, steps: list[str], loss: str) -> str:
     finite = norms[np.isfinite(norms) & (norms > 0)]
     top = float(finite.max()) if finite.size else 1.0
-    head = "".join(f'<th scope="col">{_text(step)}</th>' for step in steps)
+    head = "".join(f"<th>{_text(step)}</th>" for step in steps)
     rows = "".join(
-        f'<tr><th scope="row">{_text(step)}</th>'
-        + "".join(_cell(float(norm), top) for norm in row)
-        + "</tr>"
+        f"<tr><th>{_text(step)}</th>" + "".join(_cell(float(norm), top) for norm in row) + "</tr>"
         for step, row in zip(steps, norms, strict=True)
     )
     title = f"∂{symbol(loss).text}/∂{symbol(name).text}"
     return (
-        f'<table class="map"><caption>{_text(title)}: rows are loss steps, columns use steps'
-        f"</caption><thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f'<table class="map"><caption>{_text(title)}</caption>'
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
 
 

@@ -83,6 +83,9 @@ class Values:
                 for name in own
                 if prefix + name in known
             }
+            for name, key in self.names.items():
+                if prefix + name in known:
+                    gradients[key] = self._entry(prefix + name, known[prefix + name])
         return {"values": values, "gradients": gradients}
 
     def reach(self, lengths: Lengths) -> str:
