@@ -19,7 +19,9 @@ def drawings() -> dict[str, Drawing]:
         "elman-unfolded": viz.unfolded(elman, 3),
         "elman-backward": viz.backward(elman, 3, derivatives=True),
         "lstm-circuit": viz.circuit(lstm),
-        "lstm-unfolded": viz.unfolded(lstm, 3, parameters="none"),
+        "lstm-unfolded": viz.unfolded(
+            lstm, 3, parameters="none", groups={"cell": ["c", "i", "f", "o", "g"]}
+        ),
         "bidirectional": viz.unfolded(gg.cells.load("bidirectional"), 3),
         "encoder_decoder": viz.unfolded(gg.cells.load("encoder_decoder"), {"s": 3, "t": 3}),
     }
