@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 import graphgrad as gg
 import viz
+from graphgrad.adjoint import GradientWarning
 from graphgrad.errors import DomainError
 from tests.strategies import SIZES, Drawn, circuits
 from tests.truncated import StandIn, quietly, same, truncations_keep
@@ -183,6 +184,30 @@ def test_a_truncated_circuit_is_a_circuit(truncation: Any) -> None:
     assert r"\sum" in adjoint.latex()
     extended = adjoint.extend("norm = sum(d_b * d_b)")
     assert "dd_W" in quietly(extended, loss="norm").variables
+
+
+def test_nothing_dead_is_written() -> None:
+    """What lies beyond the truncation has no cotangent at all."""
+    circuit = gg.parse(SCALAR.replace("sum(h[t]", "sum(g[t]") + "g[t] = w * g[t-1] + h[t-2]\n")
+    for truncation in (gg.window(2), gg.chunks(1)):
+        adjoint = circuit.adjoint(truncate=truncation)
+        assert not any(name.startswith("d_h") for name in adjoint.variables)
+        assert truncations_keep(circuit, circuit.unfold(5), VALUES, truncation.k)["equal"] == 2
+    with pytest.warns(GradientWarning, match=r"window\(1\) keeps nothing of it"):
+        gg.parse("w: param()\nh[t] = w\ng[t] = h[t-1]\nloss = g[tau]").adjoint(
+            truncate=gg.window(1)
+        )
+
+
+def test_an_indexed_loss_enters_at_its_own_step() -> None:
+    """With an upstream cotangent at each step, as if the sum of their products were the loss."""
+    circuit = gg.parse("x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]")
+    whole = circuit.extend("seed_h[t]: input()\nloss = sum(seed_h[t] * h[t] for t in steps)")
+    values = VALUES | {"seed_h": [1, 7, 2, 9, 4]}
+    parts = whole.unfold(5).contributions(values)
+    for truncation in (gg.window(1), gg.window(3), gg.chunks(2)):
+        found = circuit.adjoint("h", truncate=truncation).unfold(5).evaluate(values)
+        assert found["d_w"] == truncation.of(parts)["w"]
 
 
 def test_long_sequences() -> None:

@@ -14,8 +14,9 @@ from collections.abc import Iterable
 from graphgrad.adjoint.copies import Copies, Copy, Truncation
 from graphgrad.adjoint.deliver import Delivery
 from graphgrad.adjoint.live import Dependence
+from graphgrad.adjoint.names import Names, guarded
 from graphgrad.adjoint.rules import Rules
-from graphgrad.adjoint.sweep import Contribution, EquationSweep, Names, Shared, guarded
+from graphgrad.adjoint.sweep import Contribution, EquationSweep, Shared
 from graphgrad.autodiff import cotangent_prefix, target_names, unknown_loss
 from graphgrad.causality import Component, Unit
 from graphgrad.circuit import Circuit
@@ -314,11 +315,10 @@ class Adjoint:
             terms = self.delivery.terms(self.gradient_parts.get(name, []))
             value = total([simplified(term) for term in terms], kind)
             if is_zero(value):
-                warnings.warn(
-                    f"{self.loss} does not depend on {name}: its gradient is zero",
-                    GradientWarning,
-                    stacklevel=6,
-                )
+                why = f"{self.loss} does not depend on {name}"
+                if self.copies.truncate is not None:
+                    why += f", or {self.copies.truncate} keeps nothing of it"
+                warnings.warn(f"{why}: its gradient is zero", GradientWarning, stacklevel=6)
                 value = zeros(kind)
             index = self.system.index_of(name) if name in self.system.inputs else None
             self._write(self.prefix + name, index, value, kind)

@@ -8,6 +8,7 @@ cotangent would cross from chunk to chunk.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -55,16 +56,24 @@ class Copies:
         self.oldest = self.limit or 0
         self.ages: dict[Unit, set[int]] = {}
         self.travels: set[Unit] = set()
+        self.kept: Collection[Unit] = dependence.needed
         if truncate is None:
             return
         routes = _Routes(dependence, loss, truncate)
         routes.check()
         if self.limit is not None:
             self.travels = routes.travelling()
-            self.ages = routes.ages(self.limit, self.travels)
+        ages = routes.ages()
+        self.kept = ages.keys()
+        self.ages = {unit: ages[unit] for unit in self.travels & ages.keys()}
 
     def of(self, unit: Unit) -> list[Copy]:
-        """Return the copies of a unit's cotangent, and their sum where something needs it."""
+        """Return the copies of a unit's cotangent, and their sum where something needs it.
+
+        There is none where nothing that is kept comes.
+        """
+        if unit not in self.kept:
+            return []
         ages = sorted(self.ages.get(unit, ()))
         if len(ages) < 2:
             return [Copy(unit)]
@@ -227,23 +236,33 @@ class _Routes:
                 return found
             found |= more
 
-    def ages(self, limit: int, travels: set[Unit]) -> dict[Unit, set[int]]:
-        """Return the ages that the cotangent of each travelling variable can have."""
+    def ages(self) -> dict[Unit, set[int]]:
+        """Return the ages that a cotangent can have at each unit that it is kept for."""
         found: dict[Unit, set[int]] = {}
         pending: list[tuple[Unit, int]] = [(self.loss, 0)]
-        seen: set[tuple[Unit, int]] = set()
+        count = 0
         while pending:
             unit, age = pending.pop()
-            if (unit, age) in seen or unit not in self.dependence.needed:
+            if unit not in self.dependence.needed or age in found.setdefault(unit, set()):
                 continue
-            seen.add((unit, age))
-            if len(seen) > MOST_COPIES:
+            found[unit].add(age)
+            count += 1
+            if count > MOST_COPIES:
                 raise self._refused(f"more than {MOST_COPIES:,} copies would be needed")
-            steady = self.dependence.index(unit) is not None
-            if steady and unit in travels:
-                found.setdefault(unit, set()).add(age)
             for leaf, reached in self.leaves[unit]:
-                older = age + _distance(self.dependence, leaf) if steady else 0
-                if older < limit:
+                older = self._older(unit, age, leaf, reached)
+                if older is not None:
                     pending.append((reached, older))
         return found
+
+    def _older(self, unit: Unit, age: int, leaf: int, reached: Unit) -> int | None:
+        """Return the age with which a cotangent goes on, None where it does not."""
+        index = self.dependence.index(unit)
+        if index is None or isinstance(reached, At):
+            return 0
+        if self.truncate.limit is not None:
+            older = age + _distance(self.dependence, leaf)
+            return older if older < self.truncate.limit else None
+        attr = self.dependence.nodes[leaf].attr
+        crosses = isinstance(attr, Read) and self.truncate.kept(index, attr.lag) == NEVER
+        return None if crosses else 0
