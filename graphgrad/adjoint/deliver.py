@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from graphgrad.adjoint.sweep import Contribution, Names, guarded
+from graphgrad.adjoint.names import Names, guarded
+from graphgrad.adjoint.sweep import Contribution
 from graphgrad.conditions import ALWAYS, Affine, Compare, Condition, both, within
 from graphgrad.ir import At, Expr, choose
 from graphgrad.substitute import at_step, later, tree, vanishes_outside

@@ -6,15 +6,15 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from graphgrad.adjoint.live import Dependence
+from graphgrad.adjoint.names import guarded
 from graphgrad.adjoint.rules import Rules
-from graphgrad.adjoint.sweep import guarded
 from graphgrad.autodiff import HOLE
 from graphgrad.causality import Unit
 from graphgrad.conditions import ALWAYS, Condition, both, negate
 from graphgrad.dims import Shape, Token
 from graphgrad.ir import OPS, Expr, read, topological
 from graphgrad.ops.leaves import ones, zeros
-from graphgrad.simplify import simplified
+from graphgrad.simplify import same, simplified
 from graphgrad.substitute import tree
 from graphgrad.tangent.transpose import put_in, transposed
 
@@ -150,6 +150,8 @@ class EquationTangent:
             return self._filled(op(*operands, attr=attr), shape)
         if op.name == "div":
             return self._quotient(node, given)
+        if len(depends) == 2 and self._is_square(node):
+            return 2 * op(self.rules.primal(args[0]), tangents[depends[1].node])
         terms: list[Expr] = []
         for each in depends:
             if each.rule is None:
@@ -162,6 +164,12 @@ class EquationTangent:
                 term = transposed(each.rule, tangents[each.node], shape)
             terms.append(self._filled(simplified(term), shape))
         return sum(terms[1:], terms[0])
+
+    def _is_square(self, node: int) -> bool:
+        """Whether a node is v * v, or v @ v for a vector."""
+        op, args, _, kind = self.nodes[node]
+        symmetric = op.name == "mul" or (op.name == "matmul" and kind == ())
+        return symmetric and same(*(self.rules.primal(arg) for arg in args))
 
     def _quotient(self, node: int, given: Mapping[int, Expr]) -> Expr:
         """Return the tangent of y = a / b: what is left of that of a = y · b, over b."""

@@ -284,7 +284,7 @@ def always(*_: Any) -> bool:
     ("place", "wrong"),
     [
         ("graphgrad.adjoint.deliver.vanishes_outside", always),
-        ("graphgrad.adjoint.sweep.vanishes_outside", always),
+        ("graphgrad.adjoint.names.vanishes_outside", always),
         ("graphgrad.adjoint.deliver.within", lambda condition, index, length: ALWAYS),
         ("graphgrad.adjoint.deliver.Delivery.at_boundary", lambda self, found, key: []),
         ("graphgrad.adjoint.deliver.Delivery._at_one_step", lambda self, found, attr: None),
