@@ -33,13 +33,16 @@ from graphgrad.conditions import ALWAYS
 from graphgrad.dims import Dim, Shape
 from graphgrad.ops.shapes import part_sizes
 
+DECORATOR = '@njit(error_model="numpy", nogil=True, cache=True)'
+
 
 @dataclass(frozen=True)
 class NumbaProgram:
-    """Source of `compiled`, the names of its arguments, and where its results stand.
+    """Source of `results`, `work` and `compiled`, the names of their arguments and of the outputs.
 
-    `results` is the code of a dictionary of outputs over the arrays that `compiled` returns, whose
-    names are `returned`.
+    `results` and `work` allocate: what a call returns, and room that the next call can use again.
+    `compiled` fills both. The attribute `results` is the code of each output over the arrays of
+    the function `results`, whose names are `returned`.
     """
 
     source: str
@@ -94,7 +97,9 @@ class NumbaEmitter:
             for piece in pieces
         ]
         self.memory: dict[str, Memory] = {}
-        self.allocations: list[str] = []
+        self.padded: list[str] = []
+        self.allocations: dict[str, str] = {}
+        self.summed: set[str] = set()  # arrays to which a call adds
         self.packed: dict[str, str] = {}
         self.taken: set[str] = set()
         self.named: dict[tuple[str, int], str] = {}
@@ -115,7 +120,7 @@ class NumbaEmitter:
                     continue
                 for one in simplified([each], lambda name: types[name].shape):
                     types[one.name] = one
-                    found.append(self._whole(one, types))
+                    found.extend(self._copied(self._whole(one, types), types))
             return found
 
         pieces: list[_Piece] = []
@@ -133,6 +138,19 @@ class NumbaEmitter:
                 parts = [(simple(body.statements), body.offset) for body in block.bodies]
                 pieces.append(_Piece(block, parts))
         return pieces
+
+    def _copied(self, each: Statement, types: dict[str, Any]) -> list[Statement]:
+        """Return a statement, as view and copy where a view of given data would be handed out."""
+        if each.op not in VIEWS or each.name not in self.schedule.outputs:
+            return [each]
+        base: Any = each
+        while isinstance(base, Statement) and base.op in VIEWS:
+            base = types[base.reads[0].name]
+        if isinstance(base, Statement):
+            return [each]
+        view = replace(each, name=f"{each.name}_0_")
+        types[view.name] = view
+        return [view, replace(each, op="copy", operands=(Operand(view.name),), attr=None)]
 
     def _whole(self, each: Statement, types: Mapping[str, Any]) -> Statement:
         """Return a statement with the op that says whether it is done for all rows at once."""
@@ -310,7 +328,7 @@ class NumbaEmitter:
             )  # fmt: skip
             if leaf.index is not None and (margin.before or margin.after):
                 code = array_name(name)
-                self.allocations.append(f"{code} = padded({code}, {margin.before}, {margin.after})")
+                self.padded.append(f"{code} = padded({code}, {margin.before}, {margin.after})")
         for name in sorted(self.made, key=lambda name: name in self.homes):
             self._place(name)
 
@@ -485,13 +503,11 @@ class NumbaEmitter:
             rows = plus(self.length(each.index), margin.before + margin.after)
             shape = [rows, *shape]
         shape_code = f"({', '.join(shape or ['1'])}{',' * (len(shape) <= 1)})"
-        plain = each.op not in ACCUMULATIONS
-        if plain and margin is not None and (margin.before or margin.after):
-            call = f"time_array(real, {shape_code}, {margin.before}, {margin.after})"
-        else:
-            word = "zeros" if each.op in ACCUMULATIONS | {"outer_sum"} else "empty"
-            call = f"np.{word}({shape_code}, real.dtype)"
-        self.allocations.append(f"{code} = {call}")
+        margins = margin is not None and bool(margin.before or margin.after)
+        zero = margins or each.op in ACCUMULATIONS | {"outer_sum"}
+        self.allocations[code] = f"np.{'zeros' if zero else 'empty'}({shape_code}, real.dtype)"
+        if each.op in ACCUMULATIONS | {"outer_sum"}:
+            self.summed.add(code)
         self.memory[each.name] = Memory(
             code, timed, each.batched, margin.before if margin else 0, len(own), Dim.of(0),
             self._stride(each.shape),
@@ -515,14 +531,34 @@ class NumbaEmitter:
         lengths = tuple(index.length for index in self.system.indices.values())
         sizes = tuple(sorted(self.system.declared.sizes))
         arrays = tuple(self.schedule.leaves)
-        arguments = [*lengths, *map(size_code, sizes), "B", "real", *map(array_name, arrays)]
         returned = tuple(dict.fromkeys(self.memory[name].array for name in self.schedule.outputs))
-        head = f"def compiled({', '.join(arguments)}):"
-        body = [f"    {line}" for line in ("mode = set_flush_to_zero()", *self.allocations)]
-        tail = ["    restore(mode)", f"    return {', '.join(returned)},"]
-        source = "\n".join([*wrapped(head), *body, *self.lines, *tail]) + "\n"
+        scalars = [*lengths, *map(size_code, sizes), "B", "real"]
+        names = [*map(array_name, arrays)]
+        own = {name: code for name, code in self.allocations.items() if name not in returned}
+        work = [name for name in own if name not in self.summed]
+        names += [*work, *returned]
+        lines = ["mode = set_flush_to_zero()", *self.padded]
+        lines += [f"{name} = {code}" for name, code in own.items() if name in self.summed]
+        source = "\n".join(
+            [
+                *self._allocating("results", scalars, returned),
+                *self._allocating("work", scalars, work),
+                DECORATOR,
+                *wrapped(f"def compiled({', '.join([*scalars, *names])}):"),
+                *(f"    {line}" for line in lines),
+                *self.lines,
+                "    restore(mode)",
+                "",
+            ]
+        )
         results = {name: self._result(name) for name in self.schedule.outputs}
         return NumbaProgram(source, lengths, sizes, arrays, returned, results)
+
+    def _allocating(self, name: str, scalars: Sequence[str], arrays: Sequence[str]) -> list[str]:
+        """Return the lines of a function that allocates arrays."""
+        lines = wrapped(f"def {name}({', '.join(scalars)}):")
+        lines += [f"    {array} = {self.allocations[array]}" for array in arrays]
+        return [*lines, *wrapped(f"    return [{', '.join(arrays)}]"), "", ""]
 
     def _result(self, name: str) -> str:
         """Return the code of an output over the returned arrays."""

@@ -34,8 +34,6 @@ from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.sources import VECTOR_FUNCTIONS
 from graphgrad.errors import DataError, GraphgradError
 
-_DECORATOR = '@njit(error_model="numpy", nogil=True{})\n'
-
 
 def require_numba() -> None:
     """Raise, with the remedy, where Numba is not installed."""
@@ -56,7 +54,8 @@ class NumbaFunction:
     """A program that runs: `f(values, lengths, sizes, dtype) -> dict of outputs`.
 
     `source` is what runs; `compile_seconds` the time spent on compiling it or on reading it from
-    the cache, so far. With `vector=False` every vector is one number and products are plain loops.
+    the cache, so far. Every call has its own room to work in, which later calls use again. With
+    `vector=False` every vector is one number and products are plain loops.
     """
 
     def __init__(
@@ -70,11 +69,14 @@ class NumbaFunction:
         self.compile_seconds = 0.0
         self.module_source = module_source(program.source, vector=vector)
         started = time.perf_counter()
-        self._compiled = _module(self.module_source).compiled
+        module = _module(self.module_source)
+        self._compiled = module.compiled
+        self._allocate, self._work = module.results, module.work
         self.compile_seconds += time.perf_counter() - started
         self._seen: set[Any] = set()
         self._real = len(program.lengths) + len(program.sizes) + 1
         self._lock = threading.Lock()
+        self._free: dict[tuple[Any, ...], list[Any]] = {}
         view = ", ".join(f"{name!r}: {code}" for name, code in program.results.items())
         names = [*program.lengths, *map(size_code, program.sizes), "B", *program.returned]
         self._view = eval(f"lambda {', '.join(names)}: {{{view}}}", {})
@@ -107,15 +109,25 @@ class NumbaFunction:
     def _run(
         self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any]
     ) -> dict[str, Any]:
-        arguments = (*steps, *dims, count, real, *arrays)
-        kinds = tuple((array.dtype.char, array.flags.writeable) for array in arrays)
-        key = (real.dtype.char, kinds)
+        scalars = (*steps, *dims, count)
+        size = (*scalars, real.dtype.char)
+        free = self._free.get(size)
+        if free is None:
+            self._free = {size: (free := [])}  # room is kept for one size of data at a time
+        try:
+            work = free.pop()
+        except IndexError:
+            work = self._work(*scalars, real)
+        results = self._allocate(*scalars, real)
+        arguments = (*scalars, real, *arrays, *work, *results)
+        key = (real.dtype.char, tuple(array.flags.writeable for array in arrays))
         if key not in self._seen:
             self._compile(arguments)
             self._seen.add(key)
-        returned = self._compiled(*arguments)
-        results: dict[str, Any] = self._view(*steps, *dims, count, *returned)
-        return results
+        self._compiled(*arguments)
+        free.append(work)
+        view: dict[str, Any] = self._view(*scalars, *results)
+        return view
 
     def _compile(self, arguments: tuple[Any, ...]) -> None:
         from numba import typeof
@@ -187,7 +199,7 @@ def module_source(source: str, *, vector: bool = True) -> str:
     lines.append(f"from graphgrad.compile.vector.{'fast' if vector else 'scalar'} import (")
     lines += [f"    {name}," for name in names]
     lines += [")", "", ""]
-    return "\n".join(lines) + "\n" + _DECORATOR.format(", cache=True") + source
+    return "\n".join(lines) + "\n" + source
 
 
 @cache
@@ -224,9 +236,7 @@ def _module(source: str) -> ModuleType:
     try:
         path = _written(cache_folder() / f"{name}.py", source)
     except OSError:
-        return _in_memory(
-            name, source.replace(_DECORATOR.format(", cache=True"), _DECORATOR.format(""))
-        )
+        return _in_memory(name, source.replace(", cache=True)", ")"))
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
     assert spec.loader is not None

@@ -40,7 +40,6 @@ from graphgrad.compile.vector.product import (
     packed_size,
     padded,
     product,
-    time_array,
 )
 
 __all__ = [
@@ -48,5 +47,5 @@ __all__ = [
     "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes", "load", "log",
     "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size", "padded", "power",
     "product", "relu", "restore", "set_flush_to_zero", "sigmoid", "sin", "softplus", "spread",
-    "sqrt", "store", "tanh", "time_array", "unit",
+    "sqrt", "store", "tanh", "unit",
 ]  # fmt: skip

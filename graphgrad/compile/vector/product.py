@@ -340,12 +340,3 @@ def divide(a: Any, count: int) -> None:
     flat = a.reshape(a.size)
     for i in range(a.size):
         flat[i] /= count
-
-
-@njit(error_model="numpy")
-def time_array(like: Any, shape: Any, before: int, after: int) -> Any:
-    """Return an array with time in front whose margins are zero."""
-    result = np.empty(shape, like.dtype)
-    result[:before] = 0
-    result[shape[0] - after :] = 0
-    return result

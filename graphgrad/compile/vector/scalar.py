@@ -268,15 +268,6 @@ def padded(x: Any, before: int, after: int) -> Any:
 
 
 @plain
-def time_array(like: Any, shape: Any, before: int, after: int) -> Any:
-    """Return an array with time in front whose margins are zero."""
-    result = np.empty(shape, like.dtype)
-    result[:before] = 0
-    result[shape[0] - after :] = 0
-    return result
-
-
-@plain
 def divide(a: Any, count: int) -> None:
     """Divide the numbers of an array by a count."""
     flat = a.reshape(a.size)

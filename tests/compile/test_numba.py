@@ -1,0 +1,194 @@
+"""The Numba back end: the emitted source on the whole gallery, compiled code on a part of it."""
+
+from __future__ import annotations
+
+import importlib
+import linecache
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.compile.emit_numba import emit
+from graphgrad.compile.plan import schedule_of
+
+pytestmark = pytest.mark.oracle("numba")
+COMPILED = ["lstm", "hidden_markov_model"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    folder = tmp_path_factory.mktemp("cache")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GRAPHGRAD_CACHE", str(folder))
+        yield folder
+
+
+def lengths(circuit: gg.Circuit, tau: int) -> Any:
+    return tau if len(circuit.indices) == 1 else {"s": tau, "t": 7 - tau}
+
+
+def sizes(circuit: gg.Circuit) -> dict[str, int]:
+    return {name: 2 + position % 2 for position, name in enumerate(circuit.sizes)}
+
+
+def close(actual: Any, expected: Any, tolerance: float) -> None:
+    actual, expected = np.asarray(actual), np.asarray(expected)
+    assert actual.shape == expected.shape
+    scale = np.max(np.abs(expected), initial=1e-300)
+    assert np.max(np.abs(actual - expected), initial=0.0) <= tolerance * scale
+
+
+def plain() -> dict[str, Any]:
+    """The functions of the reference as Python runs them, without Numba."""
+    scalar = importlib.import_module("graphgrad.compile.vector.scalar")
+    text = Path(str(scalar.__file__)).read_text("utf-8")
+    decorator = 'plain = njit(error_model="numpy")'
+    assert decorator in text
+    namespace: dict[str, Any] = {"__name__": "plain"}
+    exec(text.replace(decorator, "plain = lambda function: function"), namespace)
+    namespace["njit"] = lambda **options: lambda function: function
+    return namespace
+
+
+@pytest.mark.parametrize("name", gg.cells.names())
+@pytest.mark.parametrize("batch", [(), (3,)], ids=str)
+def test_the_source_computes_what_the_reference_computes(name: str, batch: tuple[int, ...]) -> None:
+    circuit = gg.cells.load(name)
+    chosen = sizes(circuit)
+    loss = "loss" if "loss" in circuit.equations and circuit.params else None
+    made = circuit.compile(*circuit.variables, grad=loss)
+    wanted = [*made.outputs, *made.gradients.values()]
+    batched = frozenset(circuit.inputs if batch else ())
+    program = emit(schedule_of(made.system, wanted, made.gradients.values(), batched))
+    space = plain()
+    exec(program.source, space)
+    for steps in (1, 3):
+        tau = lengths(circuit, steps)
+        values = circuit.init(3, **chosen) | circuit.example(2, tau, batch, **chosen)
+        dag = circuit.unfold(tau)
+        expected = (dag.grad() if loss else dag).evaluate(values)
+        number = dict(tau) if isinstance(tau, dict) else {"t": tau}
+        scalars = [*(number[i] for i in circuit.indices), *(chosen[n] for n in program.sizes)]
+        scalars += [batch[0] if batch else 1]
+        real = np.empty(0)
+        results, work = space["results"](*scalars, real), space["work"](*scalars, real)
+        given = [np.atleast_1d(values[each]) for each in program.arrays]
+        with np.errstate(all="ignore"):
+            space["compiled"](*scalars, real, *given, *work, *results)
+        names = [*program.lengths, *(f"n_{n}" for n in program.sizes), "B"]
+        arrays = dict(zip(program.returned, results, strict=True))
+        arrays |= dict(zip(names, scalars, strict=True))
+        for key, code in program.results.items():
+            value, wanted_value = eval(code, arrays), expected[key]
+            if key.removeprefix("d_") in circuit.params and batch:
+                wanted_value = wanted_value.sum(axis=0)
+            elif np.ndim(value) < np.ndim(wanted_value):
+                wanted_value = wanted_value[0]
+            close(value, wanted_value, 1e-11)
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_compiled_functions_equal_the_reference(name: str) -> None:
+    circuit = gg.cells.load(name)
+    function = gg.value_and_grad(circuit, backend="numba")
+    for size, tau, dtype, tolerance in [
+        (1, 4, np.float64, 1e-12),
+        (19, 5, np.float64, 1e-12),
+        (19, 5, np.float32, 2e-5),
+    ]:
+        chosen = dict.fromkeys(circuit.sizes, size)
+        values = circuit.init(0, **chosen) | circuit.example(1, tau, (3,), **chosen)
+        dag = circuit.unfold(tau).grad()
+        expected = dag.evaluate(values)
+        single = {
+            key: value.astype(dtype) if value.dtype.kind == "f" else value
+            for key, value in values.items()
+        }
+        params = {key: single.pop(key) for key in circuit.params}
+        loss, grads = function(params, batch="sum", **single)
+        assert loss.dtype == dtype
+        close(loss, expected["loss"].sum(), tolerance)
+        for key, value in grads.items():
+            assert value.dtype == dtype
+            scale = np.max(np.abs(expected[f"d_{key}"]))
+            assert np.max(np.abs(value - expected[f"d_{key}"].sum(axis=0))) <= tolerance * scale
+
+
+def test_threads_change_only_the_order_of_sums() -> None:
+    circuit = gg.cells.load("lstm")
+    chosen = dict.fromkeys(circuit.sizes, 5)
+    params, inputs = circuit.init(0, **chosen), circuit.example(1, 6, (7,), **chosen)
+    one = gg.value_and_grad(circuit, backend="numba")
+    two = gg.value_and_grad(circuit, backend="numba", threads=2)
+    first, again = two(params, **inputs), two(params, **inputs)
+    loss, grads = one(params, **inputs)
+    assert first[0] == again[0]
+    close(first[0], loss, 1e-14)
+    for key, value in grads.items():
+        np.testing.assert_array_equal(first[1][key], again[1][key])
+        close(first[1][key], value, 1e-13)
+
+
+def test_results_are_not_shared_between_calls_and_inputs_stay() -> None:
+    circuit = gg.cells.load("lstm")
+    chosen = dict.fromkeys(circuit.sizes, 5)
+    params, inputs = circuit.init(0, **chosen), circuit.example(1, 6, (7,), **chosen)
+    before = {key: value.copy() for key, value in {**params, **inputs}.items()}
+    function = gg.value_and_grad(circuit, backend="numba")
+    _, grads = function(params, **inputs)
+    kept = {key: value.copy() for key, value in grads.items()}
+    function({key: value + 1 for key, value in params.items()}, **inputs)
+    for key, value in kept.items():
+        np.testing.assert_array_equal(grads[key], value)
+    for key, value in before.items():
+        np.testing.assert_array_equal({**params, **inputs}[key], value)
+
+
+def test_a_debugger_finds_the_source_and_the_next_process_the_machine_code(
+    own_cache: Path,
+) -> None:
+    circuit = gg.cells.load("lstm")
+    made = circuit.compile(grad="loss", backend="numba")
+    source = made.source
+    assert "for b in range(B):" in source
+    assert "i__ = sigmoid(" in source
+    files = [path for path in own_cache.glob("*.py") if source in path.read_text("utf-8")]
+    assert files
+    assert source in "".join(linecache.getlines(str(files[0])))
+    code = (
+        "import numpy as np, graphgrad as gg\n"
+        "c = gg.cells.load('lstm')\n"
+        "n = dict.fromkeys(c.sizes, 5)\n"
+        "f = gg.value_and_grad(c, backend='numba')\n"
+        "f(c.init(0, **n), **c.example(1, 6, (7,), **n))\n"
+        "print(sum(made.stats.cache_misses.total() for made in [run._compiled"
+        " for _, run in f.compiled._programs.values()]))\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.strip() == "0"
+
+
+def test_without_numba_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    from graphgrad.compile import run_numba
+
+    monkeypatch.setattr(run_numba.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(gg.GraphgradError, match="not installed") as caught:
+        _ = gg.cells.load("elman").compile(backend="numba").source
+    assert "graphgrad[fast]" in str(caught.value)
+
+
+def test_other_number_types_are_refused() -> None:
+    circuit = gg.cells.load("lstm")
+    chosen = dict.fromkeys(circuit.sizes, 5)
+    values = circuit.init(0, **chosen) | circuit.example(1, 6, (7,), **chosen)
+    made = circuit.compile(grad="loss", backend="numba", dtype=np.longdouble)
+    with pytest.raises(gg.DataError, match="float32 and float64"):
+        made(values)
