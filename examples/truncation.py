@@ -50,6 +50,10 @@ def main() -> None:
     print("\nChunks have one cotangent, which does not cross from chunk to chunk:\n")
     print("\n".join(str(circuit.adjoint(truncate=gg.chunks(3))).splitlines()[-2:]))
 
+    print("\nThe same for a network with matrices, `truncated` in the gallery:\n")
+    network = gg.cells.load("truncated")
+    print("\n".join(str(network.adjoint(truncate=gg.window(2), wrt=["W"])).splitlines()[-6:]))
+
 
 if __name__ == "__main__":
     main()
