@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import warnings
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -141,6 +143,21 @@ def test_real_time_recurrent_learning_is_backpropagation_through_time(name: str)
         forward.compile("dot_loss")(batched | along, tau=steps, **sizes),
     ):
         np.testing.assert_allclose(found["dot_loss"], expected, rtol=1e-12, atol=1e-13 * size)
+
+
+def test_tangents_read_as_a_person_would_write_them() -> None:
+    """As committed; GRAPHGRAD_UPDATE_SNAPSHOTS=1 writes them anew, to be read."""
+    pages = []
+    for name in gg.cells.names():
+        circuit = gg.cells.load(name)
+        own = set(str(circuit).splitlines())
+        lines = [line for line in str(circuit.tangent()).splitlines() if line not in own]
+        pages.append("\n".join([f"# {name}", *(e for e in lines if ": input(" not in e)]))
+    found = "\n\n".join(pages) + "\n"
+    path = Path(__file__).with_name("tangents.txt")
+    if os.environ.get("GRAPHGRAD_UPDATE_SNAPSHOTS"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
 
 
 def test_published_tangents_of_the_elman_network() -> None:
