@@ -45,7 +45,7 @@ def reach_section(
     parts = [_table(name, np.asarray(table), steps, loss) for name, table in tables.items()]
     return (
         "<p>Norms of what each use of a parameter (columns) contributes to the gradient of each "
-        f"step's loss (rows). Darker is larger, on a scale of {DECADES:.0f} powers of ten; "
+        f"step's loss (rows). Fuller colour is larger, on a scale of {DECADES:.0f} powers of ten; "
         "“·” means exactly nothing.</p>\n"
         f'<div class="maps">{"".join(parts)}</div>'
     )
