@@ -25,11 +25,9 @@ import numpy as np
 
 from graphgrad.algebras import Algebra
 from graphgrad.errors import DataError
-from graphgrad.evaluate import Prepared, examples, prepared
-from graphgrad.labelled import LabelledSweep, Labels, Sink, merged
+from graphgrad.evaluate import examples, prepared
+from graphgrad.labelled import LabelledSweep, Labels, Sink, check_size, merged
 from graphgrad.unfold import Dag
-
-MAX_BYTES = 2 * 2**30
 
 
 class Contributions(dict[str, Any]):
@@ -70,7 +68,10 @@ def contributions(
     sweep = LabelledSweep(dag, loss, wrt)
     steps = sweep.steps
     shapes = {name: () if norms else sweep.shape(name, found) for name in sweep.targets}
-    _check_size(found, steps * steps * sum(map(math.prod, shapes.values())))
+    entries = steps * steps * sum(map(math.prod, shapes.values())) * math.prod(found.batch)
+    itemsize = found.algebra.filled((1,), 0).itemsize
+    remedy = "ask for norms=True, for fewer parameters with wrt=[…]"
+    check_size(entries * itemsize, "the contributions", remedy)
     tables: dict[str, list[Any]] = {name: [] for name in shapes}
     for single in examples(dag, found):
         sinks: dict[str, Sink] = {
@@ -91,17 +92,6 @@ def batched(tables: list[Any], batch: tuple[int, ...], lead: int) -> Any:
         return tables[0]
     stacked = np.stack(tables, axis=lead)
     return stacked.reshape(stacked.shape[:lead] + batch + stacked.shape[lead + 1 :])
-
-
-def _check_size(values: Prepared, entries: int) -> None:
-    """Raise where a table would take more memory than is sensible."""
-    one = values.algebra.filled((1,), 0).itemsize
-    size = entries * math.prod(values.batch) * one
-    if size > MAX_BYTES:
-        raise DataError(
-            f"the contributions would take {size:,} bytes, more than {MAX_BYTES:,}",
-            remedy="ask for norms=True, for fewer parameters with wrt=[…], or use fewer steps",
-        )
 
 
 # -- where contributions are put -------------------------------------------------------------------
@@ -144,12 +134,8 @@ class Norms:
             chosen = t == step
             self.open.setdefault((step, at), []).append((s[chosen], data[chosen]))
         self.held += data.nbytes
-        if self.held > MAX_BYTES:
-            raise DataError(
-                f"the contributions of single steps would take more than {MAX_BYTES:,} bytes, "
-                "since the parameter is used before the steps",
-                remedy="use fewer steps, or ask for other parameters with wrt=[…]",
-            )
+        what = "the contributions of a parameter that is used before the steps"
+        check_size(self.held, what, "leave it out of wrt=[…]")
         key = (user, at) if user else (0, 0)
         self.missing[key] -= 1
         if self.missing[0, 0]:

@@ -17,11 +17,22 @@ from numpy.typing import NDArray
 
 from graphgrad.autodiff import Flow, Plan, scalar_root, targets_of
 from graphgrad.dims import Token, concrete
+from graphgrad.errors import DataError
 from graphgrad.evaluate import Prepared, bound_attribute, kernel_of, run
 from graphgrad.lifting import lifted
 from graphgrad.unfold import STATIC, Dag, Template
 
 Labels = NDArray[np.int64]
+MAX_BYTES = 2 * 2**30
+
+
+def check_size(size: int, what: str, remedy: str) -> None:
+    """Raise DataError where arrays of so many bytes would not be sensible."""
+    if size > MAX_BYTES:
+        raise DataError(
+            f"{what} would take {size:,} bytes, more than {MAX_BYTES:,}",
+            remedy=f"{remedy}, or use fewer steps",
+        )
 
 
 class Sink(Protocol):
@@ -139,11 +150,14 @@ class LabelledSweep:
         applied: dict[int, Applied] = {}
         seed = np.zeros(1, np.int64), values.algebra.filled((1,), 1)
         pending: dict[int, list[tuple[Labels, Any]]] = {self.root: [seed]}
+        waiting = seed[1].nbytes
         with np.errstate(all="ignore"):
             for node, operands, plan in self.work:
                 if node not in pending:
                     continue
-                labels, cotangent = self._entered(node, pending.pop(node))
+                parts = pending.pop(node)
+                waiting -= sum(part.nbytes for _, part in parts)
+                labels, cotangent = self._entered(node, parts)
                 if id(plan) not in applied:
                     applied[id(plan)] = self._applied(plan, values)
                 constants, steps = applied[id(plan)]
@@ -163,6 +177,8 @@ class LabelledSweep:
                         self._deliver(self.target_of[operand], node, labels, held[position], sinks)
                     else:
                         pending.setdefault(operand, []).append((labels, held[position]))
+                        waiting += held[position].nbytes
+                check_size(waiting, "what static values contribute", "leave them out of wrt=[…]")
 
     def _applied(self, plan: Plan, values: Prepared) -> Applied:
         dag, sizes = self.dag, values.sizes

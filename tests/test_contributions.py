@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphgrad as gg
-from graphgrad import contributions as module
+from graphgrad import labelled
 from graphgrad.contributions import Contributions
 from graphgrad.errors import DomainError
+from graphgrad.evaluate import prepared
 from graphgrad.labelled import LabelledSweep, merged
 from tests.naive_contributions import NaiveContributions
 from tests.strategies import SIZES, Drawn, circuits
@@ -206,7 +207,7 @@ def test_one_sweep_over_restricted_steps() -> None:
         def result(self) -> None:
             return None
 
-    values = module.prepared(dag, {"w": 0.5, "x": np.ones(50)}, None)
+    values = prepared(dag, {"w": 0.5, "x": np.ones(50)}, None)
     sweep.run(values, {"w": Counting()})
     assert seen == Counter(range(2, 51))  # at step 1, h[0] = 0 is a number
 
@@ -223,13 +224,21 @@ def test_too_much_is_refused_with_the_bytes(monkeypatch: pytest.MonkeyPatch) -> 
     circuit = gg.cells.load("elman")
     sizes = dict.fromkeys(circuit.sizes, 500)
     values = circuit.init(0, **sizes) | circuit.example(0, 200, **sizes)
-    with pytest.raises(gg.DataError, match=r"would take 8\d,\d{3},\d{3},\d{3}|norms=True"):
+    with pytest.raises(gg.DataError, match=r"80,000,000,000 bytes[^$]*norms=True"):
         circuit.unfold(200).contributions(values, wrt=["W"])
-    monkeypatch.setattr(module, "MAX_BYTES", 4000)
-    dag = gg.parse("x[t]: input(H)\nA: param(H, H)\nP = 2 * A\nh[t] = P @ h[t-1] + x[t]\n"
-                   "loss = sum(sum(h[t]) for t in steps)").unfold(8)  # fmt: skip
-    with pytest.raises(gg.DataError, match="used before the steps"):
-        dag.contributions({"A": np.ones((4, 4)), "x": np.ones((8, 4))}, norms=True)
+
+
+def test_what_is_used_before_the_steps_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There all use steps are open at once: 36 pairs of 16 numbers, 128 bytes each."""
+    text = "x[t]: input(H)\nA: param(H, H)\nP = 2 * A\nh[t] = P @ h[t-1] + A @ x[t]\n"
+    dag = gg.parse(text + "loss = sum(sum(h[t]) for t in steps)").unfold(8)
+    values = {"A": np.ones((4, 4)), "x": np.ones((8, 4))}
+    monkeypatch.setattr(labelled, "MAX_BYTES", 4000)
+    with pytest.raises(gg.DataError, match=r"static values contribute would take 4,\d{3} bytes"):
+        dag.contributions(values, norms=True)
+    monkeypatch.setattr(labelled, "MAX_BYTES", 5000)
+    with pytest.raises(gg.DataError, match=r"used before the steps would take 8,\d{3} bytes"):
+        dag.contributions(values, norms=True)
 
 
 def test_bad_requests() -> None:
