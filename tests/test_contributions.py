@@ -237,7 +237,7 @@ def test_what_is_used_before_the_steps_is_bounded(monkeypatch: pytest.MonkeyPatc
     with pytest.raises(gg.DataError, match=r"static values contribute would take 4,\d{3} bytes"):
         dag.contributions(values, norms=True)
     monkeypatch.setattr(labelled, "MAX_BYTES", 5000)
-    with pytest.raises(gg.DataError, match=r"used before the steps would take 8,\d{3} bytes"):
+    with pytest.raises(gg.DataError, match="used before the steps would take 9,216 bytes"):
         dag.contributions(values, norms=True)
 
 
