@@ -18,6 +18,9 @@ def drawings() -> dict[str, Drawing]:
         "elman-circuit": viz.circuit(elman),
         "elman-unfolded": viz.unfolded(elman, 3),
         "elman-backward": viz.backward(elman, 3, derivatives=True),
+        "elman-sensitivity": viz.sensitivity(
+            elman, elman.init(0, D=3, K=2, H=4), elman.example(1, 5, D=3, K=2, H=4)
+        ),
         "lstm-circuit": viz.circuit(lstm),
         "lstm-unfolded": viz.unfolded(
             lstm, 3, parameters="none", groups={"cell": ["c", "i", "f", "o", "g"]}
