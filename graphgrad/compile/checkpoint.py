@@ -156,7 +156,7 @@ class Checkpointed:
         if not plans:
             raise GraphgradError(
                 f"a budget of {self.checkpoint} bytes is too small",
-                remedy=f"give at least {fixed + least * step + 2 * state} bytes, or smaller batches",
+                remedy=f"give {fixed + least * step + 2 * state} bytes or more, or smaller batches",
             )
         return min(plans, key=lambda plan: plan.again)
 

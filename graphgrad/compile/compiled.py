@@ -73,6 +73,11 @@ class Compiled:
         """The code for data with one batch axis on every input."""
         return self._program(frozenset(self.system.inputs))[0].source
 
+    @property
+    def compile_seconds(self) -> float:
+        """The time spent so far on machine code: compiling it or reading it from the cache."""
+        return sum(getattr(run, "compile_seconds", 0.0) for _, run in self._programs.values())
+
     def source_for(self, batched: Iterable[str] = ()) -> str:
         """Return the code for data in which just these inputs have a batch axis."""
         return self._program(frozenset(batched))[0].source

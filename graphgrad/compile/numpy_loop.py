@@ -206,7 +206,7 @@ class LoopWriter:
         """Whether a statement only names what stands in its place already."""
         if statement.op == "slice":
             return statement.name in self.schedule.homes
-        return statement.op == "concat" and self._is_whole(statement.name)
+        return self.emitter.in_place(statement)
 
     def _expression(self, statement: Statement, given: list[Value]) -> Value:
         if statement.op == "copy":
@@ -224,7 +224,7 @@ class LoopWriter:
                 self.emitter.write(f"np.matmul({given[0].code}, {given[1].code}, out={target})")
             return True
         op = OPS.get(statement.op)
-        if op is None or statement.op == "matmul" or statement.op not in WRITES:
+        if op is None or statement.op in ("matmul", "copy") or statement.op not in WRITES:
             return False
         codes = [each.to(lead, rank) for each in given]
         if statement.op in _IN_PLACE and target in codes:

@@ -197,7 +197,9 @@ def _mask(statement: Statement, lengths: Mapping[str, str]) -> Value | None:
     if attr.condition == ALWAYS:
         return None
     steps = {attr.over: f"np.arange(1, {lengths[attr.over]} + 1)"}
-    return Value(f"np.asarray({condition_code(attr.condition, steps)})", TIME, 0)
+    length = lengths[attr.over]
+    code = f"np.broadcast_to({condition_code(attr.condition, steps)}, {length})"
+    return Value(code, TIME, 0)
 
 
 def _reduce(

@@ -31,10 +31,10 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
     parts += [_untyped(inspect.getsource(KERNELS[name])) for name in _needed(body)]
     cut = len(function.prefix)
     text = "\n\n\n".join([*(part.strip() for part in parts), body.strip()])
-    return f'"""{_header(circuit)}"""\n\n{text}\n\n{_WRAPPER.format(loss=loss, cut=cut)}'
+    return f'"""{header(circuit)}"""\n\n{text}\n\n{_WRAPPER.format(loss=loss, cut=cut)}'
 
 
-def _header(circuit: Circuit) -> str:
+def header(circuit: Circuit) -> str:
     """Return the docstring: the circuit it was made from, and the arrays it wants."""
     declared = circuit.declared()
     lines = [f"Generated from the circuit {declared.name}:", ""]
