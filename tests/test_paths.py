@@ -213,5 +213,12 @@ def test_bad_requests() -> None:
         dag.paths("W", loss=("h", 1))
     with pytest.raises(gg.GradientError, match="tokens"):
         dag.paths(("x", 1))
-    with pytest.raises(gg.GraphgradError, match="has a step"):
+    with pytest.raises(gg.DataError, match="has a step"):
         dag.paths("h")
+    with pytest.raises(gg.DataError, match="no instance at step 7"):
+        dag.paths(("h", 7))
+    with pytest.raises(gg.DataError, match="which has no step"):
+        dag.paths(("W", 1))
+    for wrong in (3, ("h",), ("h", "1"), None):
+        with pytest.raises(gg.DataError, match="is not an instance"):
+            dag.paths(wrong)  # type: ignore[arg-type]

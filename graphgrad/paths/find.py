@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from typing import Any
 
 from graphgrad.dims import Token
 from graphgrad.errors import DataError, GradientError, unknown_name
@@ -51,11 +52,22 @@ def paths(
 
 def _resolved(dag: Dag, what: str | tuple[str, int]) -> tuple[int, Point]:
     """Return the node that a name, or a name with a step, stands for."""
-    name, step = (what, None) if isinstance(what, str) else what
+    name, step = (what, None) if isinstance(what, str) else _pair(what)
     known = {*dag.series, *dag.param_nodes}
     if name not in known:
         raise unknown_name(name, known)
+    if step is not None and name in dag.param_nodes:
+        raise DataError(f"{name} is a parameter, which has no step", remedy=f'write "{name}"')
     return dag[what].id, Point(name, step)
+
+
+def _pair(what: Any) -> tuple[str, int]:
+    """Return a name and a step; DataError for anything else."""
+    if isinstance(what, tuple) and len(what) == 2:
+        name, step = what
+        if isinstance(name, str) and isinstance(step, int) and not isinstance(step, bool):
+            return name, step
+    raise DataError(f"{what!r} is not an instance", remedy='write "W", or ("h", 1) for a step of h')
 
 
 def _points(dag: Dag, through: Iterable[str] | str | None) -> dict[int, Point]:
