@@ -18,14 +18,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
 from graphgrad.algebras import Algebra
 from graphgrad.errors import DataError
-from graphgrad.evaluate import examples, prepared
+from graphgrad.evaluate import Prepared, examples, prepared
 from graphgrad.labelled import LabelledSweep, Labels, Sink, check_size, merged
 from graphgrad.unfold import Dag
 
@@ -72,26 +72,37 @@ def contributions(
     itemsize = found.algebra.filled((1,), 0).itemsize
     remedy = "ask for norms=True, for fewer parameters with wrt=[…]"
     check_size(entries * itemsize, "the contributions", remedy)
-    tables: dict[str, list[Any]] = {name: [] for name in shapes}
-    for single in examples(dag, found):
-        sinks: dict[str, Sink] = {
-            name: Norms(sweep, name) if norms else Table((steps, steps, *shape), found.algebra)
-            for name, shape in shapes.items()
-        }
-        sweep.run(single, sinks)
-        for name, sink in sinks.items():
-            tables[name].append(sink.result())
+
+    def sink(name: str) -> Sink:
+        if norms:
+            return Norms(sweep, name)
+        return Table((steps, steps, *shapes[name]), found.algebra)
+
     leads = {name: 2 if norms else 2 + sweep.indexed(name) for name in shapes}
-    stacked = {name: batched(each, found.batch, leads[name]) for name, each in tables.items()}
-    return Contributions(stacked, dag.tau, norms)
+    return Contributions(collected(sweep, found, sink, leads), dag.tau, norms)
 
 
-def batched(tables: list[Any], batch: tuple[int, ...], lead: int) -> Any:
-    """Return the tables of all examples as one, the batch axes after the first `lead` axes."""
-    if not batch:
-        return tables[0]
-    stacked = np.stack(tables, axis=lead)
-    return stacked.reshape(stacked.shape[:lead] + batch + stacked.shape[lead + 1 :])
+def collected(
+    sweep: LabelledSweep,
+    values: Prepared,
+    sink: Callable[[str], Sink],
+    leads: Mapping[str, int],
+) -> dict[str, Any]:
+    """Return what the sinks hold after a sweep, the batch axes after the first `leads` axes."""
+    results: dict[str, list[Any]] = {name: [] for name in leads}
+    for single in examples(sweep.dag, values):
+        sinks = {name: sink(name) for name in leads}
+        sweep.run(single, sinks)
+        for name, each in sinks.items():
+            results[name].append(each.result())
+    if not values.batch:
+        return {name: tables[0] for name, tables in results.items()}
+    found = {}
+    for name, lead in leads.items():
+        stacked = np.stack(results[name], axis=lead)
+        shape = stacked.shape
+        found[name] = stacked.reshape(shape[:lead] + values.batch + shape[lead + 1 :])
+    return found
 
 
 # -- where contributions are put -------------------------------------------------------------------

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.contributions import Table, batched
-from graphgrad.evaluate import examples, prepared
+from graphgrad.contributions import Table, collected
+from graphgrad.evaluate import prepared
 from graphgrad.labelled import LabelledSweep
 from graphgrad.unfold import Dag
 
@@ -35,18 +35,11 @@ def slices(
     found = prepared(dag, values, over)
     sweep = LabelledSweep(dag, loss, wrt, by_loss=False)
     shapes = {name: sweep.shape(name, found) for name in sweep.targets}
-    tables: dict[str, list[Any]] = {name: [] for name in shapes}
-    for single in examples(dag, found):
-        sinks = {
-            name: Table((sweep.steps, *shape), found.algebra, by_loss=False)
-            for name, shape in shapes.items()
-        }
-        sweep.run(single, sinks)
-        for name, sink in sinks.items():
-            tables[name].append(sink.result())
-    return {
-        name: batched(each, found.batch, 1 + sweep.indexed(name)) for name, each in tables.items()
-    }
+
+    def sink(name: str) -> Table:
+        return Table((sweep.steps, *shapes[name]), found.algebra, by_loss=False)
+
+    return collected(sweep, found, sink, {name: 1 + sweep.indexed(name) for name in shapes})
 
 
 def slice_mean(

@@ -15,7 +15,10 @@ from hypothesis import strategies as st
 import graphgrad as gg
 import viz
 from graphgrad.adjoint import GradientWarning
+from graphgrad.adjoint.copies import Copies
+from graphgrad.conditions import NEVER, Affine, Compare
 from graphgrad.errors import DomainError
+from graphgrad.truncation import Chunks, Window
 from tests.strategies import SIZES, Drawn, circuits
 from tests.truncated import StandIn, quietly, same, truncations_keep
 
@@ -93,6 +96,44 @@ def test_circuits_equal_masks(drawn: Drawn, seed: int, k: int) -> None:
     except DomainError:
         return
     truncations_keep(circuit, dag, drawn.values(seed), min(k, max(drawn.steps.values()) + 1))
+
+
+def one_more(self: Any) -> int:
+    return int(self.k + 1)
+
+
+def late(self: Any, index: str, lag: int) -> Any:
+    return Compare(">", Affine.name(index).plus(-1).modulo(self.k), Affine.number(lag))
+
+
+def only_travellers(self: Any, leaf: int, reached: Any) -> bool:
+    return reached in self.travels
+
+
+@pytest.mark.parametrize(
+    ("place", "name", "wrong"),
+    [
+        (Window, "limit", property(one_more)),
+        (Window, "pairs", lambda self, s, t: np.abs(s - t) <= self.k),
+        (Chunks, "kept", late),
+        (Chunks, "kept", lambda self, index, lag: NEVER),
+        (Chunks, "pairs", lambda self, s, t: s // self.k == t // self.k),
+        (Copies, "_matters", only_travellers),
+    ],
+)  # fmt: skip
+def test_wrong_truncations_do_not_pass(
+    place: Any, name: str, wrong: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = (
+        "x[t]: input()\nw: param()\nu: param()\ng[t] = u * x[t]\n"
+        "h[t] = w * h[t-1] + w * h[t-2] + g[t-1]\nloss = sum(h[t] for t in steps)"
+    )
+    circuit = gg.parse(text)
+    values = VALUES | {"u": Fraction(3)}
+    assert truncations_keep(circuit, circuit.unfold(5), values, 3)["equal"] == 2
+    monkeypatch.setattr(place, name, wrong)
+    with pytest.raises(AssertionError):
+        sum((truncations_keep(circuit, circuit.unfold(5), values, k) for k in (1, 2, 3)), Counter())
 
 
 def exact(circuit: gg.Circuit, tau: int, seed: int) -> dict[str, Any]:
