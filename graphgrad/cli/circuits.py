@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _expression = door("graphgrad.notation.text:expression_text")
 _module = door("graphgrad.compile.standalone:module_source")
+_numba_module = door("graphgrad.compile.standalone_numba:numba_module_source")
 _circuit = door("viz:circuit")
 _unfolded = door("viz:unfolded")
 
@@ -119,8 +120,9 @@ def _node_name(view: View) -> str:
 
 
 def code(options: argparse.Namespace) -> int:
-    """Print a NumPy module."""
-    print(_module(read_circuit(options.file), options.loss), end="")
+    """Print a module that stands alone."""
+    module = _numba_module if options.backend == "numba" else _module
+    print(module(read_circuit(options.file), options.loss), end="")
     return 0
 
 

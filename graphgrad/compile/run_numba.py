@@ -12,6 +12,7 @@ import hashlib
 import importlib.util
 import itertools
 import linecache
+import math
 import os
 import re
 import sys
@@ -33,6 +34,9 @@ from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.sources import VECTOR_FUNCTIONS
 from graphgrad.errors import DataError, GraphgradError
+
+THREADS_PAY = 4_000_000
+"""From how many steps x examples x size squared on a batch is divided among threads."""
 
 
 def require_numba() -> None:
@@ -97,14 +101,15 @@ class NumbaFunction:
         arrays = [self._array(name, values[name], dtype) for name in self.program.arrays]
         count = int(sizes[""])
         parts = min(self.threads, count) if self.schedule.batched else 1
-        if parts == 1:
+        if parts == 1 or math.prod(steps) * count * max(dims, default=1) ** 2 < THREADS_PAY:
             return self._run(steps, dims, count, real, arrays)
         return self._threaded(steps, dims, count, real, arrays, parts)
 
     def _array(self, name: str, value: Any, dtype: Any) -> Any:
-        leaf = self.schedule.leaves[name]
-        array = np.ascontiguousarray(value, np.int64 if leaf.token else dtype)
-        return array if array.ndim else array.reshape(1)
+        wanted = np.int64 if self.schedule.leaves[name].token else dtype
+        if value.dtype == wanted and value.ndim and value.flags.c_contiguous:
+            return value
+        return np.ascontiguousarray(value, wanted)  # has at least one axis
 
     def _run(
         self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any]

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.compile import run_numba
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.plan import schedule_of
 
@@ -120,7 +121,8 @@ def test_compiled_functions_equal_the_reference(name: str) -> None:
             assert np.max(np.abs(value - expected[f"d_{key}"].sum(axis=0))) <= tolerance * scale
 
 
-def test_threads_change_only_the_order_of_sums() -> None:
+def test_threads_change_only_the_order_of_sums(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run_numba, "THREADS_PAY", 0)
     circuit = gg.cells.load("lstm")
     chosen = dict.fromkeys(circuit.sizes, 5)
     params, inputs = circuit.init(0, **chosen), circuit.example(1, 6, (7,), **chosen)
@@ -177,8 +179,6 @@ def test_a_debugger_finds_the_source_and_the_next_process_the_machine_code(
 
 
 def test_without_numba_the_remedy_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    from graphgrad.compile import run_numba
-
     monkeypatch.setattr(run_numba.importlib.util, "find_spec", lambda name: None)
     with pytest.raises(gg.GraphgradError, match="not installed") as caught:
         _ = gg.cells.load("elman").compile(backend="numba").source

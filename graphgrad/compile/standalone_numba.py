@@ -1,0 +1,92 @@
+"""Generated modules that stand alone with Numba: NumPy, Numba and nothing of this library.
+
+They carry the plain functions of `vector.scalar`, so every number is computed by itself: readable,
+compiled, and not the fastest.
+"""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from graphgrad.autodiff import cotangent_prefix
+from graphgrad.circuit import Circuit
+from graphgrad.compile.compiled import compile_circuit
+from graphgrad.compile.emit_numba import emit
+from graphgrad.compile.plan import schedule_of
+from graphgrad.compile.standalone import header
+
+_WRAPPER = '''
+def value_and_grad(params, inputs, lengths, sizes):
+    """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
+    dtype = np.result_type(*params.values())
+    values = {{**params, **inputs}}
+    arrays = []
+    for name in {names}:
+        own = np.int64 if name in {tokens} else dtype
+        arrays.append(np.ascontiguousarray(np.atleast_1d(values[name]), own))
+    real = np.empty(0, dtype)
+    {scalars}, B = {values}, sizes[""]
+    scalars = ({scalars}, B, real)
+    allocated = results(*scalars)
+    compiled(*scalars, *arrays, *work(*scalars), *allocated)
+    {returned} = allocated
+    gradients = {{
+{gradients}
+    }}
+    return np.sum({loss}), gradients
+'''
+
+
+def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
+    """Return the source of a module with a function `value_and_grad` for a circuit.
+
+    Its inputs have one batch axis after time. The module imports Numba and NumPy only.
+    """
+    made = compile_circuit(circuit, (), grad=loss)
+    wanted = [loss, *made.gradients.values()]
+    schedule = schedule_of(
+        made.system, wanted, made.gradients.values(), frozenset(made.system.inputs)
+    )
+    program = emit(schedule)
+    cut = len(cotangent_prefix(circuit.check().declared.names()))
+    indices = made.system.indices.values()
+    scalars = [*(index.length for index in indices), *(f"n_{size}" for size in program.sizes)]
+    values = [f'lengths["{index.name}"]' for index in indices]
+    values += [f'sizes["{size}"]' for size in program.sizes]
+    gradients = [
+        f'        "{name[cut:]}": {program.results[name]},' for name in made.gradients.values()
+    ]
+    wrapper = _WRAPPER.format(
+        names=program.arrays,
+        tokens=tuple(name for name, leaf in schedule.leaves.items() if leaf.token),
+        scalars=", ".join(scalars),
+        values=", ".join(values),
+        returned=", ".join(program.returned) + ",",
+        gradients="\n".join(gradients),
+        loss=program.results[loss],
+    )
+    body = program.source.replace(", cache=True)", ")")
+    parts = ["import numpy as np\nfrom numba import njit", _functions(body), body.strip()]
+    text = "\n\n\n".join(part for part in parts if part)
+    return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'
+
+
+def _functions(body: str) -> str:
+    """Return the plain functions that a program calls."""
+    text = (Path(__file__).parent / "vector" / "scalar.py").read_text("utf-8")
+    text = text.partition('plain = njit(error_model="numpy")')[2]
+    blocks = [f"@plain\n{block.strip()}" for block in text.split("@plain\n")[1:]]
+    kept = [block for block in blocks if _called(block, body)]
+    plain = 'plain = njit(error_model="numpy")'
+    return "\n\n\n".join([plain, *map(_untyped, kept)])
+
+
+def _called(block: str, body: str) -> bool:
+    name = re.search(r"def (\w+)\(", block)
+    return name is not None and (name[1] == "_offset" or bool(re.search(rf"\b{name[1]}\(", body)))
+
+
+def _untyped(source: str) -> str:
+    """Return a function's source without its annotations."""
+    return re.sub(r": (Any|int|bool)\b|\s*-> \w+(?=:)", "", source)

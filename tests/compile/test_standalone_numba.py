@@ -1,0 +1,56 @@
+"""Modules generated for Numba: the same numbers as the library, without the library."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.cli import main
+from graphgrad.compile.standalone_numba import numba_module_source
+
+TRAINABLE = [
+    name
+    for name in gg.cells.names()
+    if gg.cells.load(name).params and "loss" in gg.cells.load(name).equations
+]
+
+
+def check(name: str, source: str) -> None:
+    circuit = gg.cells.load(name)
+    namespace: dict[str, Any] = {}
+    exec(compile(source, name, "exec"), namespace)
+    sizes = dict.fromkeys(circuit.sizes, 2)
+    lengths = {"t": 4} if len(circuit.indices) == 1 else {"s": 3, "t": 4}
+    params, inputs = circuit.init(0, **sizes), circuit.example(0, lengths, (3,), **sizes)
+    loss, grads = namespace["value_and_grad"](params, inputs, lengths, {**sizes, "": 3})
+    expected, wanted = gg.value_and_grad(circuit)(params, batch="sum", tau=lengths, **inputs)
+    assert loss == pytest.approx(expected, rel=1e-12)
+    assert grads.keys() == wanted.keys()
+    for key, value in wanted.items():
+        assert grads[key].shape == value.shape
+        assert np.max(np.abs(grads[key] - value)) <= 1e-11 * max(np.max(np.abs(value)), 1e-3)
+
+
+@pytest.mark.parametrize("name", TRAINABLE)
+def test_the_module_computes_what_the_library_computes(name: str) -> None:
+    source = numba_module_source(gg.cells.load(name))
+    imported = [
+        alias.name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.Import)
+        for alias in node.names
+    ]
+    modules = [n.module for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)]
+    assert (imported, modules) == (["numpy"], ["numba"])
+    stand_in = "njit = lambda **options: lambda function: function"
+    check(name, source.replace("from numba import njit", stand_in))
+
+
+@pytest.mark.oracle("numba")
+def test_the_module_compiles(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["code", "elman", "--backend", "numba"]) == 0
+    check("elman", capsys.readouterr().out)
