@@ -23,8 +23,11 @@ from viz.router import Router
 from viz.routing import Point, flatten
 from viz.scene import CircuitScene, Edge, Scene, UnfoldedScene
 
-SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72, 0.22, 0.78, 0.15, 0.85)
-CLEARANCES = (3.0, 1.5, 6.0, 10.0, 15.0)
+NEAR = 0.35
+"""Closer to a line than this, in ems, a text could be taken for its label."""
+SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72, 0.22, 0.78, 0.15, 0.85, 0.9, 0.1, 0.94, 0.97)
+CLEARANCES = (0.23, 0.12, 0.46, 0.77, 1.15)
+"""Distances of a text from its line, in ems, the best first."""
 
 
 def place_labels(
@@ -114,15 +117,18 @@ def _along(
         texts.append(typeset(item.edge.label, plan.style.font_size, text_width))
     sample = sorted({0, len(group) // 2, len(group) - 1})
     widest = max(texts, key=lambda text: text.width)
+    near = NEAR * widest.size
     best: tuple[int, int, float, float] | None = None
-    for dx, dy in _offsets(group[0], widest, marks.get(group[0].id)):
+    for dx, dy, clearance in _offsets(group[0], widest, marks.get(group[0].id)):
         trouble = strangers = 0
         for number in sample:
             x, y = group[number].curve[0]
             box = PlacedLabel("", widest, x + dx, y + dy).box
             trouble += room.trouble(box)
             if not trouble:
-                strangers += room.strangers(box, _own(group[number]))
+                strangers += room.strangers(
+                    box, max(clearance + 0.3 * near, near), _own(group[number])
+                )
         if best is None or (trouble, strangers) < best[:2]:
             best = (trouble, strangers, dx, dy)
         if trouble == strangers == 0:
@@ -143,14 +149,17 @@ def _own(item: PlacedEdge) -> tuple[str, str]:
 
 def _offsets(
     item: PlacedEdge, text: Typeset, mark: DelayMark | None
-) -> Iterator[tuple[float, float]]:
-    """Candidate places of a label, relative to the start of its edge, the best first."""
+) -> Iterator[tuple[float, float, float]]:
+    """Candidate places of a label, relative to the start of its edge, the best first.
+
+    Third is how far each is from its line.
+    """
     x0, y0 = item.curve[0]
     half_width, half_height = text.width / 2, text.height / 2
     if mark is not None and len(mark.edges) == 1:
         outward = -1 if mark.x < x0 - 1.0 else 1
         for aside in (outward, -outward):
-            yield mark.x + aside * (mark.size / 2 + 3 + half_width) - x0, mark.y - y0
+            yield mark.x + aside * (mark.size / 2 + 3 + half_width) - x0, mark.y - y0, 0.0
     points = flatten(item.curve)
     total = sum(math.dist(a, b) for a, b in pairwise(points))
     if not total:
@@ -160,9 +169,10 @@ def _offsets(
         for share in SHARES:
             (x, y), (tx, ty) = _at_length(points, share * total)
             nx, ny = (ty, -tx) if ty > 0.25 or (abs(ty) <= 0.25 and tx < 0) else (-ty, tx)
-            away = clearance + abs(nx) * half_width + abs(ny) * half_height
+            clear = clearance * text.size
+            away = clear + abs(nx) * half_width + abs(ny) * half_height
             for sign in (1, -1):
-                yield x + sign * nx * away - x0, y + sign * ny * away - y0
+                yield x + sign * nx * away - x0, y + sign * ny * away - y0, clear
 
 
 def _at_length(points: Sequence[Point], rest: float) -> tuple[Point, Point]:

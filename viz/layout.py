@@ -134,6 +134,7 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
             first=_one_per_layer(plan, rows[template], first - last),
             last=_one_per_layer(plan, rows[template], last - first),
             doubled=doubled,
+            unit=plan.style.font_size / 13.0,
         )
         for template in dict.fromkeys(column.template for column in plan.columns)
     }

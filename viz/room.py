@@ -9,9 +9,6 @@ from viz.picture import BoxIndex, PlacedNode, bounds
 from viz.router import Router
 from viz.routing import Box, Point, flatten, segment_meets_box
 
-NEAR = 4.5
-"""A text that is closer to a line could be taken for its label."""
-
 
 class Room:
     """What is drawn already, to find free places."""
@@ -52,9 +49,9 @@ class Room:
                 count += 10
         return count + sum(1 for _ in self._lines(box, 1.0))
 
-    def strangers(self, box: Box, own: Collection[str]) -> int:
-        """How many lines but its own a text would be so close to that it could be theirs."""
-        return len({name for name in self._lines(box, NEAR) if name not in own})
+    def strangers(self, box: Box, margin: float, own: Collection[str]) -> int:
+        """How many lines but its own come closer to a text than a margin: it could be theirs."""
+        return len({name for name in self._lines(box, margin) if name not in own})
 
     def _lines(self, box: Box, margin: float) -> Iterator[str]:
         """The ids of the lines that come closer to a box than a margin, once for each segment."""

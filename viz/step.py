@@ -52,17 +52,19 @@ def arrange(
     first: Collection[str] = (),
     last: Collection[str] = (),
     doubled: Collection[Link] = (),
+    unit: float = 1.0,
 ) -> Step:
     """Place the rows of a step so that its links cross little and run straight.
 
     `rows` gives how far each reaches to the left and to the right of its centre; `top` is the
     highest layer of the whole picture; rows in `first` and `last` are leftmost and rightmost in
-    their layers. Links in `doubled` have another line beside them.
+    their layers. Links in `doubled` have another line beside them; `unit`
+    scales the lanes.
     """
     names: dict[str, str] = {row: f"n{i}" for i, row in enumerate(rows)}
     members: defaultdict[int, list[str]] = defaultdict(list)
     size: dict[str, float] = {}
-    lane_gap = 4.0
+    lane_gap = 4.0 * unit
     for row, (left, right) in rows.items():
         members[layers[row]].append(names[row])
         size[names[row]] = left + right + node_gap - lane_gap
@@ -78,7 +80,7 @@ def arrange(
             lane = f"d{number}_{level + 1}"
             lanes[link].append(lane)
             members[level].append(lane)
-            size[lane] = LANE if link not in doubled else LANE + BESIDE
+            size[lane] = (LANE if link not in doubled else LANE + BESIDE) * unit
             path.append(lane)
         if link.upper is not None:
             path.append(names[link.upper])

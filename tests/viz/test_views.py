@@ -65,6 +65,12 @@ def test_circuits(name: str, level: Level) -> None:
     check(viz.circuit(gg.cells.load(name), level=level).layout)
 
 
+@pytest.mark.parametrize("size", [7, 10, 24])
+@pytest.mark.parametrize("name", CELLS)
+def test_font_sizes(name: str, size: float) -> None:
+    check(viz.circuit(gg.cells.load(name), font_size=size).layout)
+
+
 @pytest.mark.parametrize("tau", [1, 2, 3, 6, 40])
 @pytest.mark.parametrize("level", ["variables", "operations"])
 @pytest.mark.parametrize("name", CELLS)
