@@ -5,18 +5,25 @@ from __future__ import annotations
 from itertools import pairwise
 
 import networkx as nx
+import numpy as np
 import pytest
 
 import graphgrad as gg
 import viz
+from graphgrad.conditions import ALWAYS
+from graphgrad.ir import OPS, Expr
+from graphgrad.substitute import later, tree
 from graphgrad.unfold import checked_lengths
 from tests.viz.test_structure import without
 from viz.backward import backward_scene
 from viz.companions import APART
+from viz.derivatives import Derivatives
+from viz.flow_back import cotangents
 from viz.items import Level
 from viz.layout import lay_out
 from viz.routing import flatten
 from viz.scene import UnfoldedScene
+from viz.structure import structure
 from viz.style import COLOUR
 
 WITH_LOSS = [name for name in gg.cells.names() if "loss" in gg.cells.load(name).equations]
@@ -130,6 +137,52 @@ def test_derivatives_of_static_values_and_boundaries() -> None:
     assert found["h.2", "C"] == "S^⊤(1 − h^2)"
     assert found["h.1", "h.0"] == found["h.2", "h.1"] == "1 − h^2"
     assert found["q.2", "h.2"] == "1/n"
+
+
+@pytest.mark.parametrize(
+    "name", ["elman", "lstm", "gru", "hidden_markov_model", "bidirectional", "leaky_units"]
+)
+def test_derivatives_are_the_derivatives(name: str) -> None:
+    """Each formula beside an arrow, applied to a random cotangent, against the path it is on."""
+    circuit = gg.cells.load(name)
+    sizes, step = dict.fromkeys(circuit.sizes, 2), 2
+    values = circuit.init(1, **sizes) | circuit.example(1, 4, **sizes)
+    adjoint = circuit.adjoint()
+    back = structure(adjoint, loss="loss")
+    primals = cotangents(circuit, back)
+    checked = 0
+    for (of, source, boundary), terms in Derivatives(adjoint, primals, back.names)._known.items():
+        indexed = [n in circuit.variables and circuit.variables[n].index for n in (of, source)]
+        if source is None or boundary or len(terms) != 1 or not all(indexed):
+            continue
+        (term,) = terms
+        shape = circuit.variables[source].shape
+        cotangent = np.random.default_rng(0).normal(size=[2] * len(shape))
+        given = f"G_: param({', '.join(map(str, shape))})\nG_loss = "
+        head = f"{source}[{step + term.lag}]"
+        extended = circuit.extend(given + (f"sum(G_ * {head})" if shape else f"G_ * {head}"))
+        known = values | {"G_": cotangent}
+        paths = extended.unfold(4, **sizes).paths(
+            (of, step), loss="G_loss", through=list(circuit.variables)
+        )
+        direct = [len(path.points) == 3 for path in paths]
+        (truth,) = (v for v, one in zip(paths.evaluate(known), direct, strict=True) if one)
+
+        probe = adjoint.copy()
+        probe.param("G_", *shape)
+        value = Expr(OPS["param"], attr="G_", type=shape)
+        for factor in reversed(term.factors):
+            slope = later(tree(factor.value), ALWAYS, "t", factor.shift)[0]
+            value = slope @ value if len(slope.shape) == 2 else slope * value
+        for factor in term.divided:
+            value = value / later(tree(factor.value), ALWAYS, "t", factor.shift)[0]
+        probe.define("probe", "t", tree(-value if term.negative else value))
+        found = probe.unfold(4, **sizes).evaluate(known, outputs=["probe"])["probe"][step - 1]
+        if not circuit.variables[of].shape:
+            found = np.sum(found)  # the row of slopes of a number
+        np.testing.assert_allclose(found, truth, rtol=1e-10, err_msg=f"{head} by {of}")
+        checked += 1
+    assert checked >= 3
 
 
 def test_arrows_run_beside_each_other() -> None:
