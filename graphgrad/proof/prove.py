@@ -17,6 +17,7 @@ from graphgrad.files import read_text
 from graphgrad.proof import induction, judge, sampled
 from graphgrad.proof.anchor import METHOD_TEXT as SYMPY_TEXT
 from graphgrad.proof.anchor import Anchor
+from graphgrad.proof.local import equation_by_equation
 from graphgrad.proof.progress import Progress
 from graphgrad.proof.question import (
     DEFAULT_SIZE,
@@ -30,7 +31,7 @@ from graphgrad.proof.question import (
     swept,
     targets_of,
 )
-from graphgrad.proof.result import Claim, Proof, ProofError, Request
+from graphgrad.proof.result import Claim, Equation, Proof, ProofError, Request
 from graphgrad.proof.truncated import METHOD_TEXT as TRUNCATED_TEXT
 from graphgrad.unfold import Dag, checked_lengths
 
@@ -117,6 +118,11 @@ def prove(
             if own:
                 found += panel.judged(swept(question, targets, tau, bound), None)
     judged = {claim.by for claim in found}
+    bad = [claim for claim in found if claim.verdict in ("refuted", "undecided")]
+    equations: tuple[Equation, ...] = ()
+    if not own and bad and truncate is None:
+        side = stated.side(bad[0].tau or tau, bound)
+        equations = equation_by_equation(question, side, panel.deadline)
     return Proof(
         circuit.name,
         loss,
@@ -135,6 +141,7 @@ def prove(
             method,
             None if truncate is None else str(truncate),
         ),
+        equations,
     )
 
 

@@ -124,6 +124,16 @@ def _outward(low: str, high: str, digits: int = 6) -> tuple[str, str]:
 
 
 @dataclass(frozen=True)
+class Equation:
+    """Whether an equation of a person follows from the others; if not, where and by how much."""
+
+    name: str
+    holds: bool
+    where: str = ""
+    residual: str = ""
+
+
+@dataclass(frozen=True)
 class Request:
     """What `prove` was asked: the circuit and the claims as text, and the options."""
 
@@ -141,7 +151,8 @@ class Proof:
 
     `tau` and `sizes` are what it holds for, `assumptions` what it leaves out, `method` how it was
     found. `unclaimed` names the parameters that the claims say nothing about. `request` is what
-    was asked, in a form that can be asked again.
+    was asked, in a form that can be asked again. `equations` judges claims that are not all right
+    one by one, each given the others.
     """
 
     circuit: str
@@ -154,6 +165,7 @@ class Proof:
     seconds: float
     unclaimed: tuple[str, ...] = ()
     request: Request | None = None
+    equations: tuple[Equation, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -199,6 +211,12 @@ class Proof:
                 lines += _filled(claim.refuted_parts(), indent=8)
             if claim.fault:
                 lines += _filled([f"first wrong: {claim.fault}, by", claim.residual], indent=8)
+        if self.equations:
+            lines.append("  one by one, each given the others:")
+        for equation in self.equations:
+            lines.append(f"    {MARKS['proved' if equation.holds else 'refuted']} {equation.name}")
+            if not equation.holds:
+                lines[-1] += f"  wrong at {equation.where}, by {equation.residual}"
         if self.unclaimed:
             lines.append(f"  nothing is claimed about {', '.join(self.unclaimed)}")
         lines.append(f"  for {self.scope}")
@@ -242,7 +260,8 @@ class Proof:
                 "this is no proof that graphgrad wrote",
                 remedy="write one with proof.to_json(), or graphgrad prove FILE --json",
             ) from error
-        tuples = {name: tuple(given[name]) for name in ("assumptions", "unclaimed")}
+        tuples: dict[str, Any] = {name: tuple(given[name]) for name in ("assumptions", "unclaimed")}
+        tuples["equations"] = tuple(Equation(**each) for each in given["equations"])
         return Proof(**{**given, **tuples, "claims": claims, "request": request})
 
 

@@ -80,6 +80,8 @@ def remarks(proof: Proof) -> list[str]:
             lines.append(f"{claim.name}: {claim.reason}")
         if claim.fault:
             lines.append(f"first wrong: {claim.fault}, by {claim.residual}")
+    wrong = [each for each in proof.equations if not each.holds]
+    lines += [f"wrong by itself: {each.where}, by {each.residual}" for each in wrong]
     if proof.unclaimed:
         lines.append(f"nothing is claimed about {', '.join(proof.unclaimed)}")
     lines += [f"for {proof.scope}", f"by {proof.method}"]
@@ -97,6 +99,8 @@ def html_table(proof: Proof) -> str:
         for c in proof.claims
     )
     given = "".join(f"<li>given that {html.escape(text)}</li>" for text in proof.assumptions)
+    wrong = [each for each in proof.equations if not each.holds]
+    given = "".join(f"<li>wrong by itself: {html.escape(e.where)}</li>" for e in wrong) + given
     if proof.unclaimed:
         names = html.escape(", ".join(proof.unclaimed))
         given = f"<li>nothing is claimed about {names}</li>{given}"

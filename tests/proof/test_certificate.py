@@ -1,5 +1,6 @@
 """Certificates: the gallery at several sizes, hard circuits, planted faults, limits."""
 
+import gc
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ import graphgrad as gg
 from graphgrad.proof import judge, residual
 from graphgrad.proof.certificate import Certificate
 from graphgrad.proof.question import backward_pass, own_sides, question_of, sizes_of, targets_of
+from graphgrad.proof.sparse import Relations
 
 PROVABLE = [name for name in gg.cells.names() if gg.cells.load(name).params]
 ELMAN = gg.cells.load("elman")
@@ -271,3 +273,53 @@ def test_identities_are_local():
     assert len(found.locals()) == len(found.lets)
     assert max(len(terms) for gid in range(len(found.table.items))
                for terms in found.table.items[gid].args) < 250  # fmt: skip
+
+
+def test_equations_are_judged_one_by_one():
+    """Only the wrong equation is named, not what is computed from it."""
+    claims = {
+        "d_o[t]": "yhat[t] - y[t]",
+        "d_a[t]": "(1 - h[t]**2) * d_h[t]",
+        "d_h[t]": "V.T @ d_o[t] + W @ d_a[t+1]",
+        "d_W": "sum(outer(d_a[t], h[t-1]) for t in steps)",
+        "d_b": "mean(d_a[t] for t in steps)",
+    }
+    for method in ("auto", "certificate", "induction"):
+        proof = gg.prove(ELMAN, claims=claims, tau=2, method=method)
+        assert proof.verdict == "refuted"
+        wrong = {each.name for each in proof.equations if not each.holds}
+        assert wrong == {"d_h[t]", "d_b"} or (method, wrong) == ("induction", {"d_h[t]"})
+        assert {each.name for each in proof.equations} >= {"d_o[t]", "d_a[t]", "d_W"}
+    assert not gg.prove(ELMAN, claims={"d_c": "sum(yhat[t] - y[t] for t in steps)"}).equations
+
+
+# -- interruptions ---------------------------------------------------------------------------------
+
+
+def test_an_interruption_leaves_a_clean_state(monkeypatch):
+    calls = []
+
+    def interrupted(relations):
+        calls.append(relations)
+        if len(calls) == 40:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Relations, "tick", interrupted)
+    for method in ("certificate", "induction"):
+        calls.clear()
+        with pytest.raises(KeyboardInterrupt):
+            gg.prove(ELMAN, method=method, progress=True)
+        assert gc.isenabled()
+        assert len(calls) == 40
+    monkeypatch.undo()
+    assert certificate(ELMAN, tau=2).ok
+
+
+def test_progress_is_shown_on_request_only(capsys):
+    gg.prove(gg.cells.load("tied"), tau=2, progress=True)
+    shown = capsys.readouterr()
+    assert not shown.out
+    assert "proving tied: adjoint equations: certificate" in shown.err
+    assert "proving tied: adjoint equations: induction" in shown.err
+    gg.prove(gg.cells.load("tied"), tau=2)
+    assert not capsys.readouterr().err
