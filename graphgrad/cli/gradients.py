@@ -16,12 +16,6 @@ _backward = door("viz:backward")
 def grad(options: argparse.Namespace) -> int:
     """Print the equations of a gradient or of forward mode, and draw the backward view."""
     circuit = read_circuit(options.file)
-    if options.paths is not None:
-        return _paths(circuit, options)
-    if options.tangent:
-        derived = circuit.tangent(options.wrt)
-    else:
-        derived = circuit.adjoint(options.loss, wrt=options.wrt)
     if options.out:
         drawing = _backward(
             circuit,
@@ -33,6 +27,12 @@ def grad(options: argparse.Namespace) -> int:
             style=options.style,
         )
         save(drawing, options.out)
+    if options.paths is not None:
+        return _paths(circuit, options)
+    if options.tangent:
+        derived = circuit.tangent(options.wrt)
+    else:
+        derived = circuit.adjoint(options.loss, wrt=options.wrt)
     found = [
         equation for name, equation in derived.equations.items() if name not in circuit.equations
     ]
