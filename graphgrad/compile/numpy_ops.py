@@ -182,13 +182,17 @@ def _choose(
     if step is None and index is not None:
         lead = TIME + lead.replace(TIME, "")
         steps = {index: f"np.arange(1, {lengths[index]} + 1)"}
-        mask = Value(condition_code(statement.attr, steps), TIME, 0)
+        length = lengths[index]
+        code = f"np.broadcast_to({condition_code(statement.attr, steps)}, {length})"
+        mask = Value(code, TIME, 0)
         codes = ", ".join(each.to(lead, rank) for each in (mask, *given))
         return Value(f"np.where({codes})", lead, rank)
     names = {index: f"({step} + 1)"} if index is not None else {}
-    first, second = (each.to(lead, rank) for each in given)
     test = condition_code(statement.attr, names)
-    return Value(f"({first} if {test} else {second})", lead, rank)
+    first, second = (each.to(lead, rank) for each in given)
+    if all((each.lead, each.rank) == (lead, rank) for each in given):
+        return Value(f"({first} if {test} else {second})", lead, rank)
+    return Value(f"np.where({test}, {first}, {second})", lead, rank)
 
 
 def _mask(statement: Statement, lengths: Mapping[str, str]) -> Value | None:

@@ -45,7 +45,8 @@ def split(pieces: int, snapshots: int) -> int:
 def revolve(pieces: int, snapshots: int) -> Iterator[Action]:
     """Yield a schedule that goes back over all pieces, with `snapshots` states kept at a time.
 
-    The state before piece 0 is given and not counted.
+    The state before piece 0 is given and not counted; nor is the one from which a piece is gone
+    back over.
 
     >>> [f"{a.kind} {a.start}" for a in revolve(3, 1)]
     ['advance 0', 'advance 1', 'reverse 2', 'drop 2', 'reverse 1', 'drop 1', 'reverse 0']
