@@ -26,6 +26,7 @@ SAMPLES = 12
 PRECISIONS = (128, 512)
 ROUNDS = 4
 QUICK = 6
+FEW = 2
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,11 @@ def certificate_claims(
 ) -> Iterator[Claim]:
     """Yield a claim for each gradient: the certificate first, enclosures for what it leaves."""
     passes = backward_pass(question, side)
-    search = lambda found: refute(question, side, passes, found, deadline)  # noqa: E731
-    found = certified(passes, deadline, search)
+    found = certified(
+        passes,
+        deadline,
+        lambda found, patience: refute(question, side, passes, found, deadline, patience),
+    )
     for name in names:
         claim = found.refuted.get(name) or blank(question, side, name, passes)
         fault = found.blamed.get(name)
@@ -114,12 +118,14 @@ def _fault_text(side: Side, fault: Fault) -> str:
 def certified(
     passes: BackwardPass,
     deadline: float | None,
-    search: Callable[[Findings], None] = lambda found: None,
+    search: Callable[[Findings, int], None] = lambda found, patience: None,
 ) -> Findings:
     """Return what certificates prove of a backward pass, and what `search` refutes.
 
     Equations called d_v need not be cotangents. Where one is not, its variable is no longer cut,
-    and what remains is tried again: the identities are about fewer cuts then, and as strong.
+    and what remains is tried again: the identities are about fewer cuts then, and as strong. The
+    first search gives up early, since most of what it does not refute is proved afterwards; the
+    last is for what nothing else decides.
     """
     found = Findings()
     searched = False
@@ -127,7 +133,7 @@ def certified(
         try:
             attempt = _Attempt(passes, deadline)
             if not searched and attempt.failing():
-                search(found)
+                search(found, FEW)
                 searched = True
             wrong = attempt.conclude(found)
         except ExhaustedError:
@@ -140,8 +146,8 @@ def certified(
             break
         kept = {each: node for each, node in passes.cotangents.items() if each[0] not in wrong}
         passes = replace(passes, cotangents=kept)
-    if found.reason and not searched and found.left(passes.gradients):
-        search(found)
+    if (searched or found.reason) and found.left(passes.gradients):
+        search(found, SAMPLES * len(PRECISIONS))
     return found
 
 
@@ -233,10 +239,18 @@ def shape_of(passes: BackwardPass, instance: Instance) -> tuple[int, ...]:
 
 
 def refute(
-    question: Question, side: Side, passes: BackwardPass, found: Findings, deadline: float
+    question: Question,
+    side: Side,
+    passes: BackwardPass,
+    found: Findings,
+    deadline: float,
+    patience: int = SAMPLES * len(PRECISIONS),
 ) -> None:
-    """Look for points at which claimed gradients and cotangents provably differ from the truth."""
-    system = question.probed.check()
+    """Look for points at which claimed gradients and cotangents provably differ from the truth.
+
+    `patience` is after how many points that refute nothing more to give up.
+    """
+    system, idle = question.probed.check(), 0
     for attempt in range(SAMPLES * len(PRECISIONS)):
         missing = found.left(passes.gradients)
         if not missing or time.monotonic() > deadline:
@@ -253,6 +267,7 @@ def refute(
             continue
         except UndecidableError:
             return
+        idle = 0 if any(differing.values()) else idle + 1
         for name, difference in differing.items():
             if difference is None:
                 continue
@@ -267,5 +282,5 @@ def refute(
                 witness=as_data(values),
                 difference=(str(bounds[0]), str(bounds[1])),
             )
-        if not found.refuted and attempt >= QUICK:
+        if idle >= (patience if found.refuted else QUICK):
             return

@@ -1,6 +1,7 @@
 """Probabilistic proofs and enclosures: right gradients agree, wrong ones do not, and how sure."""
 
 from fractions import Fraction
+from itertools import islice
 from random import Random
 
 import numpy as np
@@ -10,7 +11,8 @@ import graphgrad as gg
 from graphgrad.proof.enclosure import enclosed, sample
 from graphgrad.proof.probabilistic import probed
 from graphgrad.proof.question import backward_pass, own_sides, question_of, sizes_of
-from tests.proof.faults import differs, mutants, square
+from tests.faults.claims import changed
+from tests.faults.subjects import Subject, square
 
 PROVABLE = [name for name in gg.cells.names() if gg.cells.load(name).params]
 ELMAN = gg.cells.load("elman")
@@ -35,15 +37,12 @@ def test_gallery_is_certified_in_digits(name):
 @pytest.mark.parametrize("method", ["probabilistic", "enclosure"])
 @pytest.mark.parametrize("name", ["elman", "gru", "hinge", "bidirectional", "state_space"])
 def test_faults(name, method):
-    circuit = square(gg.cells.load(name))
-    for _, claims in mutants(circuit, 5, seed=3):
-        errors = differs(circuit, claims, 4, 2)
-        proof = gg.prove(
-            circuit, claims=claims, tau=4, sizes=dict.fromkeys(circuit.sizes, 2), method=method
-        )
-        for claim in proof.claims:
-            if errors[claim.by] > 1e-8:
-                assert claim.verdict == "refuted", claim
+    subject = Subject(name, square(gg.cells.load(name)), 4)
+    for _, text, claims in islice(changed(subject, seed=3), 5):
+        error = max(subject.numbers(claims, seed).error for seed in range(3))
+        proof = gg.prove(subject.circuit, claims=claims, tau=4, sizes=subject.sizes, method=method)
+        if error > 1e-8:
+            assert proof.verdict == "refuted", (text, proof)
 
 
 def test_tiny_errors_are_seen():

@@ -1,0 +1,177 @@
+"""The tables of the fault corpus, from what was found: counts, misses by class, what stays open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from tests.faults.fault import CAUSES, FAMILIES
+
+NAMES = {"torch": "torch gradcheck", "autograd": "autograd check_grads", "jax": "JAX check_grads"}
+VISIBLE = 1e-9
+"""A relative error that no rounding makes."""
+Row = dict[str, Any]
+
+HEAD = """# The fault corpus
+
+{total:,} changed backward passes, each put to `gg.prove` or `gg.check_function`, and, at one random
+point in double precision, to the gradient checkers of other libraries with their default
+tolerances. Written by
+
+    python tools/fault_corpus.py run --seed {seed}    # resumable; {hours}
+    python tools/fault_corpus.py stories
+    python tools/fault_corpus.py table
+
+A change that leaves the pass equivalent has to be *proved* so; every other one has to be *refuted*,
+which takes a witness: rational data at which rigorous enclosures of the two gradients are apart. A
+*miss* is a refuted pass that a checker accepts. Floating point, which knows nothing of the proof,
+watches: {slipped} of the passes whose numbers it sees to be wrong were proved. Of the refuted ones
+{false} show no error at the points that were tried; their witnesses are other points.
+{failed}"""
+
+PARTS = """
+## Where the faults come from
+
+`rules`: one change in the source of a derivative rule, and the backward equations that the library
+makes of it. `adjoint`: one change in the backward equations of a circuit of the gallery or a
+generated one. `drivers`: one change in the loop around a cell whose step is right. `passes`: one
+change in the syntax tree of a hand-written NumPy pass. Two units a layer, three or four steps.
+"""
+
+
+def document(rows: Iterable[Row], stories: list[Row], library: list[Row]) -> str:
+    """Return the document about the results of one seed."""
+    rows = [row for row in rows if not row.get("last")]
+    judged = [row for row in rows if "failed" not in row]
+    seed = judged[0]["part"].partition(" ")[0] if judged else "0"
+    wrong = [row for row in judged if row["verdict"] == "refuted"]
+    slipped = [r for r in judged if r["verdict"] in ("proved", "certified") and visible(r)]
+    false = [r for r in wrong if not visible(r)]
+    seconds = sum(row["seconds"] for row in judged)
+    pace = len(judged) / seconds if seconds else 0
+    hours = f"{seconds / 60:.0f} minutes of proofs on one busy core, {pace:.0f} a second"
+    parts = [
+        HEAD.format(
+            total=len(judged),
+            seed=seed,
+            hours=hours,
+            slipped=len(slipped),
+            false=len(false),
+            failed=_failed(rows),
+        ),
+        _misses("class of fault", CAUSES, lambda row: row["cause"], judged),
+        PARTS,
+        _misses("source", FAMILIES, lambda row: row["family"], judged),
+        _stories(stories),
+        _library(library),
+        _open(judged),
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _failed(rows: list[Row]) -> str:
+    """Say how many passes could not be judged at all, and why."""
+    failed = [row["failed"] for row in rows if "failed" in row]
+    return (
+        f"{len(failed)} more could not be judged: {'; '.join(dict.fromkeys(failed))}\n"
+        if failed
+        else ""
+    )
+
+
+def visible(row: Row) -> bool:
+    """Whether the numbers of a pass are wrong, too."""
+    return row["error"] is not None and row["error"] > VISIBLE
+
+
+def _misses(title: str, keys: Iterable[str], of: Callable[[Row], str], rows: list[Row]) -> str:
+    """Return the table of verdicts, and of what each checker misses."""
+    checkers = [name for name in NAMES if any(name in row["passed"] for row in rows)]
+    heads = [title, "passes", "proved equivalent", "undecided", "refuted"]
+    heads += [f"missed by {NAMES[name]}" for name in checkers]
+    lines = ["| " + " | ".join(heads) + " |", "|---|" + "---:|" * (len(heads) - 1)]
+    for key in [*keys, ""]:
+        chosen = [row for row in rows if not key or of(row) == key]
+        if not chosen:
+            continue
+        wrong = [row for row in chosen if row["verdict"] == "refuted"]
+        cells = [len(chosen), *(_count(chosen, v) for v in ("proved", "undecided")), len(wrong)]
+        shown = [key or "**all**", *(f"{cell:,}" for cell in cells)]
+        for name in checkers:
+            missed = sum(row["passed"].get(name, False) for row in wrong)
+            rate = 100 * missed / len(wrong) if wrong else 0
+            shown.append(f"{missed:,} ({rate:.1f} %)")
+        lines.append("| " + " | ".join(shown) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _count(rows: list[Row], verdict: str) -> int:
+    same = {verdict, "certified"} if verdict == "undecided" else {verdict}
+    return sum(row["verdict"] in same for row in rows)
+
+
+def _stories(rows: list[Row]) -> str:
+    """Return what is said of the two passes that were seen to be accepted elsewhere."""
+    if not rows:
+        return ""
+    lines = ["\n## Two passes that were accepted elsewhere\n"]
+    for row in rows:
+        checkers = ", ".join(
+            f"{NAMES[name]} {'accepts' if ok else 'rejects'} it"
+            for name, ok in row["passed"].items()
+        )
+        lines.append(
+            f"- {row['title'][0].upper()}{row['title'][1:]}: {checkers}; graphgrad has it "
+            f"**{row['verdict']}** (first wrong: `{row['fault']}`). The largest error of an entry "
+            f"is {row['error']:.2g} of the entry."
+        )
+    return "\n".join(lines) + "\n"
+
+
+GROUPS = {
+    "rules": "rules of differentiation, `ops/`",
+    "sweep": "reverse sweep, `autodiff.py`",
+    "adjoint": "adjoint circuits, `adjoint/`",
+    "truncation": "truncations, `truncation.py`, `adjoint/copies.py`",
+}
+
+
+def _library(rows: list[Row]) -> str:
+    """Return what became of the mutants of the library itself."""
+    if not rows:
+        return ""
+    lines = [
+        "\n## Mutants of the library\n",
+        "One change in the source of a module, in a fixed random order; the tests of the module",
+        "are called until one fails. `python tools/fault_corpus.py library` goes on from here.\n",
+        "| module | mutants tried | killed | equivalent | survivors |",
+        "|---|---:|---:|---:|---:|",
+    ]
+    survivors = []
+    for group, title in GROUPS.items():
+        chosen = [row for row in rows if row["group"] == group]
+        killed = sum(row["killer"] is not None for row in chosen)
+        same = sum(bool(row["equivalent"]) for row in chosen)
+        survivors += [row for row in chosen if not row["killer"] and not row["equivalent"]]
+        left = len(chosen) - killed - same
+        lines.append(f"| {title} | {len(chosen)} | {killed} | {same} | {left} |")
+    if survivors:
+        lines.append("\nSurvivors are either equivalent or not tested; nobody has looked yet at:\n")
+        lines += [f"- `{row['name'].replace('`', '')}`" for row in survivors]
+    return "\n".join(lines) + "\n"
+
+
+def _open(rows: list[Row]) -> str:
+    """Return the list of what was neither proved nor refuted."""
+    left = [row for row in rows if row["verdict"] in ("undecided", "certified")]
+    if not left:
+        return "\nNothing is undecided.\n"
+    lines = [
+        f"\n## Undecided: {len(left)}\n",
+        "| fault | said | wrong in floating point |",
+        "|---|---|---|",
+    ]
+    for row in left:
+        seen = "yes" if visible(row) else "not seen"
+        lines.append(f"| `{row['name']}` | {row['verdict']}: {row['reason']} | {seen} |")
+    return "\n".join(lines) + "\n"

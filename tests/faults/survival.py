@@ -1,0 +1,159 @@
+"""Which mutants of the library survive its tests: the tests of a module, called directly.
+
+Tests are plain functions; those whose arguments are all parametrised are called with each
+combination, one of each test first, until one fails.
+"""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+import itertools
+import sys
+from collections.abc import Callable, Iterator
+from functools import cache, partial
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+from _pytest.mark.structures import ParameterSet
+
+import graphgrad as gg
+from tests.faults.fault import at_most, quietly
+from tests.faults.library import Mutant, mutants_of
+from tests.faults.rules import candidates, ops_of
+
+GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "sweep": (
+        ("graphgrad.autodiff",),
+        ("tests.test_autodiff", "tests.adjoint.test_square", "tests.test_time_slices"),
+    ),
+    "adjoint": (
+        tuple(f"graphgrad.adjoint.{n}" for n in ("rules", "sweep", "build", "deliver", "live")),
+        ("tests.adjoint.test_nasty", "tests.adjoint.test_square", "tests.adjoint.test_requests",
+         "tests.adjoint.test_growth", "tests.faults.test_printed"),
+    ),
+    "truncation": (
+        ("graphgrad.truncation", "graphgrad.adjoint.copies"),
+        ("tests.test_truncation", "tests.adjoint.test_nasty", "tests.adjoint.test_square",
+         "tests.adjoint.test_requests", "tests.faults.test_printed"),
+    ),
+}  # fmt: skip
+"""The modules that are mutated, and the tests that have to notice."""
+LEFT_OUT = {"wrong variable", "rounded constant"}
+"""Kinds of changes that are left out: exchanged names mostly raise at once."""
+SECONDS = 20.0
+SLOW = "thousand"
+"""What stands in the names of tests that take long."""
+EQUIVALENT = Path(__file__).parent / "equivalent.txt"
+
+
+def mutants(group: str) -> list[Mutant]:
+    """Return the mutants of a group, in a fixed order that goes across its modules."""
+    if group == "rules":
+        found = list(candidates())
+    else:
+        gg.cells.load("elman").adjoint(truncate=gg.window(2))  # every module is loaded
+        modules = [sys.modules[name] for name in GROUPS[group][0]]
+        found = [each for module in modules for each in mutants_of(module)]
+    found = [each for each in found if each.mutation.cause not in LEFT_OUT]
+    Random(group).shuffle(found)
+    return found
+
+
+@cache
+def calls(group: str) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    """Return the calls of a group's tests by name: one of each test, then a second of each, …"""
+    rounds = itertools.zip_longest(*_calls(group))
+    return tuple(call for each in rounds for call in each if call is not None)
+
+
+def _calls(group: str) -> Iterator[list[tuple[str, Callable[[], Any]]]]:
+    """Yield the calls of each test of a group."""
+    for module_name in GROUPS[group][1]:
+        module = importlib.import_module(module_name)
+        for name, function in vars(module).items():
+            if not name.startswith("test_") or hasattr(function, "hypothesis") or SLOW in name:
+                continue
+            yield [
+                (f"{module_name}.{name}({', '.join(map(repr, given.values()))[:80]})",
+                 partial(function, **given))
+                for given in _combinations(function)
+            ]  # fmt: skip
+
+
+def _combinations(function: Any) -> Iterator[dict[str, Any]]:
+    """Yield the arguments of each call of a parametrised test; none where it needs fixtures."""
+    axes: list[list[dict[str, Any]]] = []
+    for mark in getattr(function, "pytestmark", []):
+        if mark.name == "oracle":
+            return
+        if mark.name == "parametrize":
+            names = mark.args[0]
+            keys = names.replace(",", " ").split() if isinstance(names, str) else list(names)
+            rows = [_row(each, len(keys)) for each in mark.args[1]]
+            axes.append([dict(zip(keys, row, strict=True)) for row in rows])
+    wanted = set(inspect.signature(function).parameters)
+    for choice in itertools.product(*axes):
+        given = {key: value for each in choice for key, value in each.items()}
+        if set(given) == wanted:
+            yield given
+
+
+def _row(each: Any, count: int) -> tuple[Any, ...]:
+    """Return the values of one entry of a parametrisation."""
+    if isinstance(each, ParameterSet):
+        return tuple(each.values)
+    return tuple(each) if count > 1 else (each,)
+
+
+def fails(run: Callable[[], Any]) -> bool:
+    """Whether a call of a test fails, or does not end."""
+    try:
+        with quietly(), at_most(SECONDS):
+            run()
+    except (KeyboardInterrupt, pytest.skip.Exception):
+        return False
+    except BaseException:  # pytest's own failures are no Exceptions
+        return True
+    return False
+
+
+def applies(mutant: Mutant, group: str) -> bool:
+    """Whether a mutant changes what runs; in the table of ops, whether it changes a rule."""
+    return mutant.is_possible and (group != "rules" or bool(ops_of(mutant)))
+
+
+def killer(mutant: Mutant, group: str) -> str | None:
+    """Return the name of a call that fails under a mutant; None for one that survives."""
+    for name, run in _of(mutant, group):
+        with mutant.applied():
+            if fails(run):
+                return name
+    return None
+
+
+def _of(mutant: Mutant, group: str) -> Iterator[tuple[str, Callable[[], Any]]]:
+    if group != "rules":
+        yield from calls(group)
+        return
+    from tests.proof.test_rules import CIRCUITS, test_certificate
+
+    ops = ops_of(mutant)
+    for key, (op, text) in CIRCUITS.items():
+        if op in ops:
+            yield (
+                f"tests.proof.test_rules.test_certificate[{key}]",
+                partial(test_certificate, op, text),
+            )
+
+
+def equivalent() -> dict[str, str]:
+    """Return the mutants that compute the same, with the reason why."""
+    found = {}
+    for line in EQUIVALENT.read_text(encoding="utf-8").splitlines():
+        name, mark, reason = line.partition(" ⇐ ")
+        if mark:
+            found[name] = reason
+    return found
