@@ -278,7 +278,9 @@ class Emitter:
         if name in self.schedule.outputs or len(readers) != 1:
             return False
         ((reader, lag),) = readers
-        return not lag and reader not in self.inside and statement.op != "copy"
+        user = self.schedule.statements.get(reader)
+        whole = user is not None and user.op == "at_step"  # it reads a row of the array by name
+        return not (lag or whole or reader in self.inside or statement.op == "copy")
 
     def _boundary(self, block: Boundary) -> None:
         """Put a boundary value into the margin of its array."""
