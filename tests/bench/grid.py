@@ -109,8 +109,8 @@ def document(rows: list[tuple[str, str, str, dict[str, Any]]]) -> str:
         f"process on {platform.machine()} with OMP_NUM_THREADS="
         f"{os.environ.get('OMP_NUM_THREADS', 'unset')}; Python {platform.python_version()}, "
         f"NumPy {np.__version__}. Made by",
-        "`OMP_NUM_THREADS=1 python -m tests.bench.grid --write`. The last column is the time of the",
-        "best peer over that of our fastest back end. Cells are those of the gallery.",
+        "`OMP_NUM_THREADS=1 python -m tests.bench.grid --write`. The last column is the time of",
+        "the best peer over that of our fastest back end. Cells are those of the gallery.",
         "",
     ]
     for size in dict.fromkeys(size for _, _, size, _ in rows):
