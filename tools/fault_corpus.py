@@ -3,6 +3,7 @@
     python tools/fault_corpus.py run                # resumes; out/fault-corpus.jsonl
     python tools/fault_corpus.py stories            # two published misses, measured again
     python tools/fault_corpus.py library --minutes 30   # mutants of the library's own modules
+    python tools/fault_corpus.py right --count 2000     # right passes: none is refuted
     python tools/fault_corpus.py table              # docs/fault-corpus.md from what was found
 
 Each fault is judged once: by `gg.prove` or `gg.check_function`, and, where they are installed, by
@@ -16,6 +17,7 @@ import itertools
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -27,6 +29,7 @@ from tests.faults.checkers import installed, passed  # noqa: E402
 from tests.faults.corpus import parts  # noqa: E402
 from tests.faults.fault import Fault, Stopped  # noqa: E402
 from tests.faults.stories import cut, flipped  # noqa: E402
+from tests.faults.subjects import generated  # noqa: E402
 from tests.faults.summary import VISIBLE, document, visible  # noqa: E402
 from tests.faults.survival import GROUPS, applies, equivalent, killer, mutants  # noqa: E402
 
@@ -48,6 +51,10 @@ def main(argv: list[str] | None = None) -> int:
     library = commands.add_parser("library", help="mutate the library, see its tests fail")
     library.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     library.add_argument("--out", type=Path, default=RESULTS)
+    correct = commands.add_parser("right", help="judge the right equations of generated circuits")
+    correct.add_argument("--count", type=int, default=2000)
+    correct.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    correct.add_argument("--out", type=Path, default=RESULTS)
     for name, text in (("stories", "two published misses"), ("table", "write the summary")):
         command = commands.add_parser(name, help=text)
         command.add_argument("--out", type=Path, default=RESULTS)
@@ -58,13 +65,15 @@ def main(argv: list[str] | None = None) -> int:
     lived = options.out.with_suffix(".library.jsonl")
     if options.command == "library":
         return mutate(lived, options.minutes)
+    kept = options.out.with_suffix(".right.jsonl")
+    if options.command == "right":
+        return judge_right(kept, options.count, options.minutes)
     told = options.out.with_suffix(".stories.jsonl")
     if options.command == "stories":
         told.write_text("".join(json.dumps(row) + "\n" for row in measured()), encoding="utf-8")
         return 0
-    TABLE.write_text(
-        document(*(list(read(p)) for p in (options.out, told, lived))), encoding="utf-8"
-    )
+    found = (list(read(path)) for path in (options.out, told, lived, kept))
+    TABLE.write_text(document(*found), encoding="utf-8")
     print(TABLE)
     return 0
 
@@ -99,6 +108,25 @@ def mutate(path: Path, minutes: float) -> int:
             if row["killer"] is None:
                 print(f"{group}: {mutant.name}", flush=True)
     return int(any(not (row["killer"] or row["equivalent"]) for row in known.values()))
+
+
+def judge_right(path: Path, count: int, minutes: float) -> int:
+    """Judge the right backward equations of generated circuits; return 1 if one is refuted."""
+    known = {row["name"]: row["verdict"] for row in read(path)}
+    started = time.monotonic()
+    with path.open("a", encoding="utf-8") as file:
+        for number in range(count):
+            subject = generated(number)
+            if subject.name in known:
+                continue
+            if time.monotonic() - started > 60 * minutes:
+                break
+            known[subject.name] = subject.prove(subject.backward).verdict
+            row = {"name": subject.name, "verdict": known[subject.name]}
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+    print(Counter(known.values()))
+    return int("refuted" in known.values())
 
 
 def judge(options: argparse.Namespace) -> int:

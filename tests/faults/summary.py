@@ -39,7 +39,7 @@ change in the syntax tree of a hand-written NumPy pass. Two units a layer, three
 """
 
 
-def document(rows: Iterable[Row], stories: list[Row], library: list[Row]) -> str:
+def document(rows: Iterable[Row], stories: list[Row], library: list[Row], right: list[Row]) -> str:
     """Return the document about the results of one seed."""
     rows = [row for row in rows if not row.get("last")]
     judged = [row for row in rows if "failed" not in row]
@@ -62,6 +62,7 @@ def document(rows: Iterable[Row], stories: list[Row], library: list[Row]) -> str
         _misses("class of fault", CAUSES, lambda row: row["cause"], judged),
         PARTS,
         _misses("source", FAMILIES, lambda row: row["family"], judged),
+        _right(right),
         _stories(stories),
         _library(library),
         _open(judged),
@@ -108,6 +109,18 @@ def _misses(title: str, keys: Iterable[str], of: Callable[[Row], str], rows: lis
 def _count(rows: list[Row], verdict: str) -> int:
     same = {verdict, "certified"} if verdict == "undecided" else {verdict}
     return sum(row["verdict"] in same for row in rows)
+
+
+def _right(rows: list[Row]) -> str:
+    """Return what is said of right equations."""
+    if not rows:
+        return ""
+    proved, refuted = _count(rows, "proved"), _count(rows, "refuted")
+    return (
+        f"\n## Right passes\n\nThe right backward equations of {len(rows):,} generated circuits: "
+        f"{proved:,} proved, {refuted} refuted, {len(rows) - proved - refuted} undecided "
+        "(`python tools/fault_corpus.py right`).\n"
+    )
 
 
 def _stories(rows: list[Row]) -> str:
