@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from viz.grid import Across, Cell, Plan
 from viz.picture import DelayMark, Dot, PlacedEdge
-from viz.routing import Curve, Point, with_arrow
+from viz.routing import Curve, Point, simplified, with_arrow
 from viz.scene import Edge, EdgeKind
 
 
@@ -35,6 +35,7 @@ class Ink:
         arrow: bool = True,
     ) -> None:
         """Add a curve, drawn back by the length of its arrowhead."""
+        curve = simplified(curve)
         tip: Point | None = None
         if arrow:
             curve, tip = with_arrow(curve, self._plan.style.edges[kind].arrow)

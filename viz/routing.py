@@ -62,6 +62,42 @@ def joined(*curves: Curve) -> Curve:
     return tuple(points)
 
 
+def simplified(curve: Curve) -> Curve:
+    """The same curve with straight pieces that continue each other, upright or level, made one.
+
+    >>> simplified(line((0, 0), (0, 3), (0, 3), (0, 9))) == line((0, 0), (0, 9))
+    True
+    """
+    ends: list[Point] = [curve[0]]
+    handles: list[tuple[Point, Point] | None] = []
+    for index in range(0, len(curve) - 1, 3):
+        p0, p1, p2, p3 = curve[index : index + 4]
+        axis = 0 if p0[0] == p1[0] == p2[0] == p3[0] else 1
+        if axis and not p0[1] == p1[1] == p2[1] == p3[1]:
+            handles.append((p1, p2))
+            ends.append(p3)
+        elif p0 == p3:
+            continue
+        elif handles and handles[-1] is None and _goes_on(ends[-2], p0, p3, axis):
+            ends[-1] = p3
+        else:
+            handles.append(None)
+            ends.append(p3)
+    points = [curve[0]]
+    for between, start, end in zip(handles, ends, ends[1:], strict=False):
+        points.extend(line(start, end)[1:] if between is None else (*between, end))
+    return tuple(points) if handles else curve
+
+
+def _goes_on(before: Point, middle: Point, after: Point, axis: int) -> bool:
+    """Whether three points follow each other in one direction along an axis."""
+    other = 1 - axis
+    return (
+        before[axis] == middle[axis] == after[axis]
+        and (middle[other] - before[other]) * (after[other] - middle[other]) > 0
+    )
+
+
 def reversed_curve(curve: Curve) -> Curve:
     """The curve from its end to its start."""
     return curve[::-1]
