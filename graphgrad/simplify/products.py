@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from fractions import Fraction
 
 from graphgrad.ir import OPS, Expr, constant
 from graphgrad.ops.leaves import ones, zeros
@@ -31,8 +32,13 @@ def _mul(expr: Expr, a: Expr, b: Expr) -> Expr | None:
     for one, other in ((a, b), (b, a)):
         if one.op is OPS["const"] and one.attr < 0:
             return plain(-plain(constant(-one.attr) * other))
-    if b.op is OPS["const"] and a.op is not OPS["const"]:
-        return plain(b * a)
+    if b.op is OPS["const"]:
+        first, spine = _leading(a)
+        if first.op is not OPS["const"]:
+            return plain(b * a)
+        folded = _numbers(first, b)
+        if folded is not None:
+            return _led_by(folded, spine)
     regrouped = _regrouped(a, b)
     if regrouped is not None:
         return regrouped
@@ -71,12 +77,14 @@ def _regrouped(a: Expr, b: Expr) -> Expr | None:
 
 
 def _numbers(a: Expr, b: Expr) -> Expr | None:
-    """Multiply whole numbers out."""
-    if a.op is not OPS["const"] or not isinstance(a.attr, int):
+    """Multiply numbers out where the decimal fraction that is shown stays exact."""
+    if a.op is not OPS["const"] or b.op is not OPS["const"]:
         return None
-    if b.op is OPS["const"]:
-        return constant(a.attr * b.attr) if isinstance(b.attr, int) else None
-    return None
+    product = Fraction(str(a.attr)) * Fraction(str(b.attr))
+    if product.denominator == 1:
+        return constant(int(product))
+    number = float(product)
+    return constant(number) if Fraction(str(number)) == product else None
 
 
 def _reciprocal(a: Expr, b: Expr) -> Expr | None:
@@ -100,17 +108,34 @@ def _div(expr: Expr, a: Expr, b: Expr) -> Expr | None:
 
 
 def _cancelled(a: Expr, b: Expr) -> Expr | None:
-    """Return `v` for `2 * v / 2`, `v / 2` for `2 * v / 4`, where whole numbers have a divisor."""
-    factor = a.args[0] if a.op is OPS["mul"] else a
-    if factor.op is not OPS["const"] or b.op is not OPS["const"]:
+    """Return `v / w` for `2 * v / (2 * w)`, `v / 2` for `2 * v / 4`: common divisors cancel."""
+    (top, above), (bottom, below) = _leading(a), _leading(b)
+    if top.op is not OPS["const"] or bottom.op is not OPS["const"]:
         return None
-    if not isinstance(factor.attr, int) or not isinstance(b.attr, int) or not b.attr:
+    if not isinstance(top.attr, int) or not isinstance(bottom.attr, int) or not bottom.attr:
         return None
-    common = math.gcd(factor.attr, b.attr)
+    common = math.gcd(top.attr, bottom.attr)
     if common == 1:
         return None
-    top, bottom = constant(factor.attr // common), constant(b.attr // common)
-    return plain((plain(top * a.args[1]) if a.op is OPS["mul"] else top) / bottom)
+    numerator = _led_by(constant(top.attr // common), above)
+    return plain(numerator / _led_by(constant(bottom.attr // common), below))
+
+
+def _leading(product: Expr) -> tuple[Expr, list[Expr]]:
+    """Return the first factor of a product, and the products that lead to it."""
+    spine: list[Expr] = []
+    while product.op is OPS["mul"]:
+        spine.append(product)
+        product = product.args[0]
+    return product, spine
+
+
+def _led_by(number: Expr, spine: list[Expr]) -> Expr:
+    """Return a product with a number as its first factor."""
+    result = number
+    for product in reversed(spine):
+        result = plain(result * product.args[1])
+    return result
 
 
 @rule("matmul", "outer")
