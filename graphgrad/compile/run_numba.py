@@ -90,7 +90,7 @@ class NumbaFunction:
         dtype: Any,
     ) -> dict[str, Any]:  # fmt: skip
         """Return the outputs by name; `sizes[""]` is the number of examples."""
-        if np.dtype(dtype).name not in ("float32", "float64"):
+        if dtype not in (np.float32, np.float64):
             raise DataError(
                 f"the numba back end computes in float32 and float64, not in {np.dtype(dtype)}",
                 remedy='convert the data, or use backend="numpy"',
