@@ -38,11 +38,12 @@ def certified(circuit, claims, claim):
 # -- what the library derives ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("tau", [2, 3])
+@pytest.mark.parametrize(("tau", "size"), [(2, 2), (3, 1)])
 @pytest.mark.parametrize("name", PROVABLE)
-def test_gallery_is_proved(name, tau):
+def test_gallery_is_proved(name, tau, size):
+    """By all methods together; `test_certificate.py` goes to n = 3 and six steps."""
     circuit = gg.cells.load(name)
-    proof = gg.prove(circuit, tau=tau)
+    proof = gg.prove(circuit, tau=tau, sizes=dict.fromkeys(circuit.sizes, size))
     assert proof.ok, proof
     assert proof.verdict == "proved"
     origins = {claim.origin for claim in proof.claims}
