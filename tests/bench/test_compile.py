@@ -8,6 +8,7 @@ machine with one thread that is the time that passes). `ratio` is the peer's tim
 from __future__ import annotations
 
 import time
+import tracemalloc
 from statistics import median
 from types import SimpleNamespace
 
@@ -116,3 +117,35 @@ def test_value_and_gradients(benchmark, capsys, cell, dtype, size):
                 f"  {name} {1e3 * value:9.3f} ms, ratio {value / median(times['graphgrad']):5.2f}"
             )
         print(row, end="")
+
+
+def test_a_million_steps_under_a_budget(benchmark, capsys):
+    """Memory and time a step of an Elman network with 64 units, against a short run without budget.
+
+    tracemalloc, which slows down what it watches, measures a run of its own.
+    """
+    circuit = gg.cells.load("elman")
+    sizes = {"H": 64, "D": 8, "K": 8}
+    params = circuit.init(0, **sizes)
+    short, long = 20_000, 1_000_000
+    x = np.random.default_rng(0).standard_normal((long, 8))
+    y = np.full((long, 8), 1 / 8)
+    plain, budget = gg.value_and_grad(circuit), gg.value_and_grad(circuit, checkpoint=2**28)
+    for _ in range(2):
+        start = time.process_time()
+        plain(params, x=x[:short], y=y[:short])
+        unbudgeted = (time.process_time() - start) / short
+    start = time.process_time()
+    benchmark.pedantic(budget, (params,), {"x": x, "y": y}, rounds=1)
+    ratio = (time.process_time() - start) / long / unbudgeted
+    tracemalloc.start()
+    budget(params, x=x, y=y)
+    tracemalloc.stop()
+    plan = budget.plan
+    with capsys.disabled():
+        print(
+            f"\n{long} steps: {plan.measured / 2**20:.0f} MiB beyond the data, predicted "
+            f"{plan.predicted / 2**20:.0f}, {ratio:.2f} times the time a step of {short} steps",
+            end="",
+        )
+    assert plan.measured < 2**30
