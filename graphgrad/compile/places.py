@@ -72,7 +72,31 @@ class Places:
                 labels[place] = name
         for name in self.schedule.leaves:
             self.names[Place(name)] = name
+        system = self.schedule.system
+        taken = {*system.declared.names(), *self.schedule.leaves, *self.schedule.statements}
+        taken |= {index.length for index in system.indices.values()}
+        for root in dict.fromkeys(place.root for place in labels if place.start is not None):
+            joint = self._joint_name(root, labels)
+            if Place(root) not in labels and joint and joint not in taken:
+                labels[Place(root)] = joint
+                taken.add(joint)
         return labels
+
+    def _joint_name(self, root: str, labels: Mapping[Place, str]) -> str:
+        """Return a name made of those of the variables that fill an array side by side."""
+        ends = {p.start: (p.stop, name) for p, name in labels.items() if p.root == root}
+        at: Dim | None = Dim.of(0)
+        parts: list[str] = []
+        while at in ends:
+            at, part = ends.pop(at)
+            parts.append(part)
+        stem = "".join(parts[0].rpartition("_")[:2]) if parts else ""
+        if not all(part.startswith(stem) for part in parts):
+            stem = ""
+        rest = [part[len(stem) :] for part in parts]
+        joint = stem + ("" if all(len(part) == 1 for part in rest) else "_").join(rest)
+        whole = len(parts) > 1 and at == self.schedule.type_of(root).shape[-1]
+        return joint if whole and joint.isidentifier() and len(joint) <= 24 else ""
 
     def of(self, name: str) -> Place:
         """Return where a value stands."""
