@@ -28,7 +28,7 @@ UNDER_TRACKS = 8.0
 class Net:
     """The ducted lines of one node to one side; they share a trunk.
 
-    `entries` are the ids of those that enter their heads from the side, the others from below.
+    `entries` are the ids of those that enter their heads from the side, not from above or below.
     """
 
     tail: Cell
