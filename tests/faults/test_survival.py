@@ -12,7 +12,7 @@ from tests.faults.library import mutants_of
 from tests.faults.rules import ops_of
 from tests.faults.survival import GROUPS, applies, calls, equivalent, fails, killer, mutants
 
-SLICE = 5
+SLICE = 2
 
 
 @pytest.mark.parametrize("group", ["rules", *GROUPS])

@@ -19,7 +19,7 @@ from tests.faults.stories import cut, flipped, right
 from tests.faults.subjects import Subject, generated
 
 PARTS = {part.name: part for part in parts()}
-SLICE = {name: 2 if name.startswith("adjoint") else 1 for name in [*PARTS][3::8]} | {"rules": 10}
+SLICE = {name: 2 if name.startswith("adjoint") else 1 for name in [*PARTS][3::12]} | {"rules": 6}
 WRONG, RIGHT = 1e-9, 1e-13
 """A relative error that no rounding makes; one that rounding alone makes."""
 
