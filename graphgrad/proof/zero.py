@@ -32,7 +32,7 @@ KINKED |= {gg.maximum, gg.minimum, gg.where}
 SCALES = (Fraction(1), Fraction(1, 4), Fraction(3), Fraction(8), Fraction(1, 16))
 CANDIDATES = 32
 PRECISIONS = (64, 192, 640)
-SEEDS = 6
+SEEDS = 24
 
 
 @dataclass(frozen=True, slots=True)

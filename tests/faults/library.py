@@ -106,7 +106,7 @@ def functions_of(module: ModuleType) -> tuple[tuple[FunctionType, tuple[str, int
     return tuple(
         (each, names[each.__code__])
         for each in gc.get_objects()
-        if isinstance(each, FunctionType)
+        if type(each) is FunctionType  # a dead weak proxy must not be asked
         and each.__code__.co_filename == path
         and each.__code__ in names
     )

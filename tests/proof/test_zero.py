@@ -521,6 +521,18 @@ def test_rearranged_expressions_are_zero(pair):
     assert decision.verdict == "zero" or "terms" in decision.reason or "time" in decision.reason
 
 
+def test_roots_that_have_no_value_at_the_first_points():
+    """Several roots at once: a point at which all have a value is looked for long enough."""
+    cube = (x**2 * y**2 + 1) ** 3
+    inner = product(x * y, x * y) + 1
+    root = product(x**2 * y**2 + 1, sqrt(inner))
+    left = sympy.cos(y - (cube + 1) ** Rational(3, 2))
+    squared = sqrt(product(root, root) + 1)
+    right = sympy.cos(y - product(squared, (x**2 * y**2 + 1) ** 2 * inner + 1))
+    assert left != right
+    assert Field(max_terms=5000).equal(left, right).verdict == "zero"
+
+
 def perturbations(pair):
     left, right = pair
     small = st.fractions(-2, 2, max_denominator=10**6).filter(bool).map(Rational)
