@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import os
 import platform
+import sys
 import time
 from pathlib import Path
 from statistics import median
@@ -109,8 +110,9 @@ def document(rows: list[tuple[str, str, str, dict[str, Any]]]) -> str:
         f"process on {platform.machine()} with OMP_NUM_THREADS="
         f"{os.environ.get('OMP_NUM_THREADS', 'unset')}; Python {platform.python_version()}, "
         f"NumPy {np.__version__}. Made by",
-        "`OMP_NUM_THREADS=1 python -m tests.bench.grid --write`. The last column is the time of",
-        "the best peer over that of our fastest back end. Cells are those of the gallery.",
+        f"`OMP_NUM_THREADS=1 python -m tests.bench.grid {' '.join(sys.argv[1:])}`.",
+        "The last column is the time of the best peer over that of our fastest back end. Cells are",
+        "those of the gallery.",
         "",
     ]
     for size in dict.fromkeys(size for _, _, size, _ in rows):
@@ -132,7 +134,7 @@ def document(rows: list[tuple[str, str, str, dict[str, Any]]]) -> str:
     lines += [
         "## First calls",
         "",
-        "Seconds until the first result, machine code not yet cached:",
+        "Seconds until the first result, in a cache of machine code or not:",
         "",
     ]
     for cell, dtype, size, row in rows:
