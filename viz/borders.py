@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
-from itertools import pairwise
 
 from viz.grid import Across, Grid, Plan, Role, base_row
 from viz.scene import EdgeKind
@@ -46,16 +45,9 @@ def _stretches(plan: Plan, grid: Grid) -> Mapping[tuple[Template, int], list[Str
     """The lines inside the steps by template and channel (the one below layer k has number k)."""
     found: defaultdict[tuple[Template, int], list[Stretch]] = defaultdict(list)
     for template, step in grid.steps.items():
-        for link, lanes in step.lanes.items():
-            path = list(lanes)
-            level = 0
-            if link.lower is not None:
-                path.insert(0, step.x[link.lower])
-                level = plan.layers[link.lower] + 1
-            if link.upper is not None:
-                path.append(step.x[link.upper])
-            for number, stretch in enumerate(pairwise(path)):
-                found[template, level + number].append(stretch)
+        for link in step.lanes:
+            for channel, stretch in step.stretches(link, plan.layers):
+                found[template, channel].append(stretch)
     return found
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
-from itertools import pairwise
 
 from viz.checks import check
 from viz.companions import Companions
@@ -239,16 +238,8 @@ def _slants(plan: Plan, grid: Grid) -> defaultdict[int, float]:
     links = {(plan.columns[item.column].template, item.link) for item in plan.inner}
     links |= {(plan.columns[tap.cell[0]].template, tap.link) for tap in plan.taps}
     for template, link in links:
-        step = grid.steps[template]
-        path = list(step.lanes[link])
-        level = 0
-        if link.lower is not None:
-            path.insert(0, step.x[link.lower])
-            level = plan.layers[link.lower] + 1
-        if link.upper is not None:
-            path.append(step.x[link.upper])
-        for i, (a, b) in enumerate(pairwise(path)):
-            wide[level + i] = max(wide[level + i], abs(a - b))
+        for channel, (a, b) in grid.steps[template].stretches(link, plan.layers):
+            wide[channel] = max(wide[channel], abs(a - b))
     return wide
 
 

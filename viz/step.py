@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from viz.engine import render
@@ -40,6 +40,22 @@ class Step:
     x: Mapping[str, float]
     lanes: Mapping[Link, tuple[float, ...]]
     width: float
+
+    def stretches(
+        self, link: Link, layers: Mapping[str, int]
+    ) -> Iterator[tuple[int, tuple[float, float]]]:
+        """Yield the channels that a link runs through, with its places at bottom and top of each.
+
+        The channel below layer k has the number k.
+        """
+        path = list(self.lanes[link])
+        channel = 0
+        if link.lower is not None:
+            path.insert(0, self.x[link.lower])
+            channel = layers[link.lower] + 1
+        if link.upper is not None:
+            path.append(self.x[link.upper])
+        yield from enumerate(itertools.pairwise(path), channel)
 
 
 def arrange(

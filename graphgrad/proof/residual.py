@@ -8,7 +8,7 @@ identity on the domain, so "vanishes" is a proof; "does not" proves nothing.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from fractions import Fraction
 from functools import reduce
 
@@ -83,7 +83,7 @@ def _lets_written_out(table: Generators, terms: Terms, depth: str) -> Terms | No
 
 def written_out(table: Generators, terms: Terms) -> Terms | None:
     """Return the polynomial with all lets put in once, in arguments of atoms too."""
-    reached = _reached(table, terms)
+    reached = _reached(table, terms, DEFINED)
     images: dict[int, Terms] = {}
     for gid in sorted(reached):
         item = table.items[gid]
@@ -97,15 +97,15 @@ def written_out(table: Generators, terms: Terms) -> Terms | None:
     return _substituted(table, terms, images) if images else None
 
 
-def _reached(table: Generators, terms: Terms) -> set[int]:
-    """Return the generators in a polynomial and in the arguments of its atoms."""
+def _reached(table: Generators, terms: Terms, opaque: Container[str]) -> set[int]:
+    """Return the generators in a polynomial and in the arguments of those not `opaque`."""
     found: set[int] = set()
     pending = {g for m in terms for g in m}
     while pending:
         gid = pending.pop()
         found.add(gid)
         item = table.items[gid]
-        if item.kind not in DEFINED:
+        if item.kind not in opaque:
             pending |= {g for arg in item.args for m in arg for g in m} - found
     return found
 
@@ -173,14 +173,7 @@ _FUNCTIONS = {
 def as_sympy(table: Generators, terms: Terms, *, write_lets: bool = False) -> sympy.Expr:
     """Return a polynomial as a SymPy expression; lets are symbols unless written out."""
     opaque = () if write_lets else ("let",)
-    found: set[int] = set()
-    pending = {g for m in terms for g in m}
-    while pending:
-        gid = pending.pop()
-        found.add(gid)
-        item = table.items[gid]
-        if item.kind not in opaque:
-            pending |= {g for arg in item.args for m in arg for g in m} - found
+    found = _reached(table, terms, opaque)
     images: dict[int, sympy.Expr] = {}
     for gid in sorted(found):
         item = table.items[gid]

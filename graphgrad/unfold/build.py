@@ -7,7 +7,7 @@ become one `accumulate` node.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 
@@ -211,18 +211,24 @@ class Unfolder:
                 region.update(arg for arg in nodes[node].args if spaces[arg] is not None)
         return {node for node in region if node in existing}
 
+    def chosen(self, root: int, region: set[int], where: Bools) -> Iterator[tuple[int, Bools]]:
+        """Yield the nodes that choices inside a region leave of a root, and at which steps."""
+        nodes = self.system.graph.nodes
+        pending = [(root, where)]
+        while pending:
+            node, here = pending.pop()
+            if nodes[node].op is OPS["choose"] and node in region:
+                test = self.exists.condition(nodes[node].attr, node)
+                first, second = nodes[node].args
+                pending += [(first, here & test), (second, here & ~test)]
+            else:
+                yield node, here
+
     def own(self, root: int, region: set[int], length: int) -> Bools:
         """Return at which steps the root's value is an instance of its own."""
-        nodes = self.system.graph.nodes
         own = np.zeros(length, bool)
-        pending = [(root, np.ones(length, bool))]
-        while pending:
-            node, where = pending.pop()
-            if nodes[node].op is OPS["choose"] and node in region:
-                chosen = self.exists.condition(nodes[node].attr, node)
-                first, second = nodes[node].args
-                pending += [(first, where & chosen), (second, where & ~chosen)]
-            elif (
+        for node, where in self.chosen(root, region, np.ones(length, bool)):
+            if (
                 node in region
                 and not self.places.resolved(node)
                 and self.system.spaces[node] is not None
@@ -271,16 +277,8 @@ class Unfolder:
 
     def check_roots(self, root: int, own: Bools, inner: list[int], numbers: Ints) -> None:
         """Make the root's own instances the last of their step, wherever a choice put them."""
-        nodes = self.system.graph.nodes
-        pending = [(root, own.copy())]
-        region = set(inner)
-        while pending:
-            node, where = pending.pop()
-            if nodes[node].op is OPS["choose"] and node in region:
-                chosen = self.exists.condition(nodes[node].attr, node)
-                first, second = nodes[node].args
-                pending += [(first, where & chosen), (second, where & ~chosen)]
-            elif where.any():
+        for node, where in self.chosen(root, set(inner), own):
+            if where.any():
                 numbers[where] = self.places.of[node][where]
 
     # -- result ---------------------------------------------------------------------------------
