@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -20,6 +20,8 @@ FIRST_TRACK = 13.0
 """Distance from a layer to the first track at which lines turn to it: an arrowhead and a turn."""
 FLATTEST = 0.15
 """The slope from which on a line to another column may be straight."""
+WIDEST = 2
+"""How many slanting lines may fan out from a node to one side; more are led along the channels."""
 UNDER_TRACKS = 8.0
 """Distance from the last track to the layer below, if no line turns to that."""
 
@@ -86,14 +88,27 @@ def manners(
         else:
             fans[base_row(item.tail[1]), item.side, item.kind].append(item)
     slants: dict[tuple[object, ...], bool] = {}
+    wide = _heads_of_buses(plan, fans.values())
     for fan in fans.values():
-        straight = all(
+        straight = not any(item.head[1] in wide for item in fan) and all(
             (before is None or before[item.id] == "line") and _may_slant(grid, item, slants)
             for item in fan
         )
         for item in fan:
             result[item.id] = "line" if straight else "duct"
     return result
+
+
+def _heads_of_buses(plan: Plan, fans: Iterable[list[Across]]) -> set[str]:
+    """The rows to which more lines of one row lead than may slant, or lines of another track."""
+    found: set[str] = set()
+    for fan in fans:
+        patterns = {(item.head[1], item.distance) for item in fan}
+        track = plan.columns[fan[0].tail[0]].template[0]
+        for item in fan:
+            if len(patterns) > WIDEST or plan.columns[item.head[0]].template[0] != track:
+                found.add(item.head[1])
+    return found
 
 
 def _may_slant(grid: Grid, item: Across, known: dict[tuple[object, ...], bool]) -> bool:

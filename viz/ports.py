@@ -19,6 +19,10 @@ THIN = 0.32
 
 STEEPEST = 1.12
 """The angle from the vertical, in radians, up to which lines arrive at a circle."""
+CROWDED = 1.31
+"""The same where many lines do."""
+MOVED = 1.0
+"""A line leaves where it would by itself unless others move it by more than this."""
 
 
 class Ports:
@@ -27,11 +31,19 @@ class Ports:
     def __init__(self, plan: Plan, grid: Grid, chosen: dict[str, Manner], tracks: Tracks) -> None:
         self._plan, self._grid, self._borders = plan, grid, tracks.borders
         self._parameters = {node.id for node in plan.statics if node.kind == "parameter"}
-        self._doubled = plan.doubled()
+        self._doubled: set[object] = set(plan.doubled())
+        for item in plan.across:
+            if item.id in plan.accompanied:
+                self._doubled |= {self._key(item, "duct"), self._key(item, "line")}
         wishes: defaultdict[Place, dict[object, float]] = defaultdict(dict)
         self._wish_links(wishes)
         self._wish_across(wishes, chosen, tracks)
         self._avoid_departures(wishes, chosen)
+        self._movable: set[object] = {
+            ("out", inner.link)
+            for inner in plan.inner
+            if inner.link.key == "0" and not grid.lanes(inner.column, inner.link)
+        }
         self._offsets: dict[tuple[Place, object], float] = {}
         for place, mine in wishes.items():
             for key, offset in zip(mine, self._spread(place, mine), strict=True):
@@ -42,13 +54,18 @@ class Ports:
         size = self._plan.sizes[place[1]]
         half = size.width / 2
         circle = size.shape == "round" and size.width < 1.01 * size.height
-        limit = STEEPEST * half if circle else 0.9 * half
+        least, most = (STEEPEST * half, CROWDED * half) if circle else (0.9 * half, 0.9 * half)
         places = [_along_arc(wish, half) if circle else wish for wish in mine.values()]
         weights = [_firmness(key, wish) for key, wish in mine.items()]
         rooms = [self._room(key) for key in mine]
         pairs = list(zip(places, rooms, strict=True))
-        if any(sum(room for at, room in pairs if at * side > 0) > limit for side in (-1, 1)):
+        limit = least
+        if any(sum(room for at, room in pairs if at * side > 0) > least for side in (-1, 1)):
             rooms = [self._room(key, crowded=True) for key in mine]
+            weights = [
+                1.0 if key in self._movable else w for key, w in zip(mine, weights, strict=True)
+            ]
+            limit = most
         found = spread(places, weights, rooms, limit)
         return [half * math.sin(at / half) for at in found] if circle else found
 
@@ -63,23 +80,43 @@ class Ports:
         """Where a line inside a column arrives, and the way out from there."""
         return self._port((inner.column, inner.head), 1 if inner.down else -1, inner.link)
 
+    def leaving(self, inner: Inner) -> Point | None:
+        """Where a line inside a column leaves its tail, if others keep it from going straight."""
+        cell = (inner.column, inner.tail)
+        place, key = self._place(cell, -1 if inner.down else 1), ("out", inner.link)
+        if key not in self._movable or (place, key) not in self._offsets:
+            return None
+        wish = self._straight(cell, self._grid.centre((inner.column, inner.head)))
+        if abs(self._offsets[place, key] - wish) < MOVED:
+            return None
+        return self._port(cell, place[2], key)[0]
+
     def of_tap(self, tap: Tap) -> tuple[Point, Point]:
         """Where the line of a static node arrives, and the way out from there."""
         return self._port(tap.cell, 1 if tap.link.upper is None else -1, tap.link)
 
     def of_duct(self, item: Across) -> Point:
         """Where a ducted line arrives from above or below."""
-        return self._port(item.head, self._borders[item.id], _duct_key(item))[0]
+        return self._port(item.head, self._borders[item.id], self._key(item, "duct"))[0]
 
     def of_line(self, item: Across) -> Point:
         """Where a slanting line arrives."""
-        return self._port(item.head, self._line_side(item), _line_key(item))[0]
+        return self._port(item.head, self._line_side(item), self._key(item, "line"))[0]
 
     def _port(self, cell: Cell, side: int, key: object) -> tuple[Point, Point]:
         offset = self._offsets[self._place(cell, side), key]
         half = self._plan.sizes[cell[1]].width / 2
         angle = math.degrees(math.asin(max(-1.0, min(1.0, offset / half))))
         return self._grid.port(cell, angle, side)
+
+    def _key(self, item: Across, manner: Manner) -> tuple[object, ...]:
+        """What stands for a line from another column at the nodes of one row.
+
+        Lines from another index set come from different distances, but only one to each node.
+        """
+        tail, head = self._plan.columns[item.tail[0]], self._plan.columns[item.head[0]]
+        far = item.distance if tail.template[0] == head.template[0] else -1
+        return (manner, base_row(item.tail[1]), item.kind, item.side, far)
 
     def _place(self, cell: Cell, side: int) -> Place:
         return self._plan.columns[cell[0]].template, cell[1], side
@@ -136,12 +173,12 @@ class Ports:
                 toward = -item.side if item.distance else item.side
                 wish = 0.36 * self._plan.sizes[item.head[1]].width * toward
                 wishes[self._place(item.head, tracks.borders[item.id])].setdefault(
-                    _duct_key(item), wish
+                    self._key(item, "duct"), wish
                 )
             elif chosen[item.id] == "line":
                 mine = wishes[self._place(item.head, self._line_side(item))]
                 source = self._grid.centre(item.tail)
-                mine.setdefault(_line_key(item), self._straight(item.head, source))
+                mine.setdefault(self._key(item, "line"), self._straight(item.head, source))
 
     def _avoid_departures(
         self, wishes: defaultdict[Place, dict[object, float]], chosen: dict[str, Manner]
@@ -157,7 +194,9 @@ class Ports:
             self._avoid(wishes, tail, target, inner.link)
         for item in self._plan.across:
             if chosen[item.id] == "line":
-                self._avoid(wishes, item.tail, self._grid.centre(item.head), _line_key(item))
+                self._avoid(
+                    wishes, item.tail, self._grid.centre(item.head), self._key(item, "line")
+                )
 
     def _avoid(
         self,
@@ -192,14 +231,6 @@ def _along_arc(offset: float, radius: float) -> float:
     """How far along the arc a place at an offset is; places beyond the circle keep their order."""
     inside = max(-radius, min(radius, offset))
     return radius * math.asin(inside / radius) + offset - inside
-
-
-def _duct_key(item: Across) -> tuple[object, ...]:
-    return ("duct", base_row(item.tail[1]), item.kind, item.side, item.distance)
-
-
-def _line_key(item: Across) -> tuple[object, ...]:
-    return ("line", base_row(item.tail[1]), item.kind, item.side, item.distance)
 
 
 def _firmness(key: object, offset: float) -> float:

@@ -60,7 +60,11 @@ class Router:
         if inner.down:
             bands = [(x, high, low) for x, low, high in reversed(bands)]
         side = -1 if inner.down else 1
-        curve = self.climb(tail, side, bands, end, out, self.approach(head, -side))
+        leaving = self.ports.leaving(inner)
+        if leaving is not None:
+            curve = line(leaving, end)
+        else:
+            curve = self.climb(tail, side, bands, end, out, self.approach(head, -side))
         if int(inner.link.key) and not bands:
             curve = self._bowed(tail, curve, self.ports.bow(inner))
         self.ink.emit(
@@ -142,7 +146,7 @@ class Router:
         if approach is not None:
             last = (end[0], approach)
             return joined(*pieces, _smooth(start, way, last, upright), line(last, end))
-        arrive = (-0.45 * out[0], -out[1] if abs(out[1]) > 0.3 else float(side))
+        arrive = (-0.45 * out[0], side * max(abs(out[1]), 0.3))
         pieces.append(_smooth(start, way, end, arrive))
         return joined(*pieces)
 
