@@ -47,7 +47,7 @@ _slice_mean = door("graphgrad.time_slices:slice_mean")
 _basis_directions = door("graphgrad.tangent:basis_directions")
 _window = door("graphgrad.truncation:window")
 _chunks = door("graphgrad.truncation:chunks")
-_value_and_grad = door("graphgrad.compile.compiled:value_and_grad")
+_value_and_grad = door("graphgrad.compile.functions:value_and_grad")
 
 
 def parse(text: str, name: str | None = None) -> Circuit:
@@ -101,7 +101,7 @@ def chunks(k: int) -> Any:
 
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
-    """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.compiled`."""
+    """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.functions`."""
     return _value_and_grad(circuit, loss, **options)
 
 

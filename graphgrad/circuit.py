@@ -62,7 +62,7 @@ _unfold = door("graphgrad.unfold:unfold")
 _adjoint = door("graphgrad.adjoint:adjoint")
 _tangent = door("graphgrad.tangent:tangent")
 _open = door("graphgrad.transform:opened")
-_compile = door("graphgrad.compile.compiled:compile_circuit")
+_compile = door("graphgrad.compile.functions:compile_circuit")
 _init = door("graphgrad.data:initial_parameters")
 _example = door("graphgrad.data:example_inputs")
 

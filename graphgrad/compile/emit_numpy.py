@@ -7,7 +7,7 @@ In a loop a value is written into its row (`out=`), or into a buffer that is reu
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, size_code, var
@@ -141,21 +141,38 @@ class Emitter:
         if whole not in self.declared:
             self.declared.add(whole)
             label, shape, word = self.name_of(place.root), self.shape_code(root), "empty"
+            margins: list[str] = []
             if place.root in self.places.arrays:
                 array = self.places.arrays[place.root]
                 assert root.index is not None
-                extra = array.before + array.after
-                shape = self.shape_code(root, [plus(self.lengths[root.index], extra)])
-                word = "zeros" if extra else "empty"
+                length = self.lengths[root.index]
+                shape = self.shape_code(root, [plus(length, array.before + array.after)])
+                margins = list(self._empty_rows(place.root, array, length))
                 if ring := self.places.rings.get(place.root):
-                    shape = self.shape_code(root, [str(ring)])
+                    shape, word, margins = self.shape_code(root, [str(ring)]), "zeros", []
             self.write(f"{label} = np.{word}({shape}, {'int' if root.token else 'dtype'})")
+            for row in margins:
+                self.write(f"{label}[{row}] = 0")
         if place not in self.declared:
             self.declared.add(place)
             assert place.start is not None
             assert place.stop is not None
             piece = f"{dim_code(place.start)}:{dim_code(place.stop)}"
             self.write(f"{self.name_of(name)} = {self.name_of(place.root)}[..., {piece}]")
+
+    def _empty_rows(self, root: str, array: Array, length: str) -> Iterator[str]:
+        """Yield the rows of the margins of an array, without those that boundaries fill."""
+        filled = {
+            (each.last, each.offset)
+            for each in self.schedule.blocks
+            if isinstance(each, Boundary) and self.places.of(each.name) == Place(root)
+        }
+        for row in range(array.before):
+            if (False, row + 1 - array.before) not in filled:
+                yield str(row)
+        for row in range(array.after):
+            if (True, row + 1) not in filled:
+                yield plus(length, array.before + row)
 
     def name_of(self, name: str) -> str:
         """Return the Python name of a value's array or buffer."""

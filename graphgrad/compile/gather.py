@@ -209,9 +209,9 @@ def _join_sum(
                 flipped, "transpose", (matrix,), None, None, False, (columns, rows)
             )
             parts.append(Operand(flipped))
-    weights, turned, name = next(fresh), next(fresh), next(fresh)
     current = replace(draft, statements=statements)
-    rows, columns = stack(statements, current, parts, weights)
+    weights, (rows, columns) = stack(statements, current, parts, fresh)
+    turned, name = next(fresh), next(fresh)
     statements[turned] = Statement(
         turned, "transpose", (Operand(weights),), None, None, False, (columns, rows)
     )

@@ -50,17 +50,20 @@ def total(dims: Sequence[Dim]) -> Dim:
 
 
 def stack(
-    statements: dict[str, Statement], draft: Draft, parts: Sequence[Operand], name: str
-) -> Shape:
-    """Add the statement for matrices below each other; return its shape."""
+    statements: dict[str, Statement],
+    draft: Draft,
+    parts: Sequence[Operand],
+    fresh: Iterator[str],
+) -> tuple[str, Shape]:
+    """Return the name and shape of matrices below each other; add a statement if there is none."""
     shapes = [draft.type_of(each.name).shape for each in parts]
     shape = (total([each[0] for each in shapes]), shapes[0][1])
     for old in statements.values():
         if old.op == "stack" and old.operands == tuple(parts):
-            statements[name] = replace(old, name=name, op="copy", operands=(Operand(old.name),))
-            return shape
+            return old.name, shape
+    name = next(fresh)
     statements[name] = Statement(name, "stack", tuple(parts), None, None, False, shape)
-    return shape
+    return name, shape
 
 
 def _products(draft: Draft) -> Draft:
@@ -83,9 +86,8 @@ def _products(draft: Draft) -> Draft:
         if len(group) < 2:
             continue
         ordered = _by_function(draft, readers, group)
-        weights, name = next(fresh), next(fresh)
-        shape = stack(statements, draft, [each.reads[0] for each in ordered], weights)
-        vector = ordered[0].reads[1]
+        weights, shape = stack(statements, draft, [each.reads[0] for each in ordered], fresh)
+        vector, name = ordered[0].reads[1], next(fresh)
         statements[name] = replace(
             ordered[0], name=name, operands=(Operand(weights), vector), shape=shape[:1]
         )

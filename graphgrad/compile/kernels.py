@@ -81,6 +81,11 @@ def matvec(m: Any, v: Any, out: Any = None) -> Any:
     return out
 
 
+def right_factor(m: Any) -> Any:
+    """Return a matrix in the order in which BLAS multiplies rows by it fastest."""
+    return np.asfortranarray(m) if m.dtype == np.float64 else np.ascontiguousarray(m)
+
+
 def matvecs(m: Any, v: Any) -> Any:
     """Return M·v where the matrix has axes in front too."""
     return np.matmul(m, v[..., None])[..., 0]

@@ -125,30 +125,23 @@ class LoopWriter:
         return any(home.name == name for home in self.schedule.homes.values())
 
     def _transpose(self, statement: Statement) -> None:
-        """Name the transposed matrix of a product with rows."""
+        """Name the transposed matrix of a product with rows, laid out for that product."""
         if not self._product(statement) or not statement.batched:
             return
         matrix = statement.reads[0]
+        if matrix.name in self.transposed:
+            return
         made = self.schedule.statements.get(matrix.name)
-        if made is not None and made.op == "transpose":
-            self.transposed[matrix.name] = self._named(made.reads[0])
-        elif matrix.name not in self.transposed:
-            name = f"{self.emitter.read(matrix).code}_T"
-            while name in self.emitter.taken:
-                name += "_"
-            self.emitter.taken.add(name)
-            code = self.emitter.read(matrix).code
-            self.emitter.write(f"{name} = np.ascontiguousarray({code}.T)")
-            self.transposed[matrix.name] = name
-
-    def _named(self, matrix: Operand) -> str:
-        """Return the name of a matrix that the loop reads."""
-        value = self.emitter.read(matrix)
-        if value.code.isidentifier():
-            return value.code
-        self.emitter.inlined.pop(matrix.name)
-        self.emitter.write(f"{var(matrix.name)} = {value.code}")
-        return var(matrix.name)
+        twice = made is not None and made.op == "transpose"
+        source = self.emitter.read(made.reads[0] if twice and made else matrix)
+        stem = source.code if source.code.isidentifier() else var(matrix.name)
+        name = f"{stem}_{'N' if twice else 'T'}"
+        while name in self.emitter.taken:
+            name += "_"
+        self.emitter.taken.add(name)
+        code = source.code if twice else f"{source.grouped}.T"
+        self.emitter.write(f"{name} = right_factor({code})")
+        self.transposed[matrix.name] = name
 
     def _product(self, statement: Statement) -> bool:
         """Whether a statement is a matrix times a vector, the matrix the same for all."""
@@ -217,11 +210,12 @@ class LoopWriter:
         """Write an operation that puts its result in place; say whether there is one."""
         rank, lead = len(statement.shape), BATCH * statement.batched
         if self._product(statement):
+            matrix, vector = (each.code for each in given)
             if statement.batched:
-                matrix = self.transposed[statement.reads[0].name]
-                self.emitter.write(f"np.matmul({given[1].code}, {matrix}, out={target})")
-            else:
-                self.emitter.write(f"np.matmul({given[0].code}, {given[1].code}, out={target})")
+                matrix, vector = vector, self.transposed[statement.reads[0].name]
+            whole = not statement.batched or self.emitter.places.of(statement.name).start is None
+            product = "np.dot" if whole else "np.matmul"  # dot starts sooner, into whole rows
+            self.emitter.write(f"{product}({matrix}, {vector}, out={target})")
             return True
         op = OPS.get(statement.op)
         if op is None or statement.op in ("matmul", "copy") or statement.op not in WRITES:

@@ -14,6 +14,7 @@ import numpy as np
 
 from graphgrad.compile.emit_jax import emit
 from graphgrad.compile.emit_numpy import Program
+from graphgrad.compile.run_numpy import executable
 from graphgrad.compile.schedule import Schedule
 from graphgrad.data import bind, check_names
 from graphgrad.dims import Token
@@ -37,15 +38,13 @@ COMPILED_AT_ONCE = 64
 Run = Callable[[Mapping[str, Any], Mapping[str, int], Mapping[str, int], Any], dict[str, Any]]
 
 
-def jax_program(
-    schedule: Schedule, execute: Callable[[Program, Mapping[str, Any]], Run]
-) -> tuple[Program, Run]:
+def jax_program(schedule: Schedule, name: str) -> tuple[Program, Run]:
     """Return the program of a schedule and the function that runs it on NumPy arrays, jitted.
 
     float64 is computed in float64, whatever JAX's own setting is.
     """
     program = Program("compiled", emit(schedule))
-    function = execute(program, namespace())
+    function = executable(program, name, namespace())
 
     @lru_cache(COMPILED_AT_ONCE)
     def jitted(lengths: tuple[Any, ...], sizes: tuple[Any, ...], dtype: Any) -> Any:
@@ -79,13 +78,11 @@ class PureFunction:
         loss: str,
         gradients: Mapping[str, str],
         program_of: Callable[[frozenset[str]], Program],
-        execute: Callable[[Program, Mapping[str, Any]], Run],
     ) -> None:
         self.system = system
         self.loss = loss
         self.gradients = dict(gradients)
         self.program_of = program_of
-        self.execute = execute
         self._functions: dict[frozenset[str], Run] = {}
 
     def __call__(
@@ -110,7 +107,8 @@ class PureFunction:
             )
         batched = frozenset(name for name in self.system.inputs if self._is_batched(name, values))
         if batched not in self._functions:
-            self._functions[batched] = self.execute(self.program_of(batched), namespace())
+            program = self.program_of(batched)
+            self._functions[batched] = executable(program, self.system.declared.name, namespace())
         count = bound.batch[0] if bound.batch else 1
         dtype = jnp.result_type(*(values[name] for name in self.system.params))
         results = self._functions[batched](values, lengths, {**bound.sizes, "": count}, dtype)

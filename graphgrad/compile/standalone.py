@@ -7,7 +7,7 @@ import re
 
 from graphgrad.circuit import Circuit
 from graphgrad.compile.code import KERNELS
-from graphgrad.compile.compiled import value_and_grad
+from graphgrad.compile.functions import value_and_grad
 from graphgrad.dims import Token
 from graphgrad.notation.text import circuit_text
 

@@ -11,8 +11,8 @@ from pathlib import Path
 
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
-from graphgrad.compile.compiled import compile_circuit
 from graphgrad.compile.emit_numba import emit
+from graphgrad.compile.functions import compile_circuit
 from graphgrad.compile.plan import schedule_of
 from graphgrad.compile.standalone import header
 

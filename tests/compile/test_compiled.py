@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.compile.compiled import compile_circuit
+from graphgrad.compile.functions import compile_circuit
 
 BATCHES = [(), (4,), (2, 3)]
 

@@ -10,7 +10,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 import graphgrad as gg
-from graphgrad.compile.compiled import compile_circuit
+from graphgrad.compile.functions import compile_circuit
 from graphgrad.dims import Token
 from graphgrad.errors import DomainError
 from tests.strategies import SIZES, Drawn, circuits

@@ -1,0 +1,174 @@
+"""What users compile: outputs of a circuit with gradients, or a loss and its gradients."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from graphgrad.autodiff import cotangent_prefix
+from graphgrad.circuit import Circuit
+from graphgrad.compile.compiled import Compiled
+from graphgrad.doors import door
+from graphgrad.errors import GradientError, GraphgradError, unknown_name
+
+BACKENDS = ("numpy", "numba", "jax")
+_pieces = door("graphgrad.compile.checkpoint:Checkpointed")
+_pure_function = door("graphgrad.compile.run_jax:PureFunction")
+
+
+def compile_circuit(
+    circuit: Circuit,
+    outputs: tuple[str, ...],
+    *,
+    grad: str | None = None,
+    wrt: Iterable[str] | str | None = None,
+    backend: str = "numpy",
+    dtype: Any = None,
+    threads: int = 1,
+    truncate: Any = None,
+    checkpoint: int | Mapping[str, int] | None = None,
+) -> Any:
+    """Return a function that computes outputs (all variables, if none is named) from values.
+
+    `grad` names a scalar whose gradients by `wrt` (all parameters) are computed as well, under the
+    names that `circuit.adjoint` gives them. The numba back end divides large batches among as many
+    `threads` as are given; results depend on that number only in the order of sums over examples.
+    `truncate` is a truncation of the gradient, `gg.window(k)` or `gg.chunks(k)`. With `checkpoint`,
+    a budget in bytes or a schedule, long sequences are computed in bounded memory: see
+    `graphgrad.compile.checkpoint`.
+    """
+    if backend not in BACKENDS:
+        raise GraphgradError(
+            f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
+        )
+    system = circuit.check()
+
+    def remade(other: Circuit, more: Iterable[str]) -> Compiled:
+        """Return the same function of another circuit, with more outputs."""
+        shown = dict.fromkeys((*wanted, *more))
+        options: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
+        made: Compiled = compile_circuit(
+            other, tuple(shown), threads=threads, truncate=truncate, **options
+        )
+        return made
+
+    for name in outputs:
+        if name not in system.variables:
+            raise unknown_name(name, system.variables)
+    wanted = list(outputs or ([] if grad else system.variables))
+    if checkpoint is not None:
+        return _checkpointed(circuit, outputs, grad, wrt, truncate, checkpoint, backend, dtype)
+    if grad is None:
+        return Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
+    if grad in system.variables and (
+        system.variables[grad].index is not None or system.variables[grad].shape
+    ):
+        raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
+    prefix = cotangent_prefix(system.declared.names())
+    adjoint = circuit.adjoint(grad, wrt=wrt, truncate=truncate)
+    targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    gradients = {name: prefix + name for name in targets if name in system.params}
+    extra = [prefix + name for name in targets if name not in system.params]
+    outputs = (grad, *(w for w in wanted if w != grad), *extra)
+    names = list(outputs)
+    return Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
+
+
+def _checkpointed(
+    circuit: Circuit,
+    outputs: tuple[str, ...],
+    grad: str | None,
+    wrt: Iterable[str] | str | None,
+    truncate: Any,
+    checkpoint: int | Mapping[str, int],
+    backend: str,
+    dtype: Any,
+) -> Any:
+    """Return the loss and its gradients as a function that computes them piece by piece."""
+    system = circuit.check()
+    targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    if grad is None or {*outputs} - {grad} or {*targets} - {*system.params} or truncate is not None:
+        raise GraphgradError(
+            "checkpoint= is for the whole gradient of a loss by parameters",
+            remedy="give grad=, no other outputs, parameters in wrt=, and no truncate=",
+        )
+
+    def compiled(
+        made: Circuit, shown: tuple[str, ...], loss: str | None, by: list[str] | None
+    ) -> Compiled:
+        options: dict[str, Any] = {"wrt": by} if by is not None else {}
+        function: Compiled = compile_circuit(
+            made, shown, grad=loss, backend=backend, dtype=dtype, **options
+        )
+        return function
+
+    return _pieces(circuit, grad, targets, checkpoint, compiled)
+
+
+class ValueAndGrad:
+    """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
+
+    def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
+        self.loss = loss
+        self.compiled = compile_circuit(circuit, (), grad=loss, **options)
+        self.prefix = cotangent_prefix(circuit.check().declared.names())
+        self.names = options.get("wrt") or list(circuit.check().params)
+
+    @property
+    def plan(self) -> Any:
+        """With `checkpoint`, how the last call cut its sequence: see `graphgrad.compile.Plan`."""
+        return self.compiled.plan
+
+    @property
+    def source(self) -> str:
+        """The code for data with one batch axis on every input."""
+        source: str = self.compiled.source
+        return source
+
+    @property
+    def pure(self) -> Any:
+        """The same function of JAX arrays, with `backend="jax"`: to jit, map, shard.
+
+        See `graphgrad.compile.run_jax.PureFunction`.
+        """
+        if self.compiled.backend != "jax":
+            raise GraphgradError(
+                "a pure function is made by the JAX back end", remedy='give backend="jax"'
+            )
+        made = self.compiled
+        return _pure_function(made.system, self.loss, made.gradients, made.program_for)
+
+    def __call__(
+        self,
+        params: Mapping[str, Any],
+        *,
+        batch: str = "mean",
+        tau: int | Mapping[str, int] | None = None,
+        lengths: Any = None,
+        state: Mapping[str, Any] | None = None,
+        return_state: bool = False,
+        check_finite: bool = False,
+        **inputs: Any,
+    ) -> Any:
+        """Return the loss, reduced over the batch, and the gradients by name.
+
+        With `return_state=True` the state after the last step comes third; for the options see
+        `Compiled`.
+        """
+        options: dict[str, Any] = {"lengths": lengths, "state": state}
+        options |= {"return_state": return_state, "check_finite": check_finite}
+        results = self.compiled({**params, **inputs}, batch=batch, tau=tau, **options)
+        after: tuple[Any, ...] = ()
+        if return_state:
+            results, after = results[0], results[1:]
+        loss = results[self.loss]
+        reduced = loss.mean() if batch == "mean" else loss.sum()
+        return reduced, {name: results[self.prefix + name] for name in self.names}, *after
+
+
+def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> ValueAndGrad:
+    """Return `f(params, **inputs) -> (loss, grads)`, compiled once; dicts in, dict out.
+
+    Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`, `threads`.
+    """
+    return ValueAndGrad(circuit, loss, options)
