@@ -8,7 +8,7 @@ reach memory; the prelude of a loop is computed step by step.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from itertools import chain
 from typing import Any
 
@@ -33,6 +33,9 @@ from graphgrad.conditions import ALWAYS
 from graphgrad.dims import Dim, Shape
 from graphgrad.ops.shapes import part_sizes
 
+ROWS_AHEAD = 96
+"""Of a product that one loop alone reads, how many rows are computed at a time, in its course."""
+STEPS_AHEAD = f"(1 + {ROWS_AHEAD - 1} // B)"
 DECORATOR = '@njit(error_model="numpy", nogil=True, cache=True)'
 
 
@@ -70,7 +73,11 @@ class NumbaEmitter:
         self.made: dict[str, Statement] = {}
         self.home: dict[str, tuple[int, int]] = {}  # in which section, in which body
         pieces = self._unjoined(self._sunk(self._pieces()))
+        self._taken_along(pieces)
         for position, piece in enumerate(pieces):
+            for each in piece.ahead:
+                self.types[each.name] = self.made[each.name] = each
+                self.home[each.name] = position, -1
             for number, (work, _) in enumerate(piece.parts):
                 for each in work:
                     if isinstance(each, Statement):
@@ -247,10 +254,36 @@ class NumbaEmitter:
                         types[each.name] = each
         return pieces
 
+    def _taken_along(self, pieces: list[_Piece]) -> None:
+        """Move products into the loop that alone reads them: computed for some steps ahead."""
+        readers: dict[str, set[int | None]] = {}
+        for position, piece in enumerate(pieces):
+            for work, _ in piece.parts:
+                for each in work:
+                    near = isinstance(each, Statement) and each.op != "at_step"
+                    for operand in _operands(each):
+                        found = position if near and not operand.lag else None
+                        readers.setdefault(operand.name, set()).add(found)
+        for piece in pieces:
+            if piece.loop is not None:
+                continue
+            work = piece.parts[0][0]
+            for each in list(work):
+                if not isinstance(each, Statement) or each.op != "product":
+                    continue
+                if each.name in self.schedule.outputs or self._bound(each.name):
+                    continue
+                targets = readers.get(each.name, {None})
+                (target,) = targets if len(targets) == 1 else (None,)
+                loop = None if target is None else pieces[target].loop
+                if loop is not None and loop.index == each.index and not loop.span:
+                    work.remove(each)
+                    pieces[target].ahead.append(each)  # type: ignore[index]
+
     def _users(self) -> dict[str, list[tuple[Work, Operand]]]:
         users: dict[str, list[tuple[Work, Operand]]] = {}
         for piece in self.pieces:
-            for work, _ in piece.parts:
+            for work in (piece.ahead, *(work for work, _ in piece.parts)):
                 for each in work:
                     for operand in _operands(each):
                         users.setdefault(operand.name, []).append((each, operand))
@@ -494,6 +527,7 @@ class NumbaEmitter:
         if row:
             each = replace(each, index=None, batched=False)
         timed = not row and self._timed(each)
+        ahead = self.home[each.name][1] < 0
         margin = self.schedule.array(each.name) if timed else None
         code = array_name(each.name)
         own = [dim_code(dim) for dim in each.shape]
@@ -501,7 +535,7 @@ class NumbaEmitter:
         if timed and margin is not None:
             assert each.index is not None
             rows = plus(self.length(each.index), margin.before + margin.after)
-            shape = [rows, *shape]
+            shape = [STEPS_AHEAD if ahead else rows, *shape]
         shape_code = f"({', '.join(shape or ['1'])}{',' * (len(shape) <= 1)})"
         margins = margin is not None and bool(margin.before or margin.after)
         zero = margins or each.op in ACCUMULATIONS | {"outer_sum"}
@@ -510,7 +544,7 @@ class NumbaEmitter:
             self.summed.add(code)
         self.memory[each.name] = Memory(
             code, timed, each.batched, margin.before if margin else 0, len(own), Dim.of(0),
-            self._stride(each.shape),
+            self._stride(each.shape), ahead=ahead,
         )  # fmt: skip
 
     def length(self, index: str) -> str:
@@ -527,7 +561,7 @@ class NumbaEmitter:
             if piece.loop is None:
                 self._straight(self.sections[position][0], None, 0)
             else:
-                self._loop(piece.loop, piece.parts, self.sections[position])
+                self._loop(piece.loop, piece, self.sections[position])
         lengths = tuple(index.length for index in self.system.indices.values())
         sizes = tuple(sorted(self.system.declared.sizes))
         arrays = tuple(self.schedule.leaves)
@@ -538,6 +572,8 @@ class NumbaEmitter:
         work = [name for name in own if name not in self.summed]
         names += [*work, *returned]
         lines = ["mode = set_flush_to_zero()", *self.padded]
+        if any(piece.ahead for piece in self.pieces):
+            lines.append(f"ahead = {STEPS_AHEAD[1:-1]}")
         lines += [f"{name} = {code}" for name, code in own.items() if name in self.summed]
         source = "\n".join(
             [
@@ -587,10 +623,8 @@ class NumbaEmitter:
         """Append a line at the present indentation."""
         self.lines.extend(wrapped("    " * self.indent + line))
 
-    def _loop(
-        self, loop: Loop, parts: Sequence[tuple[list[Work], int]], sections: Sequence[Section]
-    ) -> None:
-        for each in chain.from_iterable(work for work, _ in parts):
+    def _loop(self, loop: Loop, piece: _Piece, sections: Sequence[Section]) -> None:
+        for each in chain(piece.ahead, *(work for work, _ in piece.parts)):
             if isinstance(each, Statement) and each.op == "product":
                 self._packed(each)
         length = self.length(loop.index)
@@ -599,7 +633,9 @@ class NumbaEmitter:
         order = steps if loop.direction > 0 else f"range({plus(length, loop.span - 1)}, -1, -1)"
         self.write(f"for {variable} in {order}:")
         self.indent += 1
-        for (_, offset), made in zip(parts, sections, strict=True):
+        if piece.ahead:
+            self._ahead(loop, piece.ahead)
+        for (_, offset), made in zip(piece.parts, sections, strict=True):
             if loop.span:
                 self.write(f"t = {plus('k', -offset)}")
                 self.write(f"if 0 <= t < {length}:")
@@ -678,15 +714,40 @@ class NumbaEmitter:
             self.named[name, lag] = self.unique(base.replace("__", "_"))
         return self.named[name, lag]
 
+    def _ahead(self, loop: Loop, products: Sequence[Statement]) -> None:
+        """Write the products that are computed for some steps at a time."""
+        length = self.length(loop.index)
+        self.write("near = t % ahead")
+        if loop.direction > 0:
+            self.write("if near == 0:")
+            steps, first = f"min(ahead, {length} - t)", "t"
+        else:
+            self.write(f"if near == ahead - 1 or t == {length} - 1:")
+            steps, first = "(near + 1)", "t - near"
+        self.indent += 1
+        for each in products:
+            (vector,) = each.operands[1:]
+            assert isinstance(vector, Operand)
+            source = self.memory[vector.name]
+            row = plus(first, source.before - vector.lag) if source.timed else "0"
+            rows = f"{steps} * B" if each.batched else steps
+            self._write_product(each, "0", rows, source.first(row))
+        self.indent -= 1
+
     def _product(self, each: Statement, inside: str | None) -> None:
-        packed = self._packed(each)
-        vector = each.operands[1]
+        (vector,) = each.operands[1:]
         assert isinstance(vector, Operand)
         out, source = self.memory[each.name], self.memory[vector.name]
-        rows = self._rows(each, inside)
-        depth = self.shapes.shape(vector.name)[0]
         to = out.first(self._row(out, 0, inside))
         start = source.first(self._row(source, vector.lag, inside))
+        self._write_product(each, to, self._rows(each, inside), start)
+
+    def _write_product(self, each: Statement, to: str, rows: str, start: str) -> None:
+        """Write a product of so many rows, from one place to another."""
+        packed = self._packed(each)
+        vector = each.reads[-1]
+        out, source = self.memory[each.name], self.memory[vector.name]
+        depth = self.shapes.shape(vector.name)[0]
         self.write(
             f"product({out.array}, {to}, {out.stride}, {rows}, {dim_code(each.shape[0])}, "
             f"{source.array}, {start}, {source.stride}, {dim_code(depth)}, {packed})"
@@ -734,10 +795,14 @@ class NumbaEmitter:
 
 @dataclass
 class _Piece:
-    """A loop, or what stands between two loops: lists of work with the offsets of their bodies."""
+    """A loop, or what stands between two loops: lists of work with the offsets of their bodies.
+
+    `ahead` are products that the loop computes for some steps at a time.
+    """
 
     loop: Loop | None
     parts: list[tuple[list[Work], int]]
+    ahead: list[Statement] = field(default_factory=list)
 
 
 def _operands(each: Work) -> tuple[Operand, ...]:

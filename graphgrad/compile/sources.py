@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from graphgrad.compile.code import dim_code
+from graphgrad.compile.code import dim_code, plus
 from graphgrad.conditions import Affine, Compare, Condition, Modulo, Negation
 from graphgrad.dims import Dim
 
@@ -14,12 +14,27 @@ VECTOR_FUNCTIONS = frozenset(
     for line in (
         "absolute across_max across_sum choose cos divide exp if_equal if_greater",
         "if_greater_equal if_less if_less_equal kept lanes load log log1p maximum minimum number",
-        "outer_sum pack packed_size padded power product relu restore set_flush_to_zero sigmoid",
+        "outer_sum pack packed_size padded power product put relu restore set_flush_to_zero sigmoid",
         "sin softplus spread sqrt store tanh unit",
     )
     for name in line.split()
 )
-_RESERVED = {*VECTOR_FUNCTIONS, "np", "njit", "B", "t", "b", "j", "i", "k", "left", "real", "mode"}
+_RESERVED = {
+    *VECTOR_FUNCTIONS,
+    "np",
+    "njit",
+    "B",
+    "t",
+    "b",
+    "j",
+    "i",
+    "k",
+    "left",
+    "real",
+    "mode",
+    "near",
+    "ahead",
+}
 _RESERVED |= {"range", "reversed", "min", "max", "len", "compiled", "vector", "value_and_grad"}
 FUNCTIONS = {"abs": "absolute"}
 RELATIONS = {
@@ -75,6 +90,13 @@ class Memory:
     start: Dim
     stride: str
     shift: str = ""  # rows of a matrix: the number of the first entry
+    ahead: bool = False  # only the steps just ahead are kept
+
+    def row(self, lag: int) -> str:
+        """Return the row of the step `lag` steps ago, as code."""
+        if not self.timed:
+            return "0"
+        return "near" if self.ahead else plus("t", self.before - lag)
 
     def index(self, row: str, entry: str) -> str:
         """Return the index of an entry, at a row of the time axis, as code."""

@@ -142,7 +142,7 @@ class SweepWriter:
             return
         if not kind.shape:
             text = self.value(boundary.value).text
-            emitter.write(f"store({memory.array}, {_tuple(memory.index(row, '0'))}, 1, {text})")
+            emitter.write(f"put({memory.array}, {_tuple(memory.index(row, '0'))}, {text})")
             return
         self._open(kind.shape)
         text = self.value(boundary.value).text
@@ -191,15 +191,15 @@ class SweepWriter:
             target = _tuple(self._accumulated(each, memory, "0"))
             value = self._counted(each, self.value(each.operands[-1]))
             old = f"spread({memory.array}, {target})"
-            self._line(f"store({memory.array}, {target}, 1, {old} + {value.at(PRODUCT)})")
+            self._line(f"put({memory.array}, {target}, {old} + {value.at(PRODUCT)})")
             return
         code = self._expression(each)
         name = emitter.register(each.name)
         self._line(f"{name} = {self._lanes(code).text}")
         self.registers[each.name, 0] = Code(name)
         if memory is not None:
-            target = _tuple(memory.index(self._row(memory, 0), "0"))
-            self._line(f"store({memory.array}, {target}, 1, {name})")
+            target = _tuple(memory.index(memory.row(0), "0"))
+            self._line(f"put({memory.array}, {target}, {name})")
 
     def _group(self, shape: Shape, statements: Sequence[Statement]) -> None:
         """Write the loop over the components of vectors of one shape."""
@@ -224,7 +224,7 @@ class SweepWriter:
                 continue
             code = self._expression(each)
             if memory is not None:
-                target = _tuple(memory.index(self._row(memory, 0), "j"))
+                target = _tuple(memory.index(memory.row(0), "j"))
             if memory is not None and not self.uses[each.name, 0]:
                 self._line(f"store({memory.array}, {target}, left, {code.text})")
                 continue
@@ -260,13 +260,13 @@ class SweepWriter:
         self.registers[each.name, 0] = Code(name)
         memory = self.emitter.memory.get(each.name)
         if memory is not None:
-            target = _tuple(memory.index(self._row(memory, 0), "0"))
-            after.append(f"store({memory.array}, {target}, 1, {name})")
+            target = _tuple(memory.index(memory.row(0), "0"))
+            after.append(f"put({memory.array}, {target}, {name})")
 
     def _accumulated(self, each: Statement, memory: Memory, entry: str) -> str:
         """Return the index of the entry to which a sum over rows adds."""
         if each.op != "scatter_sum":
-            return memory.index(self._row(memory, 0), entry)
+            return memory.index(memory.row(0), entry)
         parts = ["b"] * memory.batched + [self.token(each.operands[0])]
         return ", ".join(parts + [entry] * (memory.rank > 1))
 
@@ -278,9 +278,6 @@ class SweepWriter:
         return Code(f"choose({condition}, {self._lanes(value).text}, 0)")
 
     # -- expressions -----------------------------------------------------------------------------
-
-    def _row(self, memory: Memory, lag: int) -> str:
-        return plus("t", memory.before - lag) if memory.timed else "0"
 
     def _lanes(self, code: Code) -> Code:
         """Return a vector, also where the code is a plain number."""
@@ -300,7 +297,7 @@ class SweepWriter:
             if key in known:
                 return known[key]
         memory = self.emitter.memory[operand.name]
-        row = self._row(memory, operand.lag)
+        row = memory.row(operand.lag)
         if not self.emitter.types[operand.name].shape:
             name = self.emitter.register(operand.name, operand.lag)
             index = _tuple(memory.index(row, "0"))
@@ -322,7 +319,7 @@ class SweepWriter:
         each = self.emitter.made.get(operand.name)
         if each is None:
             memory = self.emitter.memory[operand.name]
-            return f"{memory.array}[{memory.index(self._row(memory, operand.lag), '0')}]"
+            return f"{memory.array}[{memory.index(memory.row(operand.lag), '0')}]"
         given = [
             Operand(o.name, o.lag + operand.lag) if isinstance(o, Operand) else o
             for o in each.operands
@@ -433,7 +430,7 @@ class SweepWriter:
         assert isinstance(table, Operand)
         memory = self.emitter.memory[table.name]
         token = self.token(each.operands[1])
-        parts = [self._row(memory, table.lag)] * memory.timed + ["b"] * memory.batched
+        parts = [memory.row(table.lag)] * memory.timed + ["b"] * memory.batched
         if memory.start != Dim.of(0):
             token = f"{token} + {dim_code(memory.start)}"
         if memory.rank == 1:
@@ -448,18 +445,18 @@ class SweepWriter:
         if not isinstance(operand, Operand):
             return repr(operand)
         memory = self.emitter.memory[operand.name]
-        index = _tuple(memory.index(self._row(memory, operand.lag), entry))
+        index = _tuple(memory.index(memory.row(operand.lag), entry))
         return f"spread({memory.array}, {index})"
 
     def _entrywise(self, each: Statement) -> None:
         """Write a statement as loops over single entries."""
         write = self.emitter.write
         memory = self.emitter.memory[each.name]
-        row = self._row(memory, 0)
+        row = memory.row(0)
 
         def put(entry: str, value: str) -> str:
             index = _tuple(memory.index(row, entry))
-            return f"store({memory.array}, {index}, 1, {value})"
+            return f"put({memory.array}, {index}, {value})"
 
         given = each.operands
         sizes = [factor(dim) for dim in each.shape]

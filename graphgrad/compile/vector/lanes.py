@@ -221,7 +221,18 @@ def load(typingctx: Any, array: Any, index: Any, left: Any) -> Any:
         mask = _mask(builder, args[2], lanes.count)
         align = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
         zero = ir.Constant(kind, None)
-        return _masked(builder, "load", kind, [address, align, mask, zero])
+        whole = builder.icmp_signed(">=", args[2], ir.Constant(args[2].type, lanes.count))
+        with builder.if_else(whole) as (then, otherwise):
+            with then:
+                first = builder.load(address, align=array.dtype.bitwidth // 8)
+                here = builder.block
+            with otherwise:
+                second = _masked(builder, "load", kind, [address, align, mask, zero])
+                there = builder.block
+        phi = builder.phi(kind)
+        phi.add_incoming(first, here)
+        phi.add_incoming(second, there)
+        return phi
 
     return signature(lanes, array, index, types.intp), lower
 
@@ -240,10 +251,31 @@ def store(typingctx: Any, array: Any, index: Any, left: Any, value: Any) -> Any:
         mask = _mask(builder, args[2], lanes.count)
         align = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
         vector = _to_lanes(context, builder, args[3], value, lanes)
-        _masked(builder, "store", ir.VoidType(), [vector, address, align, mask])
+        whole = builder.icmp_signed(">=", args[2], ir.Constant(args[2].type, lanes.count))
+        with builder.if_else(whole) as (then, otherwise):
+            with then:
+                builder.store(vector, address, align=array.dtype.bitwidth // 8)
+            with otherwise:
+                _masked(builder, "store", ir.VoidType(), [vector, address, align, mask])
         return context.get_dummy_value()
 
     return signature(types.none, array, index, types.intp, value), lower
+
+
+@intrinsic
+def put(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write the first number of a vector to `array[index]`."""
+    lanes = lanes_of(array.dtype)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        where = _address(
+            context, builder, array, args[0], _indices(context, builder, args[1], index)
+        )
+        vector = _to_lanes(context, builder, args[2], value, lanes)
+        builder.store(builder.extract_element(vector, ir.Constant(ir.IntType(32), 0)), where)
+        return context.get_dummy_value()
+
+    return signature(types.none, array, index, value), lower
 
 
 @intrinsic

@@ -33,15 +33,17 @@ from graphgrad.compile.vector.lanes import (
 
 VECTORS = 2
 ROWS = 12 if register_bytes() == 64 else 6
-DEPTH = 384  # how much of the inner index is done at a time: a panel stays in the first cache
+DEPTH = 192  # how much of the inner index is done at a time: a panel stays in the first cache
 CHUNK = 8 * ROWS  # how many rows are done with all panels, before the next ones
 
 
-def _tile_body(builder: Any, rows: int, kind: Any, align: int, given: dict[str, Any]) -> None:
-    """Write instructions for `rows` rows of a tile: c += a·b."""
+def _tile_body(
+    builder: Any, rows: int, vectors: int, kind: Any, align: int, given: dict[str, Any]
+) -> None:
+    """Write instructions for a tile of `rows` rows, each of `vectors` registers: c += a·b."""
     word = ir.IntType(64)
     width = ir.Constant(word, kind.count * VECTORS)
-    chains = max(1, 8 // (rows * VECTORS))
+    chains = max(1, 8 // (rows * vectors))
     zero = ir.Constant(kind, None)
     alignment = ir.Constant(ir.IntType(32), align)
     lefts = [given["left"], builder.sub(given["left"], ir.Constant(word, kind.count))]
@@ -57,7 +59,7 @@ def _tile_body(builder: Any, rows: int, kind: Any, align: int, given: dict[str, 
     sums = {}
     for chain in range(chains):
         for row in range(rows):
-            for vector in range(VECTORS):
+            for vector in range(vectors):
                 slot = cgutils.alloca_once(builder, kind)
                 first = zero
                 if chain == 0:
@@ -69,7 +71,7 @@ def _tile_body(builder: Any, rows: int, kind: Any, align: int, given: dict[str, 
     def step(chain: int, k: Any) -> None:
         start = builder.gep(given["b"], [builder.mul(k, width)])
         packed = []
-        for vector in range(VECTORS):
+        for vector in range(vectors):
             offset = ir.Constant(word, vector * kind.count)
             address = builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
             packed.append(builder.load(address, align=align))
@@ -78,7 +80,7 @@ def _tile_body(builder: Any, rows: int, kind: Any, align: int, given: dict[str, 
             offset = builder.add(builder.mul(ir.Constant(word, row), given["a_row"]), column)
             number = builder.load(builder.gep(given["a"], [offset]))
             factor = Num(builder, splat(builder, number, kind))
-            for vector in range(VECTORS):
+            for vector in range(vectors):
                 slot = sums[chain, row, vector]
                 term = Num(builder, builder.load(slot))
                 product = factor.times_plus(Num(builder, packed[vector]), term)
@@ -94,7 +96,7 @@ def _tile_body(builder: Any, rows: int, kind: Any, align: int, given: dict[str, 
         with cgutils.for_range(builder, builder.sub(given["depth"], done), intp=word) as loop:
             step(0, builder.add(done, loop.index))
     for row in range(rows):
-        for vector in range(VECTORS):
+        for vector in range(vectors):
             total = Num(builder, builder.load(sums[0, row, vector]))
             for chain in range(1, chains):
                 total = total + Num(builder, builder.load(sums[chain, row, vector]))
@@ -125,15 +127,19 @@ def _tile(
             "left": args[11],
             "fresh": args[12],
         }
-        end = builder.append_basic_block("tile.end")
-        switch = builder.switch(args[0], end)
-        for count in range(1, ROWS + 1):
-            block = builder.append_basic_block(f"tile.{count}")
-            switch.add_case(ir.Constant(args[0].type, count), block)
-            builder.position_at_end(block)
-            _tile_body(builder, count, kind, c.dtype.bitwidth // 8, given)
-            builder.branch(end)
-        builder.position_at_end(end)
+        narrow = builder.icmp_signed("<=", args[11], ir.Constant(args[11].type, kind.count))
+        with builder.if_else(narrow) as branches:
+            for vectors, branch in enumerate(branches, 1):
+                with branch:
+                    end = builder.append_basic_block(f"tile.{vectors}.end")
+                    switch = builder.switch(args[0], end)
+                    for count in range(1, ROWS + 1):
+                        block = builder.append_basic_block(f"tile.{vectors}.{count}")
+                        switch.add_case(ir.Constant(args[0].type, count), block)
+                        builder.position_at_end(block)
+                        _tile_body(builder, count, vectors, kind, c.dtype.bitwidth // 8, given)
+                        builder.branch(end)
+                    builder.position_at_end(end)
         return context.get_dummy_value()
 
     return signature(types.none, *kinds), lower
@@ -193,10 +199,7 @@ def outer_sum_kernel(
 ) -> None:  # fmt: skip
     """Do what `outer_sum` says."""
     width = VECTORS * lanes(out)
-    panels = np.empty(packed_size(columns, DEPTH, out), out.dtype)
-    wide = (ROWS + lanes(out) - 1) // lanes(out) * lanes(out)
-    tall = (rows + ROWS - 1) // ROWS * wide
-    strips = np.empty(tall * DEPTH, out.dtype)
+    panels = np.empty(packed_size(columns, min(DEPTH, count), out), out.dtype)
     for s in range(0, count, DEPTH):
         depth = min(DEPTH, count - s)
         for column in range(0, columns, lanes(out)):
@@ -204,20 +207,14 @@ def outer_sum_kernel(
             for k in range(depth):
                 part = load(v, (v0 + (s + k) * v_stride + column,), columns - column)
                 store(panels, (start + k * width,), lanes(out), part)
-        for row in range(0, rows, ROWS):
-            start = row // ROWS * wide * depth
-            for k in range(depth):
-                for j in range(0, wide, lanes(out)):
-                    here = u0 + (s + k) * u_stride + row + j
-                    part = load(u, (here,), rows - row - j)
-                    store(strips, (start + k * wide + j,), lanes(out), part)
-        for column in range(0, columns, width):
-            for row in range(0, rows, ROWS):
-                _tile(
-                    min(ROWS, rows - row), out, row * columns + column, columns, strips,
-                    row // ROWS * wide * depth, 1, wide, panels, column * depth, depth,
-                    columns - column, fresh and s == 0,
-                )  # fmt: skip
+        for low in range(0, rows, CHUNK):
+            for column in range(0, columns, width):
+                for row in range(low, min(rows, low + CHUNK), ROWS):
+                    _tile(
+                        min(ROWS, rows - row), out, row * columns + column, columns, u,
+                        u0 + s * u_stride + row, 1, u_stride, panels, column * depth, depth,
+                        columns - column, fresh and s == 0,
+                    )  # fmt: skip
 
 
 def _kernel(name: str, given: Sequence[Any]) -> tuple[Any, Any]:

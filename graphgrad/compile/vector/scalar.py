@@ -43,6 +43,12 @@ def store(array: Any, index: Any, left: int, value: Any) -> None:
 
 
 @plain
+def put(array: Any, index: Any, value: Any) -> None:
+    """Write the number at an index."""
+    array.reshape(array.size)[_offset(array.shape, index)] = value
+
+
+@plain
 def spread(array: Any, index: Any) -> Any:
     """Return the number at an index."""
     return array.reshape(array.size)[_offset(array.shape, index)]
