@@ -75,9 +75,9 @@ class NumbaEmitter:
         pieces = self._unjoined(self._sunk(self._pieces()))
         self._taken_along(pieces)
         for position, piece in enumerate(pieces):
-            for each in piece.ahead:
-                self.types[each.name] = self.made[each.name] = each
-                self.home[each.name] = position, -1
+            for product in piece.ahead:
+                self.types[product.name] = self.made[product.name] = product
+                self.home[product.name] = position, -1
             for number, (work, _) in enumerate(piece.parts):
                 for each in work:
                     if isinstance(each, Statement):
@@ -283,10 +283,9 @@ class NumbaEmitter:
     def _users(self) -> dict[str, list[tuple[Work, Operand]]]:
         users: dict[str, list[tuple[Work, Operand]]] = {}
         for piece in self.pieces:
-            for work in (piece.ahead, *(work for work, _ in piece.parts)):
-                for each in work:
-                    for operand in _operands(each):
-                        users.setdefault(operand.name, []).append((each, operand))
+            for each in chain[Work](piece.ahead, *(work for work, _ in piece.parts)):
+                for operand in _operands(each):
+                    users.setdefault(operand.name, []).append((each, operand))
         return users
 
     def _only_matrices(self) -> set[str]:
