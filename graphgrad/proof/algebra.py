@@ -45,9 +45,11 @@ class SympyAlgebra(ObjectAlgebra):
         return found
 
     def where(self, relation: str, left: Any, right: Any, a: Any, b: Any) -> Any:
-        """Return `a` where the comparison holds, else `b`; what happens at equality is excluded."""
-        if relation in ("<", "<="):
+        """Return `a` where the comparison holds, else `b`."""
+        if relation in ("<", ">="):
             left, right = right, left
+        if relation in ("<=", ">="):  # neither is more than the other: it holds
+            a, b = b, a
         return self.mapped(lambda x, y, u, v: functions.where(x - y, u, v), left, right, a, b)
 
     def max(self, v: Any) -> Any:

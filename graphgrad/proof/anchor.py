@@ -8,8 +8,7 @@ a fault in the oldest step would not show.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -17,6 +16,7 @@ import numpy as np
 import sympy
 
 from graphgrad.proof.algebra import SympyAlgebra
+from graphgrad.proof.clock import NO_TIME, Clock
 from graphgrad.proof.derivative import Derivatives
 from graphgrad.proof.question import Question, Side
 from graphgrad.proof.result import Claim
@@ -30,23 +30,23 @@ class Anchor:
     """The loss as one expression, and decisions about its derivatives."""
 
     def __init__(
-        self, question: Question, tau: Any, sizes: Mapping[str, int], deadline: float
+        self, question: Question, tau: Any, sizes: Mapping[str, int], clock: Clock
     ) -> None:
         self.question = question
-        self.deadline = deadline
+        self.clock = clock
         forward = question.probed.unfold(tau, **sizes)
         self.symbols = SympyAlgebra().symbols(forward.system, forward.tau, forward.sizes, {})
         scalar = question.scalar
         self.truth = Derivatives(forward.evaluate({}, over="sympy", outputs=[scalar])[scalar])
         self.field = Field(simplices=_simplices(forward.system, self.symbols))
 
-    def judged(self, side: Side, names: Iterable[str]) -> Iterator[Claim]:
+    def judged(self, side: Side, names: Sequence[str]) -> Iterator[Claim]:
         """Yield a claim for each gradient of a side."""
         outputs = [side.prefix + name for name in names]
         values = side.dag.evaluate({}, over="sympy", outputs=outputs)
-        for name in names:
+        for name in self.clock.counted(names, "gradients"):
             yield _judge(self.field, self.truth, side, values, name, self.question, self.symbols,
-                         self.deadline)  # fmt: skip
+                         self.clock)  # fmt: skip
 
 
 def _judge(
@@ -57,7 +57,7 @@ def _judge(
     name: str,
     question: Question,
     symbols: Mapping[str, Any],
-    deadline: float,
+    clock: Clock,
 ) -> Claim:
     """Decide one gradient, entry by entry, and stop at the first that is refuted."""
     by = np.asarray(symbols[name], object)
@@ -72,7 +72,7 @@ def _judge(
         indexed=name in question.opened.inputs and question.opened.inputs[name].index is not None,
     )
     for entry in np.ndindex(*by.shape):
-        decision = _entry(field, truth, by[entry], claimed[entry], deadline)
+        decision = _entry(field, truth, by[entry], claimed[entry], clock)
         if decision.verdict == "nonzero":
             bounds = decision.enclosure
             return replace(
@@ -89,12 +89,11 @@ def _judge(
 
 
 def _entry(
-    field: Field, truth: Derivatives, symbol: sympy.Symbol, claimed: Any, deadline: float
+    field: Field, truth: Derivatives, symbol: sympy.Symbol, claimed: Any, clock: Clock
 ) -> ZeroDecision:
-    left = deadline - time.monotonic()
-    if left <= 0:
-        return ZeroDecision("undecided", "the time limit was reached")
-    return field.equal(claimed, truth.by(symbol), time_limit=left)
+    if clock.is_over:
+        return ZeroDecision("undecided", NO_TIME)
+    return field.equal(claimed, truth.by(symbol), time_limit=clock.left)
 
 
 def _witness(

@@ -39,6 +39,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.ir import OPS
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.generators import Generators, Poly
 from graphgrad.proof.polynomial import PolynomialAlgebra, flat
 from graphgrad.proof.sparse import Relations, Terms, scaled, total
@@ -64,6 +65,18 @@ class BackwardPass:
     gradients: Mapping[str, tuple[int, ...]]
     seed: str | None = None
 
+    def forward(self) -> bytearray:
+        """Return which nodes the forward pass consists of."""
+        starts, args = self.dag.starts.tolist(), self.dag.args.tolist()
+        marks = bytearray(len(self.dag))
+        for node in self.values.values():
+            marks[node] = 1
+        for node in range(len(self.dag) - 1, -1, -1):
+            if marks[node]:
+                for arg in args[starts[node] : starts[node + 1]]:
+                    marks[arg] = 1
+        return marks
+
 
 @dataclass(frozen=True)
 class Local:
@@ -77,9 +90,10 @@ class Local:
 class Certificate:
     """The polynomials of one backward pass, and its local identities."""
 
-    def __init__(self, passes: BackwardPass, deadline: float | None) -> None:
+    def __init__(self, passes: BackwardPass, clock: Clock) -> None:
         self.passes = passes
-        self.table = Generators(Relations(deadline))
+        self.clock = clock
+        self.table = Generators(Relations(clock))
         self.algebra = PolynomialAlgebra(self.table)
         dag = passes.dag
         self.arrays = self.algebra.data(dag.system, dag.tau, dag.sizes, passes.gradients)
@@ -94,7 +108,7 @@ class Certificate:
         """Evaluate both passes and differentiate the forward one."""
         self._evaluate()
         carried = self._carried()
-        self.table.relations.folding = True
+        self.table.relations.folding, self.table.forward = True, False
         self.truth = self.table.gradients(carried, self._seeds())
 
     def _carried(self) -> dict[int, Terms]:
@@ -153,9 +167,10 @@ class Certificate:
         for node in range(len(dag)):
             if last[node] < 0:
                 continue
-            self.table.relations.tick()
+            self.clock.count(node, len(dag), "nodes")
             operands = args[starts[node] : starts[node + 1]]
             self.table.relations.folding = not forward[node]
+            self.table.forward = bool(forward[node])
             value = kernels[kinds[node]](times[node], *[store[arg] for arg in operands])
             value = self._settled(node, value)
             if node in owners and dag.templates[kinds[node]].op is not OPS["input"]:

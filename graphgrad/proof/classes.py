@@ -105,7 +105,7 @@ class _Pass:
                 self.time[node], self.index[node] = step, dag.system.index_of(name)
         self.places = {node: place for place, node in enumerate(sorted(cuts.sums))}
         self.leaves: dict[int, int] = {}
-        self.forward = self._forward()
+        self.forward = passes.forward()
 
     def numbers(self) -> set[int]:
         """Return what Classes.of returns."""
@@ -146,16 +146,6 @@ class _Pass:
             own = own or dag.series[name].nodes.tolist()
             found.append((list(zip(own, nodes, strict=True)), name))
         return found
-
-    def _forward(self) -> bytearray:
-        marks = bytearray(len(self.dag))
-        for node in self.passes.values.values():
-            marks[node] = 1
-        for node in range(len(self.dag) - 1, -1, -1):
-            if marks[node]:
-                for arg in self.args[node]:
-                    marks[arg] = 1
-        return marks
 
     # -- expressions ----------------------------------------------------------------------------
 

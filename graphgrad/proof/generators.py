@@ -134,6 +134,12 @@ class Generators:
         self.items: list[Generator] = []
         self.active = bytearray()
         self.cotangents: set[int] = set()
+        self.strict: set[int] = set()
+        """Steps and choices of the forward pass: its kinks are not in the domain."""
+        self.ties: dict[int, set[int]] = {}
+        """What steps have to be where their argument is 0."""
+        self.forward = False
+        """Whether the forward pass is evaluated."""
         self._known: dict[object, int] = {}
         self._values: dict[object, int] = {}
         self._choices: dict[object, dict[object, Terms]] = {}
@@ -410,16 +416,26 @@ class Generators:
 
     # Kinks
 
-    def step(self, u: Terms) -> Terms:
-        """Return 1 where u > 0, else 0, off the kink; for -u it is the other of the two."""
-        if not u or self.is_positive(scaled(u, -1)):
+    def step(self, u: Terms, tie: int | None = None) -> Terms:
+        """Return 1 where u > 0, 0 where u < 0; for -u it is the other of the two.
+
+        `tie` is the value at u = 0, None where it does not matter.
+        """
+        if not u:
+            return {(): tie} if tie else {}
+        if self.is_positive(scaled(u, -1)):
             return {}
         if self.is_positive(u):
             return {(): 1}
         if leading_sign(u) < 0:
-            return total([{(): 1}, scaled(self.step(scaled(u, -1)), -1)])
+            other = self.step(scaled(u, -1), None if tie is None else 1 - tie)
+            return total([{(): 1}, scaled(other, -1)])
         unit = scaled(u, normal(Fraction(1) / u[min(u)]))
         gid = self._atom("step", unit)
+        if self.forward:
+            self.strict.add(gid)
+        if tie is not None:
+            self.ties.setdefault(gid, set()).add(tie)
         if gid not in self.relations.powers:
             self.relations.power(gid, 2, {(gid,): 1})
         return {(gid,): 1}
@@ -444,7 +460,8 @@ class Generators:
         """Return a where the comparison holds, else b, off the kink."""
         test = self._choice(left, right) if relation == ">=" else None
         if test is None:
-            test = self.step(total([left, scaled(right, -1)]))
+            tie = 0 if relation in (">", "<=") else 1
+            test = self.step(total([left, scaled(right, -1)]), tie)
             if relation in ("<", "<="):
                 test = total([{(): 1}, scaled(test, -1)])
         other = total([{(): 1}, scaled(test, -1)])
@@ -460,6 +477,8 @@ class Generators:
             self.relations.exclude(gids)
             for gid in gids:
                 self.relations.power(gid, 2, {(gid,): 1})
+        if self.forward:
+            self.strict.update(range(first, first + len(entries) - 1))
         choices: list[Terms] = [{(first + k,): 1} for k in range(len(entries) - 1)]
         choices.append(total([{(): 1}, *(scaled(each, -1) for each in choices)]))
         value = total(self.product(e, v) for e, v in zip(choices, entries, strict=True))

@@ -49,7 +49,6 @@ that depth, and everything is done again.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -59,9 +58,11 @@ import numpy as np
 from graphgrad.errors import DomainError
 from graphgrad.proof import judge
 from graphgrad.proof.classes import Classes
+from graphgrad.proof.clock import NO_TIME, Clock
+from graphgrad.proof.findings import blank
 from graphgrad.proof.plan import EFFORTS, Plan, plan_of
 from graphgrad.proof.poly import ExhaustedError, UndecidableError
-from graphgrad.proof.question import Question, Side, Stated, backward_pass
+from graphgrad.proof.question import Question, Side, Stated
 from graphgrad.proof.result import Claim
 from graphgrad.proof.step_certificate import StepCertificate
 
@@ -75,9 +76,7 @@ WITNESS_LENGTHS = 3
 """How many steps a refutation is looked for at, beyond the first length that is not proved."""
 
 
-def lengths_to_check(
-    plan: Plan, sizes: Mapping[str, int], deadline: float | None
-) -> list[dict[str, int]]:
+def lengths_to_check(plan: Plan, sizes: Mapping[str, int], clock: Clock) -> list[dict[str, int]]:
     """Return one length for each set of local identities that occurs at any length."""
     classes = Classes(plan.effort.rounds + 1)
     indices = list(plan.bounds)
@@ -88,11 +87,8 @@ def lengths_to_check(
 
     def covering(candidates: Sequence[dict[str, int]]) -> list[dict[str, int]]:
         """Return few candidates among which every class occurs."""
-        found: list[set[int]] = []
-        for lengths in candidates:
-            if deadline is not None and time.monotonic() > deadline:
-                raise ExhaustedError(judge.NO_TIME)
-            found.append(plan.classes(classes, lengths, sizes))
+        counted = clock.counted(candidates, "lengths compared")
+        found = [plan.classes(classes, lengths, sizes) for lengths in counted]
         left = set().union(*found)
         chosen: list[dict[str, int]] = []
         while left:
@@ -140,7 +136,7 @@ def inductive(
     question: Question,
     stated: Stated,
     sizes: Mapping[str, int],
-    deadline: float | None,
+    clock: Clock,
     hopeful: Callable[[Induction], bool] = lambda found: True,
 ) -> Induction:
     """Return which gradients are right at every length.
@@ -154,11 +150,11 @@ def inductive(
         try:
             for effort in EFFORTS:
                 plan = plan_of(question, stated, sizes, effort, dropped)
-                wrong = _attempt(plan, sizes, found, deadline)
+                wrong = _attempt(plan, sizes, found, clock)
                 if found.proved == set(stated.names) or not hopeful(found):
                     return found
         except ExhaustedError:
-            found.reason = judge.NO_TIME
+            found.reason = NO_TIME
             return found
         except UndecidableError as failure:
             found.reason = found.reason or str(failure)
@@ -167,19 +163,17 @@ def inductive(
     return found
 
 
-def _attempt(
-    plan: Plan, sizes: Mapping[str, int], found: Induction, deadline: float | None
-) -> set[str]:
+def _attempt(plan: Plan, sizes: Mapping[str, int], found: Induction, clock: Clock) -> set[str]:
     """Enter what can be shown with one effort; return the variables with wrong cotangents."""
     names = set(plan.stated.names)
     for name in sorted(plan.orphans):
         lacking = plan.stated.prefix + name
         found.reason = f"{name} is a recurrence, and no equation gives its cotangent {lacking}"
     proved, wrong = set(names), set[str]()
-    checked = lengths_to_check(plan, sizes, deadline)
-    for lengths in checked:
+    checked = lengths_to_check(plan, sizes, clock)
+    for lengths in clock.counted(checked, "lengths proved"):
         passes = plan.passes(lengths, sizes)
-        certificate = StepCertificate(passes, deadline, plan.cuts(passes), plan)
+        certificate = StepCertificate(passes, clock, plan.cuts(passes), plan)
         good, failing = _holding(certificate)
         for name in proved - good:
             found.failing.setdefault(name, lengths)
@@ -211,7 +205,7 @@ def _holding(certificate: StepCertificate) -> tuple[set[str], set[str]]:
 
 
 def induction_claims(
-    question: Question, stated: Stated, sizes: Mapping[str, int], deadline: float
+    question: Question, stated: Stated, sizes: Mapping[str, int], clock: Clock
 ) -> Iterator[Claim]:
     """Yield a claim for each gradient: proved for every τ, refuted at one, or undecided."""
     refuted: dict[str, Claim] = {}
@@ -220,18 +214,17 @@ def induction_claims(
         """Look for refutations once; go on while anything is neither proved nor refuted."""
         if not searched:
             searched.append(True)
-            refuted.update(_refuted(question, stated, sizes, found, deadline))
+            refuted.update(_refuted(question, stated, sizes, found, clock))
         return bool(set(stated.names) - found.proved - refuted.keys())
 
     searched: list[bool] = []
-    found = inductive(question, stated, sizes, deadline, hopeful)
+    found = inductive(question, stated, sizes, clock, hopeful)
     if found.reason:
         hopeful(found)
     least = dict.fromkeys(question.probed.check().indices, 1)
     side = stated.side(found.lengths[0] if found.lengths else least, sizes)
-    passes = backward_pass(question, side)
     for name in stated.names:
-        claim = refuted.get(name) or judge.blank(question, side, name, passes)
+        claim = refuted.get(name) or blank(question, side, name)
         if name in found.proved:
             yield replace(claim, every=True, reason=f"checked at {_texts(side, found.lengths)}")
         elif claim.verdict == "refuted":
@@ -254,7 +247,7 @@ def _refuted(
     stated: Stated,
     sizes: Mapping[str, int],
     found: Induction,
-    deadline: float,
+    clock: Clock,
 ) -> dict[str, Claim]:
     """Look for points at short lengths at which what was not proved is provably wrong."""
     refuted: dict[str, Claim] = {}
@@ -264,13 +257,13 @@ def _refuted(
     tried += [dict.fromkeys(indices, n) for n in range(1, WITNESS_LENGTHS + 1)]
     distinct = [each for k, each in enumerate(tried) if each not in tried[:k]]
     for lengths in sorted(distinct, key=lambda each: sum(each.values())):
-        if not left or time.monotonic() > deadline:
+        if not left or clock.is_over:
             break
         try:
             side = stated.side(lengths, sizes)
         except DomainError:
             continue
-        for claim in judge.certificate_claims(question, side, left, deadline):
+        for claim in judge.certificate_claims(question, side, left, clock):
             if claim.verdict == "refuted":
                 refuted[claim.by] = replace(claim, tau=dict(lengths))
         left = [name for name in left if name not in refuted]

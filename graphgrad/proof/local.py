@@ -11,6 +11,8 @@ import numpy as np
 
 from graphgrad.proof import judge
 from graphgrad.proof.certificate import Certificate, Local
+from graphgrad.proof.clock import Clock
+from graphgrad.proof.findings import shape_of, shape_of_gradient
 from graphgrad.proof.poly import UndecidableError
 from graphgrad.proof.question import Question, Side, backward_pass
 from graphgrad.proof.render import shown
@@ -18,14 +20,12 @@ from graphgrad.proof.residual import vanishes
 from graphgrad.proof.result import Equation
 
 
-def equation_by_equation(
-    question: Question, side: Side, deadline: float | None
-) -> tuple[Equation, ...]:
+def equation_by_equation(question: Question, side: Side, clock: Clock) -> tuple[Equation, ...]:
     """Return whether each equation follows from the others; nothing where that takes too long."""
     passes = backward_pass(question, side)
     system = passes.dag.system
     try:
-        certificate = Certificate(passes, deadline)
+        certificate = Certificate(passes, clock)
         with judge.uncollected():
             certificate.run()
             found: dict[str, Equation] = {}
@@ -38,7 +38,7 @@ def equation_by_equation(
                     written += f"[{step}]"
                 known = found.get(written)
                 if known is None or known.holds:
-                    shape = judge.shape_of(passes, local.instance)
+                    shape = shape_of(passes.dag, local.instance[0])
                     found[written] = _equation(certificate, local, written, side.prefix, shape)
             for name in passes.gradients:
                 own = _equation(
@@ -46,7 +46,7 @@ def equation_by_equation(
                     certificate.gradient(name),
                     side.prefix + name,
                     side.prefix,
-                    judge.shape_of_gradient(passes, name),
+                    shape_of_gradient(passes.dag, name),
                 )
                 found[own.name] = own
     except UndecidableError:

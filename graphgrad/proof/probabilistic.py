@@ -20,7 +20,6 @@ own source of randomness.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import log2, prod
@@ -33,8 +32,9 @@ import sympy
 from graphgrad.dims import Token, concrete
 from graphgrad.evaluate import kernel_of
 from graphgrad.proof.certificate import BackwardPass
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.degrees import ZERO, Shadow
-from graphgrad.proof.poly import ExhaustedError, UndecidableError
+from graphgrad.proof.poly import UndecidableError
 from graphgrad.proof.residues import Residue, ResidueAlgebra, Table, UnluckyError
 from graphgrad.proof.shadow import Pair, Shadows
 
@@ -54,7 +54,7 @@ class Outcome:
 
 def probed(
     passes: BackwardPass,
-    deadline: float | None,
+    clock: Clock,
     draw: Random | None = None,
     agree: Callable[[Point, Iterable[str]], bool] = lambda point, names: point.agrees(names),
     runs: int = 1,
@@ -68,7 +68,7 @@ def probed(
     names = list(passes.gradients)
     for attempt in range(1, ATTEMPTS + 1):
         try:
-            point = Point(passes, source, deadline)
+            point = Point(passes, source, clock)
             together = agree(point, names)
             agreeing = names if together else [name for name in names if agree(point, [name])]
             tests = attempt * (1 + len(names)) * runs
@@ -81,9 +81,9 @@ def probed(
 class Point:
     """Both passes at one random point; the tangent is recomputed for each direction."""
 
-    def __init__(self, passes: BackwardPass, source: Random, deadline: float | None) -> None:
+    def __init__(self, passes: BackwardPass, source: Random, clock: Clock) -> None:
         self.passes = passes
-        self.deadline = deadline
+        self.clock = clock
         self.prime = _prime(source)
         self.table = Table(self.prime, source)
         self.algebra = ResidueAlgebra(self.table)
@@ -92,7 +92,7 @@ class Point:
         self.kernels = [
             kernel_of(dag, t, self.arrays, dag.sizes, self.algebra) for t in dag.templates
         ]
-        self.forward = self._forward()
+        self.forward = passes.forward()
         self.values: list[Any] = [None] * len(dag)
         self.claimed: dict[str, list[int]] | None = None
 
@@ -148,18 +148,6 @@ class Point:
                 result[(*row, -1)] = Residue(self.table, (1 - total) % self.prime)
         return result if shape else result[()]
 
-    def _forward(self) -> bytearray:
-        dag = self.passes.dag
-        starts, args = dag.starts.tolist(), dag.args.tolist()
-        marks = bytearray(len(dag))
-        for node in self.passes.values.values():
-            marks[node] = 1
-        for node in range(len(dag) - 1, -1, -1):
-            if marks[node]:
-                for arg in args[starts[node] : starts[node + 1]]:
-                    marks[arg] = 1
-        return marks
-
     def run(self, passes_edge: Callable[[int, int], bool] | None = None) -> int:
         """Return the tangent of the loss, modulo the prime; the first time, compute both passes.
 
@@ -173,8 +161,7 @@ class Point:
         for node in range(len(dag)):
             if not (first or self.forward[node]):
                 continue
-            if self.deadline is not None and time.monotonic() > self.deadline:
-                raise ExhaustedError("the time limit was reached")
+            self.clock.count(node, len(dag), "nodes at a random point")
             arguments = args[starts[node] : starts[node + 1]]
             operands = [store[arg] for arg in arguments]
             if passes_edge is not None and self.forward[node]:

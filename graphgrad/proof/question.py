@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
+
+import numpy as np
 
 from graphgrad import formulas
 from graphgrad.adjoint import boundary_name
@@ -20,6 +23,8 @@ from graphgrad.system import System
 from graphgrad.unfold import Dag
 
 DEFAULT_SIZE = 2
+CLAIMED = "claimed"
+"""Where the equations of a person are from, in a proof."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,16 @@ class Side:
     names: tuple[str, ...]
     loss: str
     seed: str | None = None
+
+    @property
+    def scalars(self) -> int:
+        """The number of scalar entries of all nodes together."""
+        sizes = []
+        for _, _, kind in self.dag.templates:
+            shape = () if isinstance(kind, Token) else kind
+            sizes.append(prod(int(dim.bind(self.dag.sizes)) for dim in shape))
+        counts = np.bincount(self.dag.kinds, minlength=len(sizes))
+        return int(counts @ np.array(sizes))
 
 
 @dataclass(frozen=True)
@@ -217,7 +232,7 @@ def claimed_equations(
             f"the claims contain no gradient of {', '.join(targets) or 'anything'}",
             remedy=f"write an equation for {prefix}{wanted}",
         )
-    return Stated("claimed", prefix, stated, tuple(names), question.scalar)
+    return Stated(CLAIMED, prefix, stated, tuple(names), question.scalar)
 
 
 def _check_shape(system: System, name: str, claimed: Variable, place: Place | None) -> None:

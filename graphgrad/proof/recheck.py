@@ -21,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.notation.parse import parse
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.enclosure import enclosed
 from graphgrad.proof.intervals import OutsideDomainError
 from graphgrad.proof.poly import UndecidableError
@@ -42,7 +43,6 @@ from graphgrad.truncation import chunks, window
 
 PRECISION = 777
 LONGEST = 12
-SECONDS = 30.0
 
 
 @dataclass(frozen=True)
@@ -98,7 +98,7 @@ def recheck(proof: Proof, *, time_limit: float = 60.0) -> Recheck:
     against = list(_differences(proof, again))
     if truncate is None:
         question = question_of(circuit, proof.loss)
-        found = _Second(proof, question, checks)
+        found = _Second(proof, question, checks, Clock(time_limit))
         against += found.run()
     else:
         checks.append("masked sums at another random point")
@@ -135,11 +135,11 @@ def _said(claim: Claim) -> str:
 class _Second:
     """The checks by other methods."""
 
-    def __init__(self, proof: Proof, question: Question, checks: list[str]) -> None:
+    def __init__(self, proof: Proof, question: Question, checks: list[str], clock: Clock) -> None:
         assert proof.request is not None
         self.proof, self.question, self.checks = proof, question, checks
         self.request = proof.request
-        self.draw = SystemRandom()
+        self.draw, self.clock = SystemRandom(), clock
         wrt, claims = self.request.wrt, self.request.claims
         opened = question.opened
         targets = targets_of(opened, proof.loss, wrt, claimed=claims is not None)
@@ -184,7 +184,7 @@ class _Second:
             }
             passes = backward_pass(self.question, side)
             try:
-                outcome = probed(passes, None, self.draw)
+                outcome = probed(passes, self.clock, self.draw)
             except UndecidableError as failure:
                 self.checks.append(f"no random point for {shown}: {failure}")
                 continue
@@ -210,7 +210,7 @@ class _Second:
             tau=dict(side.dag.tau),
             sizes=self.proof.sizes,
             method="enclosure",
-            time_limit=SECONDS,
+            time_limit=max(0.0, self.clock.left),
         )
         for claim in again.claims:
             if claim.by in from_claims and claim.origin == side.origin:
@@ -228,8 +228,11 @@ class _Second:
         except (ValueError, TypeError) as failure:
             raise ProofError(f"the witness of {claim.name} is not made of rationals") from failure
         try:
-            point = enclosed(passes, values, PRECISION)
+            point = enclosed(passes, values, PRECISION, self.clock)
             differing = dict(point.differing(claim.by))
+        except UndecidableError as failure:
+            yield f"{claim.name}: the witness was not looked at: {failure}"
+            return
         except (OutsideDomainError, KeyError) as failure:
             yield f"{claim.name}: the witness is no point of the domain: {failure}"
             return

@@ -7,14 +7,14 @@ identity on the domain, so "vanishes" is a proof; "does not" proves nothing.
 
 from __future__ import annotations
 
-import time
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from fractions import Fraction
 from functools import reduce
 
 import sympy
 
 from graphgrad.proof import functions
+from graphgrad.proof.cases import vanishes_by_cases
 from graphgrad.proof.generators import DEFINED, Generators, applied
 from graphgrad.proof.poly import ExhaustedError, UndecidableError
 from graphgrad.proof.sparse import Terms, add_product, cleaned, total
@@ -60,6 +60,8 @@ def _vanishes(table: Generators, residual: Terms, steps: tuple[str | None, ...])
                 return True
             if better is None and depth is None:
                 break
+        if None in steps and _by_cases(table, terms):
+            return True
     except ExhaustedError:
         raise
     except UndecidableError:
@@ -84,17 +86,59 @@ def _lets_written_out(table: Generators, terms: Terms, depth: str) -> Terms | No
 def written_out(table: Generators, terms: Terms) -> Terms | None:
     """Return the polynomial with all lets put in once, in arguments of atoms too."""
     reached = _reached(table, terms, DEFINED)
-    images: dict[int, Terms] = {}
+    images = {gid: table.items[gid].args[0] for gid in reached if table.items[gid].kind in DEFINED}
+    return _rewritten(table, terms, images, reached, everywhere=True) if images else None
+
+
+def _rewritten(
+    table: Generators,
+    terms: Terms,
+    images: Mapping[int, Terms],
+    reached: Iterable[int],
+    *,
+    everywhere: bool,
+) -> Terms:
+    """Return the polynomial with generators replaced, in arguments of atoms too.
+
+    They are equal to what replaces them `everywhere`, or in one case of several.
+    """
+    known = dict(images)
     for gid in sorted(reached):
         item = table.items[gid]
-        if item.kind in DEFINED:
-            images[gid] = item.args[0]
-        elif item.kind != "choice" and any(
-            g in images for arg in item.args for m in arg for g in m
-        ):
-            args = [_substituted(table, arg, images) for arg in item.args]
-            images[gid] = applied(table, item.kind, args)
-    return _substituted(table, terms, images) if images else None
+        if gid in known or item.kind in ("choice", "let", "sum"):
+            continue
+        if any(g in known for arg in item.args for m in arg for g in m):
+            args = [_substituted(table, arg, known) for arg in item.args]
+            if item.kind == "step":
+                step = _step(table, gid, args[0], everywhere=everywhere)
+                known |= {} if step is None else {gid: step}
+            else:
+                known[gid] = args[0] if item.kind in DEFINED else applied(table, item.kind, args)
+    return _substituted(table, terms, known)
+
+
+def _step(table: Generators, gid: int, argument: Terms, *, everywhere: bool) -> Terms | None:
+    """Return a step at another argument; None where that is 0, and the step not known there."""
+    ties = table.ties.get(gid, set())
+    if not argument and len(ties) != 1:
+        return None
+    found = table.step(argument)
+    for tie in ties:
+        found = table.step(argument, tie)
+    if everywhere and gid in table.strict:
+        table.strict |= {g for m in found for g in m}
+    return found
+
+
+def _by_cases(table: Generators, terms: Terms) -> bool:
+    """Whether a residual with kinks is zero for every combination of signs that is possible."""
+
+    def rewrite(rest: Terms, images: dict[int, Terms]) -> Terms:
+        return _rewritten(
+            table, rest, images, _reached(table, rest, ("let", "sum")), everywhere=False
+        )
+
+    return vanishes_by_cases(table, terms, rewrite, lambda rest: not cleared(table, rest))
 
 
 def _reached(table: Generators, terms: Terms, opaque: Container[str]) -> set[int]:
@@ -207,9 +251,7 @@ def _by_sympy(table: Generators, residual: Terms) -> bool:
     """Ask the field of `zero.py`, which knows how exp, log, tanh and sigma hang together."""
     if len(residual) > SYMPY_TERMS:
         return False
-    left = SYMPY_SECONDS
-    if table.relations.deadline is not None:
-        left = min(left, table.relations.deadline - time.monotonic())
+    left = min(SYMPY_SECONDS, table.relations.clock.left)
     for candidate in (residual, _lets_written_out(table, residual, "products")):
         if candidate is None or left <= 0:
             continue

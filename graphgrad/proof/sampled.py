@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from fractions import Fraction
 from math import floor, log10
 from typing import Any
 
 from graphgrad.proof.certificate import BackwardPass
-from graphgrad.proof.enclosure import Enclosed, enclosed, sample
+from graphgrad.proof.clock import NO_TIME, Clock
+from graphgrad.proof.enclosure import Enclosed, enclosed
+from graphgrad.proof.findings import Findings, blank
 from graphgrad.proof.intervals import OutsideDomainError
-from graphgrad.proof.judge import NO_TIME, Findings, blank, refute
+from graphgrad.proof.points import sample
 from graphgrad.proof.poly import ExhaustedError, UndecidableError
-from graphgrad.proof.probabilistic import probed
+from graphgrad.proof.probabilistic import Outcome, probed
 from graphgrad.proof.question import Question, Side, backward_pass
 from graphgrad.proof.result import Claim
-from graphgrad.proof.truncated import truncation_probed
+from graphgrad.proof.truncated import Masked, truncation_probed
+from graphgrad.proof.witness import Search
 
 PROBABILISTIC_TEXT = (
     "Schwartz–Zippel: both sides at a random point modulo a random 127-bit prime, functions as "
@@ -25,72 +27,84 @@ PROBABILISTIC_TEXT = (
 )
 ENCLOSURE_TEXT = "enclosures: both sides in interval arithmetic at random rational points"
 POINTS, PRECISION, CANDIDATES = 3, 256, 12
+DIFFERING = "the sides differ where functions have independent values"
 
 
 def probabilistic_claims(
-    question: Question, side: Side, names: Iterable[str], deadline: float
+    question: Question, side: Side, names: Iterable[str], clock: Clock
 ) -> Iterator[Claim]:
     """Yield a claim for each gradient: proved with an error bound, refuted, or undecided."""
     passes = backward_pass(question, side)
+    found, error = _compared(passes, lambda: probed(passes, clock))
+    _refuted(found, Search(question, side, passes, clock))
+    for name in names:
+        yield _claim(found, error, blank(question, side, name))
+
+
+def _compared(passes: BackwardPass, compare: Callable[[], Outcome]) -> tuple[Findings, float]:
+    """Return which gradients agree at a random point, and log2 of the error bound."""
     found, error = Findings(), 0.0
     try:
-        outcome = probed(passes, deadline)
+        outcome = compare()
         found.proved, error = set(outcome.agreeing), outcome.log_error
-        found.reason = "the sides differ where functions have independent values"
-        if found.left(passes.gradients):
-            refute(question, side, passes, found, deadline)
+        found.reason = DIFFERING
     except ExhaustedError:
         found.reason = NO_TIME
     except UndecidableError as failure:
         found.reason = str(failure)
-    for name in names:
-        claim = found.refuted.get(name) or blank(question, side, name, passes)
-        if name in found.proved:
-            claim = replace(claim, error=floor(-error))
-        elif name not in found.refuted:
-            claim = replace(claim, verdict="undecided", reason=found.reason)
-        yield claim
+    return found, error
+
+
+def _refuted(found: Findings, search: Search) -> None:
+    """Look for a witness against what does not agree at a random point."""
+    try:
+        if found.left(search.passes.gradients):
+            search.thorough(found)
+    except ExhaustedError:
+        found.reason = NO_TIME
+
+
+def _claim(found: Findings, error: float, claim: Claim) -> Claim:
+    """Return the claim that a gradient is right with what was found."""
+    if claim.by in found.proved:
+        return replace(claim, error=floor(-error))
+    if claim.by in found.refuted:
+        return replace(found.refuted[claim.by], truth=claim.truth)
+    return replace(claim, verdict="undecided", reason=found.reason)
 
 
 def truncated_claims(
-    question: Question, side: Side, truncation: Any, deadline: float
+    question: Question, side: Side, truncation: Any, clock: Clock
 ) -> Iterator[Claim]:
     """Yield a claim for each gradient: that it is the masked sum, with an error bound."""
     passes = backward_pass(question, side)
-    agreeing: frozenset[str] = frozenset()
-    error, reason = 0.0, "the sides differ where functions have independent values"
     try:
-        outcome = truncation_probed(passes, truncation, deadline)
-        agreeing, error = outcome.agreeing, outcome.log_error
-    except ExhaustedError:
-        reason = NO_TIME
+        masked = Masked(passes, truncation)
+        found, error = _compared(passes, lambda: truncation_probed(passes, masked, clock))
+        _refuted(found, Search(question, side, passes, clock, masked.parts()))
     except UndecidableError as failure:
-        reason = str(failure)
+        found, error = Findings(reason=str(failure)), 0.0
     for name in side.names:
-        claim = blank(question, side, name, passes)
-        claim = replace(claim, truth=f"{truncation} of {claim.truth}")
-        if name in agreeing:
-            yield replace(claim, error=floor(-error))
-        else:
-            yield replace(claim, verdict="undecided", reason=reason)
+        claim = blank(question, side, name)
+        yield _claim(found, error, replace(claim, truth=f"{truncation} of {claim.truth}"))
 
 
 def enclosure_claims(
-    question: Question, side: Side, names: Iterable[str], deadline: float
+    question: Question, side: Side, names: Iterable[str], clock: Clock
 ) -> Iterator[Claim]:
     """Yield a claim for each gradient: certified to so many digits, refuted, or undecided."""
     passes = backward_pass(question, side)
     found = Findings(reason="no point was found at which everything has a value")
     compared: dict[str, list[list[int | None]]] = {}
     try:
-        refute(question, side, passes, found, deadline)
-        for point in _points(question, passes, deadline):
+        Search(question, side, passes, clock).thorough(found)
+        for point in _points(question, passes, clock):
             for name in found.left(passes.gradients):
                 compared.setdefault(name, []).append(agreement(point, name))
     except UndecidableError as failure:
         found.reason = str(failure)
     for name in names:
-        claim = found.refuted.get(name) or blank(question, side, name, passes)
+        claim = found.refuted.get(name) or blank(question, side, name)
         if name not in found.refuted:
             digits = fewest(compared.get(name, []))
             if digits > 0:
@@ -101,16 +115,17 @@ def enclosure_claims(
         yield claim
 
 
-def _points(question: Question, passes: BackwardPass, deadline: float) -> Iterator[Enclosed]:
+def _points(question: Question, passes: BackwardPass, clock: Clock) -> Iterator[Enclosed]:
     """Yield both sides at a few points inside the domain."""
     system = question.probed.check()
     count = 0
     for seed in range(CANDIDATES):
-        if count == POINTS or time.monotonic() > deadline:
+        if count == POINTS:
             return
+        clock.tick()
         values = sample(system, passes.dag.tau, passes.dag.sizes, seed)
         try:
-            yield enclosed(passes, values, PRECISION)
+            yield enclosed(passes, values, PRECISION, clock)
         except OutsideDomainError:
             continue
         count += 1

@@ -10,6 +10,7 @@ import numpy as np
 from graphgrad.ir import OPS
 from graphgrad.proof.certificate import BackwardPass, Certificate, Instance, Local, entry_name
 from graphgrad.proof.classes import Cuts, Zone
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.generators import Poly, constant
 from graphgrad.proof.plan import Plan
 from graphgrad.proof.poly import UndecidableError
@@ -25,11 +26,11 @@ class StepCertificate(Certificate):
     def __init__(
         self,
         passes: BackwardPass,
-        deadline: float | None,
+        clock: Clock,
         cuts: Cuts,
         plan: Plan,
     ) -> None:
-        super().__init__(passes, deadline)
+        super().__init__(passes, clock)
         self.cuts = cuts
         self.variables_active = plan.active
         self.rounds = plan.effort.rounds

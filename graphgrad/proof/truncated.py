@@ -12,9 +12,12 @@ many terms as there are steps, which the bound counts in.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from graphgrad.proof.certificate import BackwardPass
+from graphgrad.proof.clock import Clock
+from graphgrad.proof.enclosure import Part
 from graphgrad.proof.poly import UndecidableError
 from graphgrad.proof.probabilistic import Outcome, Point, probed
 from graphgrad.unfold import STATIC, Dag
@@ -25,14 +28,12 @@ METHOD_TEXT = (
 )
 
 
-def truncation_probed(passes: BackwardPass, truncation: Any, deadline: float | None) -> Outcome:
+def truncation_probed(passes: BackwardPass, masked: Masked, clock: Clock) -> Outcome:
     """Return which truncated gradients agree with the masked sum at a random point."""
-    masked = _Masked(passes, truncation)
-    runs = len(masked.steps) + 2
-    return probed(passes, deadline, agree=masked.agrees, runs=runs)
+    return probed(passes, clock, agree=masked.agrees, runs=len(masked.steps) + 2)
 
 
-class _Masked:
+class Masked:
     """Where derivatives may flow so that they belong to one loss step."""
 
     def __init__(self, passes: BackwardPass, truncation: Any) -> None:
@@ -54,13 +55,18 @@ class _Masked:
     def agrees(self, point: Point, names: Iterable[str]) -> bool:
         """Whether the claimed gradient is the masked sum, in a random direction."""
         direction = point.direct(names)
-        straight = point.run(lambda arg, user: self._straight(arg, user, bodies=True))
-        static = point.run(lambda arg, user: self._straight(arg, user, bodies=False))
-        total = straight
-        for place in range(len(self.steps)):
-            allowed = self.mask[place]
-            total += point.run(lambda arg, user: self._goes(arg, user, place, allowed)) - static  # noqa: B023
+        total = sum(part.factor * point.run(part.goes) for part in self.parts())
         return (point.along(direction) - total) % point.prime == 0
+
+    def parts(self) -> list[Part]:
+        """Return the masked sum as parts of the derivative: what belongs to no step, and to each.
+
+        A derivative that enters no equation with an index is in the part of every step.
+        """
+        straight = partial(self._straight, bodies=True)
+        static = partial(self._straight, bodies=False)
+        steps = [partial(self._goes, place, self.mask[place]) for place in range(len(self.steps))]
+        return [Part(1, straight), Part(-len(steps), static), *(Part(1, goes) for goes in steps)]
 
     def _straight(self, arg: int, user: int, *, bodies: bool) -> bool:
         """Whether a derivative that enters no equation with an index goes along an edge."""
@@ -68,7 +74,7 @@ class _Masked:
             return arg not in self.roots
         return bool(bodies and self.body[user] and arg not in self.roots)
 
-    def _goes(self, arg: int, user: int, place: int, allowed: Any) -> bool:
+    def _goes(self, place: int, allowed: Any, arg: int, user: int) -> bool:
         """Whether a derivative of one loss step goes along an edge."""
         times = self.times
         leaves = times[user] == OUTSIDE_TIME or self.body[user]

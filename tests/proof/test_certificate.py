@@ -8,6 +8,7 @@ import pytest
 import graphgrad as gg
 from graphgrad.proof import judge, residual
 from graphgrad.proof.certificate import Certificate
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.question import backward_pass, own_sides, question_of, sizes_of, targets_of
 from graphgrad.proof.sparse import Relations
 
@@ -195,7 +196,7 @@ def exchanged(passes, one, other):
 
 def test_gradients_of_others_are_refuted():
     for _, passes in passes_of(ELMAN, 3):
-        found = judge.certified(exchanged(passes, "b", "c"), None)
+        found = judge.certified(exchanged(passes, "b", "c"), Clock())
         assert "b" not in found.proved
         assert set(passes.gradients) - {"b"} == found.proved
 
@@ -209,7 +210,7 @@ def test_a_wrong_node_is_found(name):
         for one in shapes:
             for other in shapes:
                 if one != other and shapes[one] == shapes[other]:
-                    found = judge.certified(exchanged(passes, one, other), None)
+                    found = judge.certified(exchanged(passes, one, other), Clock())
                     assert one not in found.proved
         break
 
@@ -268,7 +269,7 @@ def test_long_sequences():
 def test_identities_are_local():
     """Every instance has an identity of its own, with few terms, however long the sequence is."""
     (_, passes), *_ = passes_of(ELMAN, 50)
-    found = Certificate(passes, None)
+    found = Certificate(passes, Clock())
     found.run()
     assert len(found.locals()) == len(found.lets)
     assert max(len(terms) for gid in range(len(found.table.items))

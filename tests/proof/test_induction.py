@@ -4,6 +4,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.proof import induction
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.lengths import horizons
 from graphgrad.proof.question import (
     claimed_equations,
@@ -30,7 +31,7 @@ def found(circuit, claims=None, sizes=None):
         if claims is None
         else claimed_equations(question, claims, targets, None)
     )
-    return induction.inductive(question, stated, sizes_of(circuit, sizes), None)
+    return induction.inductive(question, stated, sizes_of(circuit, sizes), Clock())
 
 
 def backward(circuit):

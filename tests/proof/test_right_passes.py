@@ -12,6 +12,7 @@ from hypothesis import given, settings
 import graphgrad as gg
 from graphgrad.errors import DomainError
 from graphgrad.proof import induction
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.question import own_equations, question_of, sizes_of, targets_of
 from tests.strategies import SIZES, circuits
 
@@ -49,7 +50,7 @@ def test_what_is_proved_at_every_length_is_never_refuted_at_one(drawn):
         sizes = sizes_of(circuit, {name: SIZES[name] for name in circuit.sizes})
         question = question_of(circuit, "loss")
         stated = own_equations(question, targets_of(circuit, "loss", None, claimed=False))
-        shown = induction.inductive(question, stated, sizes, None)
+        shown = induction.inductive(question, stated, sizes, Clock())
         try:
             proof = gg.prove(circuit, tau=9, sizes=sizes, method="certificate", time_limit=SECONDS)
         except DomainError:

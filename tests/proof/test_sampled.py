@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.proof.enclosure import enclosed, sample
+from graphgrad.proof.clock import Clock
+from graphgrad.proof.enclosure import enclosed
+from graphgrad.proof.points import sample
 from graphgrad.proof.probabilistic import probed
 from graphgrad.proof.question import backward_pass, own_sides, question_of, sizes_of
 from tests.faults.claims import changed
@@ -59,7 +61,7 @@ def test_the_bound_grows_with_the_size():
         question = question_of(ELMAN, "loss")
         sizes = sizes_of(ELMAN, None)
         side = next(own_sides(question, list(ELMAN.params), tau, sizes))
-        return probed(backward_pass(question, side), None, Random(1)).log_error
+        return probed(backward_pass(question, side), Clock(), Random(1)).log_error
 
     assert -127 < bound(2) < bound(8) < bound(32) < -60
 
@@ -69,7 +71,7 @@ def test_enclosures_contain_the_floating_point_gradient():
     side = next(own_sides(question, list(ELMAN.params), 3, sizes_of(ELMAN, None)))
     passes = backward_pass(question, side)
     values = sample(passes.dag.system, passes.dag.tau, passes.dag.sizes, 0)
-    point = enclosed(passes, values, 128)
+    point = enclosed(passes, values, 128, Clock())
     floats = {name: np.asarray(value, float) for name, value in values.items()}
     gradient = question.opened.unfold(3, H=2, D=2, K=2).grad().evaluate(floats)
     for name in ELMAN.params:

@@ -3,6 +3,7 @@
 import pytest
 
 import graphgrad as gg
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.prove import ProofError
 from graphgrad.proof.question import (
     backward_pass,
@@ -11,7 +12,7 @@ from graphgrad.proof.question import (
     sizes_of,
     targets_of,
 )
-from graphgrad.proof.truncated import truncation_probed
+from graphgrad.proof.truncated import Masked, truncation_probed
 
 CELLS = ["elman", "lstm", "skip_connections", "bidirectional", "hidden_markov_model", "many_to_one"]
 KINDS = [gg.window(1), gg.window(3), gg.chunks(1), gg.chunks(2)]
@@ -25,12 +26,16 @@ def passes_of(name, truncation, tau=5):
     return backward_pass(question, stated.side(tau, sizes_of(circuit, None)))
 
 
+def probed_truncation(passes, truncation):
+    return truncation_probed(passes, Masked(passes, truncation), Clock())
+
+
 @pytest.mark.filterwarnings("ignore:.*does not depend on.*")
 @pytest.mark.parametrize("truncation", KINDS, ids=str)
 @pytest.mark.parametrize("name", CELLS)
 def test_gallery(name, truncation):
     passes = passes_of(name, truncation)
-    outcome = truncation_probed(passes, truncation, None)
+    outcome = probed_truncation(passes, truncation)
     assert outcome.agreeing == set(passes.gradients)
     assert outcome.log_error < -60
 
@@ -47,12 +52,12 @@ def test_gallery(name, truncation):
     ids=str,
 )
 def test_another_mask_is_noticed(made, other):
-    outcome = truncation_probed(passes_of("elman", made), other, None)
+    outcome = probed_truncation(passes_of("elman", made), other)
     assert outcome.agreeing == {"V", "c"}  # used at the step of the loss only
 
 
 def test_a_window_of_all_steps_is_the_gradient():
-    assert len(truncation_probed(passes_of("elman", None), gg.window(5), None).agreeing) == 5
+    assert len(probed_truncation(passes_of("elman", None), gg.window(5)).agreeing) == 5
 
 
 def test_truncations_in_prove():
