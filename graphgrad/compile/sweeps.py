@@ -6,6 +6,7 @@ written where it is used.
 
 from __future__ import annotations
 
+import ast
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NamedTuple
@@ -402,14 +403,16 @@ class SweepWriter:
         (operand,) = each.reads
         memory = self.emitter.memory[operand.name]
         row, inside = self._fixed(each, memory)
+        if row is None:
+            return Code("number(real, 0)")
         if each.shape:
             code = f"load({memory.array}, {_tuple(memory.index(row, 'j'))}, left)"
         else:
             code = f"spread({memory.array}, {_tuple(memory.index(row, '0'))})"
         return Code(f"choose({inside}, {code}, 0)" if inside else code)
 
-    def _fixed(self, each: Statement, memory: Memory) -> tuple[str, str]:
-        """Return the row of a fixed step, inside the array, and when that step exists."""
+    def _fixed(self, each: Statement, memory: Memory) -> tuple[str | None, str]:
+        """Return the row of a fixed step and when it is in the array; None: it never is."""
         emitter, attr = self.emitter, each.attr
         (operand,) = each.reads
         length = emitter.length(emitter.types[operand.name].index)
@@ -417,10 +420,14 @@ class SweepWriter:
         base = memory.before - 1 + attr.offset
         if attr.last:
             row = plus(length, base)
-            if -memory.before < attr.offset <= margin.after:
+            if attr.offset > margin.after:
+                return None, ""
+            if -memory.before < attr.offset:
                 return row, ""
             return f"max(0, {row})", f"{row} >= 0"
-        if base >= 0 and attr.offset <= 1:
+        if base < 0:
+            return None, ""
+        if attr.offset <= 1:
             return str(base), ""
         last = plus(length, memory.before + margin.after - 1)
         return f"min({base}, {last})", f"{base} <= {last}"
@@ -558,4 +565,5 @@ class SweepWriter:
 
 
 def _tuple(index: str) -> str:
-    return f"({index})" if "," in index else f"({index},)"
+    several = isinstance(ast.parse(index, mode="eval").body, ast.Tuple)  # not a comma in a call
+    return f"({index})" if several else f"({index},)"
