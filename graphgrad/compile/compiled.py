@@ -200,14 +200,12 @@ class Compiled:
         given = handed_over(self.system, call, arrays)
         with np.errstate(all="ignore"):
             results = call.run(given, call.steps, call.sizes, call.dtype)
-        return self._shaped(results, call.batch, batch, call.count)
+        return self._shaped(results, call, batch)
 
-    def _shaped(
-        self, results: dict[str, Any], batch: tuple[int, ...], reduction: str, count: int
-    ) -> dict[str, Any]:
+    def _shaped(self, results: dict[str, Any], call: Call, reduction: str) -> dict[str, Any]:
         """Return outputs with the batch axes as given, gradients under their names."""
         shaped: dict[str, Any] = {}
-        scale = 1 / count if reduction == "mean" else 1
+        batch, scale = call.batch, 1 / call.count if reduction == "mean" else 1
         gradients = set(self.gradients.values())
         for name, value in results.items():
             if name in gradients:
@@ -215,7 +213,7 @@ class Compiled:
                 shaped[name] = array * array.dtype.type(scale) if scale != 1 else array
                 continue
             index = self.system.index_of(name)
-            array = np.asarray(value)
+            array = np.asarray(value, call.dtype if isinstance(value, int | float) else None)
             own = self.system.variables[name].shape
             lead = 0 if index is None else 1
             if batch and array.ndim > lead + len(own):

@@ -3,52 +3,58 @@
 from __future__ import annotations
 
 import linecache
+from typing import Any
 
 import numpy as np
 import pytest
 
 import graphgrad as gg
 from graphgrad.compile.functions import compile_circuit
+from tests.compile.reference import (
+    accurate,
+    cast,
+    close,
+    expectation,
+    lengths,
+    over_examples,
+    sizes,
+)
 
 BATCHES = [(), (4,), (2, 3)]
 
 
-def lengths(circuit: gg.Circuit, tau: int) -> object:
-    return tau if len(circuit.indices) == 1 else {"s": tau, "t": 7 - tau}
+@pytest.fixture
+def nothing_is_zero_by_chance(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fill new arrays with what must not be read."""
+
+    def filled(shape: Any, dtype: Any = float, order: str = "C") -> Any:
+        return np.full(shape, np.nan if np.dtype(dtype).kind == "f" else 99, dtype, order)
+
+    monkeypatch.setattr(np, "empty", filled)
 
 
-def sizes(circuit: gg.Circuit) -> dict[str, int]:
-    return {name: 2 + position % 2 for position, name in enumerate(circuit.sizes)}
-
-
-def close(actual: object, expected: object, tolerance: float) -> None:
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert actual.shape == expected.shape
-    scale = np.max(np.abs(expected), initial=1e-300)
-    assert np.max(np.abs(actual - expected), initial=0.0) <= tolerance * scale
-
-
+@pytest.mark.usefixtures("nothing_is_zero_by_chance")
 @pytest.mark.parametrize("name", gg.cells.names())
 @pytest.mark.parametrize("batch", BATCHES, ids=str)
-def test_values_and_gradients_equal_the_reference(name: str, batch: tuple[int, ...]) -> None:
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_values_and_gradients_equal_the_reference(
+    name: str, batch: tuple[int, ...], dtype: str
+) -> None:
     circuit = gg.cells.load(name)
     chosen = sizes(circuit)
     loss = "loss" if "loss" in circuit.equations and circuit.params else None
-    compiled = compile_circuit(circuit, tuple(circuit.variables), grad=loss)
+    compiled = compile_circuit(circuit, tuple(circuit.variables), grad=loss, dtype=dtype)
     for steps in (1, 2, 3, 6):
         tau = lengths(circuit, steps)
-        params = circuit.init(3, **chosen)
-        inputs = circuit.example(2, tau, batch, **chosen)
-        results = compiled(params | inputs, tau=tau, batch="sum")
-        dag = circuit.unfold(tau)
-        expected = (dag.grad() if loss else dag).evaluate(params | inputs)
+        values = circuit.init(3, **chosen) | circuit.example(2, tau, batch, **chosen)
+        values = cast(values, dtype)
+        results = compiled(values, tau=tau, batch="sum", **chosen)
+        again = compiled(values, tau=tau, batch="sum", **chosen)
+        expected = expectation(circuit, values, tau, dtype)
         for key, value in results.items():
-            wanted = expected[key]
-            if key.removeprefix("d_") in circuit.params and batch:
-                wanted = wanted.reshape(-1, *wanted.shape[len(batch) :]).sum(axis=0)
-            elif np.ndim(value) < np.ndim(wanted):  # the same for every example
-                wanted = wanted[(0,) * len(batch)]
-            close(value, wanted, 1e-11)
+            np.testing.assert_array_equal(value, again[key])
+            gradient = key in compiled.gradients.values()
+            accurate(value, over_examples(expected[key], value, batch, gradient=gradient))
 
 
 def test_value_and_grad_reduces_over_the_batch() -> None:
@@ -105,10 +111,7 @@ def test_float32_in_float32_out(name: str) -> None:
     circuit = gg.cells.load(name)
     chosen = sizes(circuit)
     values = circuit.init(0, **chosen) | circuit.example(1, 4, (3,), **chosen)
-    single = {
-        key: value.astype(np.float32) if value.dtype.kind == "f" else value
-        for key, value in values.items()
-    }
+    single = cast(values, np.float32)
     compiled = compile_circuit(circuit, (), grad="loss")
     for key, value in compiled(single).items():
         assert value.dtype == np.float32, key

@@ -13,6 +13,7 @@ import graphgrad as gg
 from graphgrad.compile.functions import compile_circuit
 from graphgrad.dims import Token
 from graphgrad.errors import DomainError
+from tests.compile.reference import ULPS, cast
 from tests.strategies import SIZES, Drawn, circuits
 
 
@@ -31,18 +32,19 @@ def tokens(circuit: gg.Circuit) -> set[str]:
 
 
 def close(actual: Any, expected: Any, scale: float) -> None:
+    """Assert that arrays agree to ULPS of the largest number in the computation."""
     actual, expected = np.asarray(actual), np.asarray(expected)
     assert actual.shape == expected.shape
-    assert np.max(np.abs(actual - expected), initial=0.0) <= 1e-11 * scale
+    assert np.max(np.abs(actual - expected), initial=0.0) <= ULPS * 2.0**-52 * scale
 
 
 def reference(circuit: gg.Circuit, drawn: Drawn, values: dict[str, Any]) -> dict[str, Any]:
-    """What the interpreter computes: every variable, and the gradients."""
+    """What the interpreter computes in higher precision: every variable, and the gradients."""
     try:
         dag = circuit.unfold(drawn.steps, **SIZES).grad()
     except DomainError:  # a mean over no step
         assume(False)
-    found = dag.evaluate(values)
+    found = dag.evaluate(cast(values, np.longdouble))
     assume(
         all(
             np.isfinite(each).all() and np.abs(each).max(initial=0) < 1e6 for each in found.values()

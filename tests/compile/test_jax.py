@@ -12,6 +12,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.autodiff import cotangent_prefix
+from tests.compile.reference import accurate, cast, expectation, over_examples
 
 CELLS = [name for name in gg.cells.names() if gg.cells.load(name).params]
 pytestmark = pytest.mark.oracle("jax")
@@ -33,45 +34,35 @@ def given_tau(circuit, tau):
     return {} if indexed else {"tau": tau}
 
 
-def reference(circuit, params, data, tau, sizes):
+def reference(circuit, values, tau, dtype="float64"):
+    """The loss and its gradients for each example, in higher precision."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        found = circuit.unfold(tau, **sizes).grad().evaluate({**params, **data})
+        found = expectation(circuit, values, tau, dtype)
     prefix = cotangent_prefix(circuit.check().declared.names())
     return found["loss"], {name: found[prefix + name] for name in circuit.params}
 
 
-def example(data, circuit, k):
-    """The data of one example of a batch."""
-    return {
-        name: value[:, k] if circuit.inputs[name].index is not None else value[k]
-        for name, value in data.items()
-    }
-
-
 HARD = ["encoder_decoder", "hidden_markov_model", "bidirectional", "sequence_to_one"]
-CASES = [(name, 3) for name in CELLS] + [(name, tau) for name in HARD for tau in (1, 2)]
+CASES = [(name, 3, "float64") for name in CELLS]
+CASES += [(name, tau, "float32") for name in HARD for tau in (1, 2)]
 
 
-@pytest.mark.parametrize(("name", "tau"), CASES)
-def test_equals_the_reference_on_the_gallery(name, tau, oracle):
+@pytest.mark.parametrize(("name", "tau", "dtype"), CASES)
+def test_equals_the_reference_on_the_gallery(name, tau, dtype, oracle):
     circuit = gg.cells.load(name)
     sizes, steps = sizes_of(circuit), steps_of(circuit, tau)
-    params = circuit.init(0, **sizes)
-    data = circuit.example(1, steps, batch=(2,), **sizes)
+    params = cast(circuit.init(0, **sizes), dtype)
+    data = cast(circuit.example(1, steps, batch=(2,), **sizes), dtype)
     with warnings.catch_warnings(), oracle.disable_jit():
         warnings.simplefilter("ignore")
         f = gg.value_and_grad(circuit, backend="jax")
         loss, grads = f(params, batch="sum", **data, **given_tau(circuit, steps))
-    one = [reference(circuit, params, example(data, circuit, k), steps, sizes) for k in (0, 1)]
-    if not data:
-        one[1] = (0.0, dict.fromkeys(params, 0.0))
-    np.testing.assert_allclose(loss, one[0][0] + one[1][0], rtol=1e-12)
+    batch = (2,) if data else ()
+    want, want_grads = reference(circuit, params | data, steps, dtype)
+    accurate(loss, want.sum())
     for each, value in grads.items():
-        scale = np.abs(value).max() + 1e-300
-        np.testing.assert_allclose(
-            value, one[0][1][each] + one[1][1][each], rtol=1e-11, atol=1e-12 * scale
-        )
+        accurate(value, over_examples(want_grads[each], value, batch, gradient=True))
 
 
 ADVANCE = """
@@ -95,10 +86,10 @@ def test_advances_boundaries_and_choices_inside_a_recurrence(tau, oracle):
     params, data = circuit.init(0, H=3), circuit.example(1, tau, H=3)
     with oracle.disable_jit():
         loss, grads = gg.value_and_grad(circuit, backend="jax")(params, **data)
-    want, want_grads = reference(circuit, params, data, tau, {"H": 3})
-    np.testing.assert_allclose(loss, want, rtol=1e-12)
+    want, want_grads = reference(circuit, params | data, tau)
+    accurate(loss, want)
     for name, value in grads.items():
-        np.testing.assert_allclose(value, want_grads[name], rtol=1e-11, atol=1e-13)
+        accurate(value, want_grads[name])
 
 
 @pytest.mark.parametrize("name", ["lstm", "encoder_decoder", "bidirectional"])
@@ -106,11 +97,8 @@ def test_advances_boundaries_and_choices_inside_a_recurrence(tau, oracle):
 def test_jitted_in_both_precisions(name, dtype):
     circuit = gg.cells.load(name)
     sizes, steps = sizes_of(circuit), steps_of(circuit, 4)
-    params = {k: v.astype(dtype) for k, v in circuit.init(0, **sizes).items()}
-    data = {
-        k: v.astype(dtype) if v.dtype.kind == "f" else v
-        for k, v in circuit.example(1, steps, batch=(3,), **sizes).items()
-    }
+    params = cast(circuit.init(0, **sizes), dtype)
+    data = cast(circuit.example(1, steps, batch=(3,), **sizes), dtype)
     kept = {k: v.copy() for k, v in (params | data).items()}
     loss, grads = gg.value_and_grad(circuit, backend="jax")(params, **data)
     want, want_grads = gg.value_and_grad(circuit)(params, **data)

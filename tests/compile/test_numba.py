@@ -17,6 +17,7 @@ import graphgrad as gg
 from graphgrad.compile import run_numba
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.plan import schedule_of
+from tests.compile.reference import close, lengths, sizes
 
 pytestmark = pytest.mark.oracle("numba")
 COMPILED = ["lstm", "hidden_markov_model"]
@@ -28,21 +29,6 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GRAPHGRAD_CACHE", str(folder))
         yield folder
-
-
-def lengths(circuit: gg.Circuit, tau: int) -> Any:
-    return tau if len(circuit.indices) == 1 else {"s": tau, "t": 7 - tau}
-
-
-def sizes(circuit: gg.Circuit) -> dict[str, int]:
-    return {name: 2 + position % 2 for position, name in enumerate(circuit.sizes)}
-
-
-def close(actual: Any, expected: Any, tolerance: float) -> None:
-    actual, expected = np.asarray(actual), np.asarray(expected)
-    assert actual.shape == expected.shape
-    scale = np.max(np.abs(expected), initial=1e-300)
-    assert np.max(np.abs(actual - expected), initial=0.0) <= tolerance * scale
 
 
 def plain() -> dict[str, Any]:

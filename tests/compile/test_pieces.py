@@ -13,6 +13,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.compile.revolve import forward_pieces, revolve
+from tests.compile.reference import close, sizes
 
 STREAMS = ["elman", "lstm", "gru", "two_step_scalar", "deep_rnn", "lstm_peephole", "graves"]
 REFUSED = {
@@ -25,14 +26,9 @@ REFUSED = {
 
 def data(name: str, tau: int, batch: tuple[int, ...] = (3,)) -> tuple[gg.Circuit, Any, Any]:
     circuit = gg.cells.load(name)
-    sizes = {size: 2 + position % 2 for position, size in enumerate(circuit.sizes)}
-    lengths: Any = tau if len(circuit.indices) == 1 else {"s": tau, "t": tau}
-    return circuit, circuit.init(0, **sizes), circuit.example(1, lengths, batch, **sizes)
-
-
-def close(actual: Any, expected: Any, tolerance: float = 1e-12) -> None:
-    scale = np.max(np.abs(expected), initial=1e-300)
-    assert np.max(np.abs(np.asarray(actual) - expected), initial=0.0) <= tolerance * scale
+    steps: Any = tau if len(circuit.indices) == 1 else {"s": tau, "t": tau}
+    chosen = sizes(circuit)
+    return circuit, circuit.init(0, **chosen), circuit.example(1, steps, batch, **chosen)
 
 
 @pytest.mark.parametrize("batch", [(), (2, 2)], ids=str)
