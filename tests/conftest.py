@@ -19,7 +19,7 @@ ORACLES = {
     "flint": "python-flint",
     "numba": "numba",
 }
-PROGRAMS = {"chromium": ("chromium", "chromedriver")}
+PROGRAMS = {"chromium": ("chromium", "chromedriver"), "latex": ("pdflatex", "kpsewhich")}
 """Oracles that are programs: what has to be on the path; the first one tells its version."""
 REQUIRED = os.environ.get("GRAPHGRAD_REQUIRE_ORACLES", "") not in ("", "0")
 

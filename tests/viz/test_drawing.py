@@ -14,11 +14,10 @@ from graphgrad.errors import GraphgradError
 from tests.viz import scenes
 from viz.drawing import Drawing
 from viz.engine import DrawingError, render
-from viz.label import displayable, symbol
+from viz.label import displayable
 from viz.layout import lay_out
 from viz.render_dot import to_dot
 from viz.render_svg import to_svg
-from viz.render_tikz import escaped, mathematics, to_tikz
 from viz.style import BOOK, COLOUR, DARK, STYLES
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -80,19 +79,6 @@ def test_hostile_texts_are_displayed_and_not_obeyed() -> None:
     for text in scenes.HOSTILE:
         assert displayable(text).replace("\xa0", " ") in shown
     assert "<script" not in drawn
-
-
-def test_tex_is_escaped() -> None:
-    text = r"\input{/etc/passwd} 100% $x$ #1 & ~^_{}"
-    safe = escaped(text)
-    assert r"\input" not in safe.replace(r"\textbackslash{}input", "")
-    for special in "%$#&_":
-        assert re.search(rf"(?<!\\){re.escape(special)}", safe) is None
-    assert mathematics(symbol("yhat", sup="(t)")) == r"\hat{y}^{(t)}"
-    assert mathematics(symbol("delta_h")) == r"\delta _{h}"
-    assert "\n" not in to_tikz(lay_out(scenes.single_node()), title="a\nb").split("% ")[1].split(
-        "\\begin"
-    )[0].rstrip("\n")
 
 
 @pytest.mark.parametrize("ending", ["svg", "dot", "tex", "png", "pdf"])
@@ -160,27 +146,3 @@ def test_no_half_written_file(
         picture.save(path)
     assert path.read_bytes() == b"the earlier picture"
     assert list(tmp_path.iterdir()) == [path]
-
-
-@pytest.mark.parametrize("name", scenes.ALL)
-def test_tikz_is_well_formed(name: str) -> None:
-    """Braces and environments close in order, every drawing command ends, no unit is missing."""
-    text = drawing(name).tex
-    open_: list[str] = []
-    for word in re.findall(r"(?<!\\)[{}]|\\begin\{\w+\}|\\end\{\w+\}", escapes_removed(text)):
-        if word == "{":
-            open_.append(word)
-        elif word == "}":
-            assert open_.pop() == "{"
-        elif word.startswith("\\begin"):
-            open_.append(word[7:-1])
-        else:
-            assert open_.pop() == word[5:-1]
-    assert open_ == []
-    commands = re.findall(r"^\\(?:draw|fill|path|node)\b.*$", text, re.MULTILINE)
-    assert len(commands) >= len(drawing(name).layout.nodes)
-    assert all(command.rstrip().endswith(";") for command in commands)
-
-
-def escapes_removed(text: str) -> str:
-    return re.sub(r"\\[{}\\%]", "", text)
