@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import get_args
 
@@ -96,7 +96,19 @@ def backward_scene(
         primal: (name, str(back.declared.equations[name])) for name, primal in primals.items()
     }
     shown = tuple(_with_gradient(node, equations, back) for node in scene.nodes)
-    return replace(scene, nodes=shown, edges=(*scene.edges, *companions))
+    return replace(scene, nodes=shown, edges=(*_kept(scene.edges, companions), *companions))
+
+
+def _kept(edges: tuple[Edge, ...], companions: Iterable[Edge]) -> Iterator[Edge]:
+    """Yield the edges without those of a parameter that no gradient answers while others do.
+
+    The line of its gradient would seem to lead to them.
+    """
+    answered = {edge.beside for edge in companions}
+    turned = {edge.head for edge in companions}
+    for edge in edges:
+        if edge.kind != "parameter" or edge.id in answered or edge.tail not in turned:
+            yield edge
 
 
 def _with_gradient(

@@ -141,8 +141,8 @@ def track_x(grid: Grid, channel: int, slot: int, count: int) -> float:
     """The x of a track in the channel left of a column, or right of the last one."""
     gap = grid.plan.style.track_gap
     if channel == 0:
-        return grid.x[0] - 16 - slot * 3 * gap
+        return grid.x[0] - 16 - grid.plan.framed - slot * 3 * gap
     if channel == len(grid.x):
-        return grid.right(channel - 1) + 16 + slot * 3 * gap
+        return grid.right(channel - 1) + 16 + grid.plan.framed + slot * 3 * gap
     middle = (grid.right(channel - 1) + grid.x[channel]) / 2
     return middle + (slot - (count - 1) / 2) * gap

@@ -17,6 +17,8 @@ from viz.scene import CircuitScene, Group, Scene
 PAD = 7.0
 TITLE = 0.8
 """Size of a title, in ems of the picture's font."""
+ALONG = (0.0, 1.0, 0.5, *(i / 16 for i in range(1, 16) if i != 8))
+"""Where along a frame its title may stand, the best first."""
 
 
 def frames_of(scene: Scene, plan: Plan, grid: Grid) -> list[Frame]:
@@ -110,15 +112,16 @@ def _depth(group: Group, groups: Sequence[Group]) -> int:
 
 
 def _title(frame: Frame, plan: Plan, room: Room) -> PlacedLabel:
-    """The title in a corner of its frame, inside if possible, where nothing else is."""
+    """The title in a corner of its frame if possible, where nothing else is, or beside it."""
     text = typeset(frame.group.title, TITLE * plan.style.font_size, text_width)
     left, bottom, right, top = frame.box
     aside, over = text.width / 2 + 5, 0.6 * text.size
     places = [
         (x, y)
         for y in (top - over, bottom - over - 3, top + over + 3, bottom + over)
-        for x in (left + aside, right - aside, (left + right) / 2)
+        for x in (left + aside + share * (right - left - 2 * aside) for share in ALONG)
     ]
+    places += [(x, y) for y in (top - over, bottom + over) for x in (left - aside, right + aside)]
     labels = (PlacedLabel(frame.id, text, x, y) for x, y in places)
     return min(labels, key=lambda label: room.trouble(label.box))
 

@@ -89,7 +89,8 @@ class Tap:
 class Plan:
     """Everything of a scene, sorted by how it is drawn.
 
-    `accompanied` are the ids of the edges beside which others run back.
+    `accompanied` are the ids of the edges beside which others run back, `framed` is how far frames
+    can reach out of a column.
     """
 
     style: Style
@@ -109,6 +110,7 @@ class Plan:
     reach: dict[str, tuple[float, float]] = field(default_factory=dict)
     loop_side: dict[str, int] = field(default_factory=dict)
     accompanied: frozenset[str] = frozenset()
+    framed: float = 0.0
 
     def doubled(self) -> set[Link]:
         """The links with another line beside them; that of a parameter is turned round instead."""

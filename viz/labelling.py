@@ -28,6 +28,10 @@ NEAR = 0.35
 SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72, 0.22, 0.78, 0.15, 0.85, 0.9, 0.1, 0.94, 0.97)
 CLEARANCES = (0.23, 0.12, 0.46, 0.77, 1.15)
 """Distances of a text from its line, in ems, the best first."""
+CLOSE = (0.23, 0.12, 0.54)
+"""The same for a derivative: there are other lines of its colour, and one beside its own."""
+TOUCHING = 0.12
+"""Closer than this, in ems, a text touches the line that its own accompanies."""
 
 
 def place_labels(
@@ -129,6 +133,7 @@ def _along(
                 strangers += room.strangers(
                     box, max(clearance + 0.3 * near, near), _own(group[number])
                 )
+                strangers += room.strangers(box, TOUCHING * widest.size, {group[number].id})
         if best is None or (trouble, strangers) < best[:2]:
             best = (trouble, strangers, dx, dy)
         if trouble == strangers == 0:
@@ -164,8 +169,7 @@ def _offsets(
     total = sum(math.dist(a, b) for a, b in pairwise(points))
     if not total:
         return
-    # A derivative must stand close to its own line: there are others of the same colour.
-    for clearance in CLEARANCES if item.kind != "adjoint" else CLEARANCES[:3]:
+    for clearance in CLEARANCES if item.kind != "adjoint" else CLOSE:
         for share in SHARES:
             (x, y), (tx, ty) = _at_length(points, share * total)
             nx, ny = (ty, -tx) if ty > 0.25 or (abs(ty) <= 0.25 and tx < 0) else (-ty, tx)

@@ -18,13 +18,14 @@ def layers_of(
     targets: Collection[str] = (),
     inputs: Collection[str] = (),
     chains: Collection[str] = (),
+    lowest: Collection[str] = (),
 ) -> dict[str, int]:
     """The layer of each row, 0 lowest.
 
     A row stands above what it reads in the same step, and above what it reads from another step
-    unless that closes a recurrence. `targets` stand above their readers. Sources that are not
-    `inputs` are drawn up to their readers. Rows in `chains`, whose arrows run along the row from
-    step to step, have a layer for themselves.
+    unless that closes a recurrence. `targets` stand above their readers. What reads no `inputs` in
+    its step is drawn up to its readers. Rows in `chains`, whose arrows run along the row from
+    step to step, have a layer for themselves. Sources that are in `lowest` have one below all.
     """
     component = _components(rows, arcs, targets)
     above: dict[str, dict[str, None]] = {row: {} for row in rows}
@@ -38,9 +39,16 @@ def layers_of(
     layer = dict.fromkeys(rows, 0)
     for row in order:
         layer[row] = max((layer[other] + 1 for other in below[row]), default=0)
+    free: set[str] = set()
+    for row in order:
+        if row not in inputs and free.issuperset(below[row]):
+            free.add(row)
     for row in reversed(order):
-        if not below[row] and row not in inputs and above[row]:
+        if row in free and above[row]:
             layer[row] = max(min(layer[other] for other in above[row]) - 1, 0)
+    beneath = [row for row in rows if row in lowest and not below[row]]
+    if beneath:
+        layer = {row: level + 1 for row, level in layer.items()} | dict.fromkeys(beneath, 0)
     return _apart(rows, layer, chains)
 
 

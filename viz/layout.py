@@ -23,6 +23,9 @@ from viz.statics import StaticZone
 from viz.step import Link, Step, arrange
 from viz.style import BOOK, Style
 
+TALL = 3.4
+"""How many times its usual height a channel may have for slanting lines."""
+
 
 def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     """Give everything in a scene its place.
@@ -41,10 +44,11 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     else:
         plan = plan_unfolded(scene, style)
     plan.accompanied = frozenset(edge.beside for edge in back)
+    plan.framed = 2 * PAD if scene.groups else 0.0
     grid = Grid(plan, _steps(plan))
     turn_loops_outward(plan, grid)
     count = len(plan.columns)
-    grid.place([style.column_gap] * count, [3.0 * style.layer_gap] * (grid.top + 2))
+    grid.place([style.column_gap] * count, [TALL * style.layer_gap] * (grid.top + 2))
     chosen = manners(plan, grid)
     framed = room_of_frames(scene, plan)
     for _ in range(2):
@@ -115,7 +119,11 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
     doubled = plan.doubled()
     first: set[str] = set()
     last: set[str] = set()
+    entered: dict[str, int] = {}
     for item in plan.across:
+        entered[item.head[1]] = -item.side if item.distance else item.side
+        if not item.distance:
+            entered.setdefault(item.tail[1], item.side)
         if item.tail[1] != item.head[1]:
             near, far = (last, first) if item.side > 0 else (first, last)
             near.add(item.tail[1])
@@ -132,6 +140,7 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
             node_gap=gap,
             first=_one_per_layer(plan, rows[template], first - last),
             last=_one_per_layer(plan, rows[template], last - first),
+            entered={row: side for row, side in entered.items() if row in rows[template]},
             doubled=doubled,
             unit=plan.style.font_size / 13.0,
         )
@@ -167,9 +176,7 @@ def _gaps(plan: Plan, tracks: Tracks, scene: Scene) -> list[float]:
             gap += style.column_gap
             if isinstance(scene, UnfoldedScene):
                 gap += _static_room(plan, column.template[0])
-        if scene.groups:
-            gap += 2 * PAD
-        gaps.append(0.0 if number == 0 else gap)
+        gaps.append(0.0 if number == 0 else gap + plan.framed)
     return gaps
 
 
@@ -199,7 +206,7 @@ def _channels(
         low, high = sorted((plan.layers[item.tail[1]], plan.layers[item.head[1]]))
         if chosen[item.id] == "line" and high == low + 1:
             width = abs(grid.centre(item.tail)[0] - grid.centre(item.head)[0])
-            slanted[high] = max(slanted[high], min(0.25 * width, 3.0 * style.layer_gap))
+            slanted[high] = max(slanted[high], min(0.28 * width, TALL * style.layer_gap))
         if chosen[item.id] == "arc":
             level = plan.layers[item.tail[1]] + 1
             arcs[level] = max(arcs[level], arc_height(item.distance) + 8)

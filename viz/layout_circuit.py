@@ -39,11 +39,14 @@ def plan_circuit(scene: CircuitScene, style: Style) -> Plan:
 def _layers(plan: Plan, scene: CircuitScene, column: int) -> dict[str, int]:
     """The layers of the nodes of one column."""
     mine = {node.id: node for node in scene.nodes if plan.cells[node.id][0] == column}
+    inputs = {node.id for node in mine.values() if node.kind == "input"}
+    inside = {name for group in scene.groups for name in group.members}
     return layers_of(
         list(mine),
         [(e.tail, e.head, e.delay) for e in scene.edges if e.tail in mine and e.head in mine],
         targets={node.id for node in mine.values() if node.kind == "target"},
-        inputs={node.id for node in mine.values() if node.kind == "input"},
+        inputs=inputs,
+        lowest=inputs - inside if inside else (),
     )
 
 

@@ -126,12 +126,23 @@ def _set_layers(plan: Plan, scene: UnfoldedScene, rows: Mapping[str, list[Node]]
             targets={row for row in main if rows[row][0].kind == "target"},
             inputs={row for row in main if rows[row][0].kind == "input"},
             chains={tail for tail, head, lag in inside if tail == head and abs(lag) == 1},
+            lowest=_outside_groups(scene, rows),
         )
         margin = set(mine)
         found |= extended(mine, [a for a in arcs if a[0] in margin and a[1] in margin], found)
         plan.layers.update(found)
     lowest = min(plan.layers.values(), default=0)
     plan.layers = {row: level - lowest for row, level in plan.layers.items()}
+
+
+def _outside_groups(scene: UnfoldedScene, rows: Mapping[str, list[Node]]) -> set[str]:
+    """The rows of inputs that must not stand between the members of groups."""
+    inside = {row for group in scene.groups for row in group.members}
+    return {
+        key
+        for key, nodes in rows.items()
+        if inside and nodes[0].kind == "input" and (nodes[0].row or nodes[0].id) not in inside
+    }
 
 
 def _sort_edges(plan: Plan, scene: UnfoldedScene) -> None:

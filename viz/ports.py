@@ -21,6 +21,10 @@ STEEPEST = 1.12
 """The angle from the vertical, in radians, up to which lines arrive at a circle."""
 CROWDED = 1.31
 """The same where many lines do."""
+APART = 1.7
+"""How much more room there is between an arrowhead and the start of another line."""
+LEANING = 20.0
+"""A line leaves to one side if its offset times that of another is more than this."""
 MOVED = 1.0
 """A line leaves where it would by itself unless others move it by more than this."""
 
@@ -35,15 +39,13 @@ class Ports:
         for item in plan.across:
             if item.id in plan.accompanied:
                 self._doubled |= {self._key(item, "duct"), self._key(item, "line")}
+        self._leaving: dict[tuple[Place, object], float] = {}
         wishes: defaultdict[Place, dict[object, float]] = defaultdict(dict)
         self._wish_links(wishes)
         self._wish_across(wishes, chosen, tracks)
         self._avoid_departures(wishes, chosen)
-        self._movable: set[object] = {
-            ("out", inner.link)
-            for inner in plan.inner
-            if inner.link.key == "0" and not grid.lanes(inner.column, inner.link)
-        }
+        for mine in wishes.values():
+            _change_sides(mine)
         self._offsets: dict[tuple[Place, object], float] = {}
         for place, mine in wishes.items():
             for key, offset in zip(mine, self._spread(place, mine), strict=True):
@@ -62,9 +64,6 @@ class Ports:
         limit = least
         if any(sum(room for at, room in pairs if at * side > 0) > least for side in (-1, 1)):
             rooms = [self._room(key, crowded=True) for key in mine]
-            weights = [
-                1.0 if key in self._movable else w for key, w in zip(mine, weights, strict=True)
-            ]
             limit = most
         found = spread(places, weights, rooms, limit)
         return [half * math.sin(at / half) for at in found] if circle else found
@@ -73,23 +72,28 @@ class Ports:
         """The room that an arrow needs; the thin one of a parameter can do with less."""
         if isinstance(key, Link) and key.key in self._parameters:
             return THIN * self._plan.style.font_size * (0.5 if crowded else 1.0)
-        line = key[1] if isinstance(key, tuple) and key[0] == "out" else key
-        return self._plan.style.port_gap + (BESIDE if line in self._doubled else 0.0)
+        gap = self._plan.style.port_gap
+        if isinstance(key, tuple) and key[0] == "out":
+            return max(gap + BESIDE * (key[1] in self._doubled), gap if crowded else APART * gap)
+        return gap + (BESIDE if key in self._doubled else 0.0)
 
     def of_link(self, inner: Inner) -> tuple[Point, Point]:
         """Where a line inside a column arrives, and the way out from there."""
         return self._port((inner.column, inner.head), 1 if inner.down else -1, inner.link)
 
-    def leaving(self, inner: Inner) -> Point | None:
-        """Where a line inside a column leaves its tail, if others keep it from going straight."""
-        cell = (inner.column, inner.tail)
-        place, key = self._place(cell, -1 if inner.down else 1), ("out", inner.link)
-        if key not in self._movable or (place, key) not in self._offsets:
+    def leaving_link(self, inner: Inner) -> float | None:
+        """The angle at which a line inside a column leaves its tail, if others move it."""
+        return self._departure((inner.column, inner.tail), -1 if inner.down else 1, inner.link)
+
+    def leaving_line(self, item: Across) -> float | None:
+        """The angle at which a slanting line leaves its tail, if others move it."""
+        return self._departure(item.tail, -self._line_side(item), self._key(item, "line"))
+
+    def _departure(self, cell: Cell, side: int, key: object) -> float | None:
+        port = self._place(cell, side), ("out", key)
+        if port not in self._leaving or abs(self._offsets[port] - self._leaving[port]) < MOVED:
             return None
-        wish = self._straight(cell, self._grid.centre((inner.column, inner.head)))
-        if abs(self._offsets[place, key] - wish) < MOVED:
-            return None
-        return self._port(cell, place[2], key)[0]
+        return self._angle(cell, self._offsets[port])
 
     def of_tap(self, tap: Tap) -> tuple[Point, Point]:
         """Where the line of a static node arrives, and the way out from there."""
@@ -104,10 +108,13 @@ class Ports:
         return self._port(item.head, self._line_side(item), self._key(item, "line"))[0]
 
     def _port(self, cell: Cell, side: int, key: object) -> tuple[Point, Point]:
-        offset = self._offsets[self._place(cell, side), key]
+        return self._grid.port(
+            cell, self._angle(cell, self._offsets[self._place(cell, side), key]), side
+        )
+
+    def _angle(self, cell: Cell, offset: float) -> float:
         half = self._plan.sizes[cell[1]].width / 2
-        angle = math.degrees(math.asin(max(-1.0, min(1.0, offset / half))))
-        return self._grid.port(cell, angle, side)
+        return math.degrees(math.asin(max(-1.0, min(1.0, offset / half))))
 
     def _key(self, item: Across, manner: Manner) -> tuple[object, ...]:
         """What stands for a line from another column at the nodes of one row.
@@ -218,6 +225,7 @@ class Ports:
             if isinstance(known, tuple) and known[0] == "out"
         ):
             mine["out", key] = offset
+            self._leaving[self._place(cell, side), ("out", key)] = offset
 
     def _line_side(self, item: Across) -> int:
         return -1 if self._grid.centre(item.tail)[1] < self._grid.centre(item.head)[1] else 1
@@ -233,9 +241,19 @@ def _along_arc(offset: float, radius: float) -> float:
     return radius * math.asin(inside / radius) + offset - inside
 
 
+def _change_sides(mine: dict[object, float]) -> None:
+    """Lines from the channel arrive on the side to which no line leaves across them."""
+    away = [offset for key, offset in mine.items() if isinstance(key, tuple) and key[0] == "out"]
+    for key, wish in mine.items():
+        if isinstance(key, tuple) and key[0] == "duct":
+            toward, back = (any(offset * way > LEANING for offset in away) for way in (wish, -wish))
+            if toward and not back:
+                mine[key] = -wish
+
+
 def _firmness(key: object, offset: float) -> float:
     """How strongly a line keeps its place: a straight one in a step most, then one that leaves."""
-    if isinstance(key, tuple) and key[0] == "out":
+    if isinstance(key, tuple) and key[0] == "out" and abs(offset) < 1.0:
         return 900.0
     if not isinstance(key, Link) or key.lower is None or key.upper is None or key.key != "0":
         return 1.0

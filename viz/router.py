@@ -60,11 +60,8 @@ class Router:
         if inner.down:
             bands = [(x, high, low) for x, low, high in reversed(bands)]
         side = -1 if inner.down else 1
-        leaving = self.ports.leaving(inner)
-        if leaving is not None:
-            curve = line(leaving, end)
-        else:
-            curve = self.climb(tail, side, bands, end, out, self.approach(head, -side))
+        leaving = self.ports.leaving_link(inner)
+        curve = self.climb(tail, side, bands, end, out, self.approach(head, -side), leaving)
         if int(inner.link.key) and not bands:
             curve = self._bowed(tail, curve, self.ports.bow(inner))
         self.ink.emit(
@@ -99,18 +96,21 @@ class Router:
         end: Point,
         out: Point,
         approach: float | None,
+        leaving: float | None = None,
     ) -> Curve:
         """From the upper (side 1) or lower border of a node through lanes to a port.
 
         `out` points out of the port; the curve arrives against it, or upright from the height
-        `approach` on.
+        `approach` on. It leaves at the angle `leaving`, or in the direction of its aim.
         """
         centre = self.grid.centre(tail)
         aim = (bands[0][0], bands[0][1]) if bands else end
         angle = math.degrees(math.atan2(aim[0] - centre[0], abs(aim[1] - centre[1])))
         if not bands and abs(angle) <= STEEPEST:
-            return line(self.grid.towards(tail, end), end)
-        angle = max(-50.0, min(50.0, angle))
+            if leaving is None:
+                return line(self.grid.towards(tail, end), end)
+            return line(self.grid.port(tail, leaving, side)[0], end)
+        angle = max(-50.0, min(50.0, angle)) if leaving is None else leaving
         start, way = self.grid.port(tail, angle, side)
         leave = self.approach(tail, side)
         if leave is None:
@@ -184,7 +184,11 @@ class Router:
 
     def _draw_line(self, item: Across) -> None:
         end = self.ports.of_line(item)
-        self.ink.across(item, line(self.grid.towards(item.tail, end), end))
+        leaving = self.ports.leaving_line(item)
+        start = self.grid.towards(item.tail, end)
+        if leaving is not None:
+            start, _ = self.grid.port(item.tail, leaving, 1 if end[1] > start[1] else -1)
+        self.ink.across(item, line(start, end))
 
     def _draw_arc(self, item: Across) -> None:
         start, _ = self.grid.port(item.tail, 36.0 * item.side, 1)

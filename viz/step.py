@@ -6,6 +6,7 @@ import itertools
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from viz.engine import render
 
@@ -67,16 +68,78 @@ def arrange(
     node_gap: float,
     first: Collection[str] = (),
     last: Collection[str] = (),
+    entered: Mapping[str, int] = MappingProxyType({}),
     doubled: Collection[Link] = (),
     unit: float = 1.0,
 ) -> Step:
     """Place the rows of a step so that its links cross little and run straight.
 
+    Of two orders, the one with fewer crossings: with what is leftmost or rightmost, and entered
+    from there, outside of the lines that pass its layer, or only outside of the other rows.
+
     `rows` gives how far each reaches to the left and to the right of its centre; `top` is the
     highest layer of the whole picture; rows in `first` and `last` are leftmost and rightmost in
-    their layers. Links in `doubled` have another line beside them; `unit`
+    their layers; `entered` says from which side (-1 left, 1 right) lines come to a row from other
+    steps. Links in `doubled` have another line beside them; `unit`
     scales the lanes.
     """
+    outside = {row: side for row, side in entered.items() if row in (first if side < 0 else last)}
+
+    def arranged(outside: Mapping[str, int]) -> Step:
+        return _arranged(rows, layers, links, top, node_gap, first, last, outside, doubled, unit)
+
+    loose = arranged({})
+    if not _passed(loose, layers, outside):
+        return loose
+    return min((arranged(outside), loose), key=lambda step: _crossed(step, layers, entered))
+
+
+def _passed(step: Step, layers: Mapping[str, int], entered: Mapping[str, int]) -> int:
+    """How badly level lines from the side cross lanes on their way to rows."""
+    cost = 0
+    for link, lanes in step.lanes.items():
+        low = layers[link.lower] + 1 if link.lower is not None else -1
+        for row, side in entered.items():
+            number = layers[row] - low
+            if 0 <= number < len(lanes) and (lanes[number] - step.x[row]) * side > 0:
+                cost += 2 * _weight(link)
+    return cost
+
+
+def _crossed(step: Step, layers: Mapping[str, int], entered: Mapping[str, int]) -> int:
+    """How badly links cross each other, or lines from the side, on their level or above it."""
+    channels: defaultdict[int, list[tuple[int, float, float]]] = defaultdict(list)
+    for link in step.lanes:
+        for channel, (a, b) in step.stretches(link, layers):
+            channels[channel].append((_weight(link), a, b))
+    cost = _passed(step, layers, entered)
+    for row, side in entered.items():
+        for weight, a, b in channels[layers[row] + 1]:
+            cost += 2 * weight * (((a + b) / 2 - step.x[row]) * side > 0)
+    for lines in channels.values():
+        for (weight, a, b), (other, c, d) in itertools.combinations(lines, 2):
+            cost += weight * other * ((a - c) * (b - d) < 0)
+    return cost
+
+
+def _weight(link: Link) -> int:
+    """How much a crossing of a link counts: that of a static node is thin."""
+    return 1 if link.lower is None or link.upper is None else 5
+
+
+def _arranged(
+    rows: Mapping[str, tuple[float, float]],
+    layers: Mapping[str, int],
+    links: Sequence[Link],
+    top: int,
+    node_gap: float,
+    first: Collection[str],
+    last: Collection[str],
+    outside: Mapping[str, int],
+    doubled: Collection[Link],
+    unit: float,
+) -> Step:
+    """The places that Graphviz finds; no lane is beside the rows `outside`, on the side given."""
     names: dict[str, str] = {row: f"n{i}" for i, row in enumerate(rows)}
     members: defaultdict[int, list[str]] = defaultdict(list)
     size: dict[str, float] = {}
@@ -120,6 +183,11 @@ def arrange(
             and (left in first or right in last)
             and not (right in first or left in last)
         )
+        passing = [lane for lane in members[level] if lane.startswith("d")]
+        for row, lane in itertools.product(real, passing):
+            if row in outside:
+                pair = (names[row], lane) if outside[row] < 0 else (lane, names[row])
+                arrows.append("->".join(pair) + "[style=invis];")
     text = ["digraph{", f"rankdir=BT;ranksep=0.3;nodesep={lane_gap / 72:.4f};"]
     text.append('node[shape=box,fixedsize=true,height=0.1,label=""];edge[arrowhead=none];')
     for level in levels:
