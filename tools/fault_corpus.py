@@ -3,7 +3,8 @@
     python tools/fault_corpus.py run                # resumes; out/fault-corpus.jsonl
     python tools/fault_corpus.py stories            # two published misses, measured again
     python tools/fault_corpus.py library --minutes 30   # mutants of the library's own modules
-    python tools/fault_corpus.py right --count 2000     # right passes: none is refuted
+    python tools/fault_corpus.py right --count 2000     # right equations: none is refuted
+    python tools/fault_corpus.py refactored --count 3000    # right hand-written passes, the same
     python tools/fault_corpus.py table              # docs/fault-corpus.md from what was found
 
 Each fault is judged once: by `gg.prove` or `gg.check_function`, and, where they are installed, by
@@ -28,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 from tests.faults.checkers import installed, passed  # noqa: E402
 from tests.faults.corpus import parts  # noqa: E402
 from tests.faults.fault import Fault, Stopped  # noqa: E402
+from tests.faults.refactored import refactored  # noqa: E402
 from tests.faults.stories import cut, flipped  # noqa: E402
 from tests.faults.subjects import generated  # noqa: E402
 from tests.faults.summary import VISIBLE, document, visible  # noqa: E402
@@ -55,6 +57,10 @@ def main(argv: list[str] | None = None) -> int:
     correct.add_argument("--count", type=int, default=2000)
     correct.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
     correct.add_argument("--out", type=Path, default=RESULTS)
+    reworded = commands.add_parser("refactored", help="judge right hand-written passes")
+    reworded.add_argument("--count", type=int, default=3000)
+    reworded.add_argument("--minutes", type=float, default=float("inf"), help="stop after so long")
+    reworded.add_argument("--out", type=Path, default=RESULTS)
     for name, text in (("stories", "two published misses"), ("table", "write the summary")):
         command = commands.add_parser(name, help=text)
         command.add_argument("--out", type=Path, default=RESULTS)
@@ -68,11 +74,14 @@ def main(argv: list[str] | None = None) -> int:
     kept = options.out.with_suffix(".right.jsonl")
     if options.command == "right":
         return judge_right(kept, options.count, options.minutes)
+    same = options.out.with_suffix(".refactored.jsonl")
+    if options.command == "refactored":
+        return judge_refactored(same, options.count, options.minutes)
     told = options.out.with_suffix(".stories.jsonl")
     if options.command == "stories":
         told.write_text("".join(json.dumps(row) + "\n" for row in measured()), encoding="utf-8")
         return 0
-    found = (list(read(path)) for path in (options.out, told, lived, kept))
+    found = (list(read(path)) for path in (options.out, told, lived, kept, same))
     TABLE.write_text(document(*found), encoding="utf-8")
     print(TABLE)
     return 0
@@ -127,6 +136,31 @@ def judge_right(path: Path, count: int, minutes: float) -> int:
             file.flush()
     print(Counter(known.values()))
     return int("refuted" in known.values())
+
+
+def judge_refactored(path: Path, count: int, minutes: float) -> int:
+    """Judge right hand-written passes in other words; return 1 if one is refuted."""
+    known = {row["number"]: row for row in read(path)}
+    started = time.monotonic()
+    with path.open("a", encoding="utf-8") as file:
+        for number in range(count):
+            if number in known:
+                continue
+            if time.monotonic() - started > 60 * minutes:
+                break
+            right = refactored(number)
+            row = {"number": number, "name": right.name, "kind": right.kind}
+            row |= {"digest": right.digest, "right": right.is_right}
+            if right.is_right:
+                said = right.verdict()
+                row |= {"verdict": said.verdict, "reason": said.reason}
+                row |= {"seconds": round(said.seconds, 4)}
+            known[number] = row
+            file.write(json.dumps(row) + "\n")
+            file.flush()
+    verdicts = Counter(row.get("verdict", "no pass") for row in known.values())
+    print(verdicts)
+    return int("refuted" in verdicts)
 
 
 def judge(options: argparse.Namespace) -> int:

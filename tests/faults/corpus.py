@@ -8,15 +8,17 @@ from dataclasses import dataclass
 from functools import partial
 
 from tests.faults.claims import adjoint_faults
+from tests.faults.composed import composed
 from tests.faults.drivers import driven
 from tests.faults.fault import Fault
 from tests.faults.passes import pass_faults, written
 from tests.faults.rules import rule_faults
 from tests.faults.subjects import gallery, generated
 
-GALLERY, GENERATED, CIRCUITS, PASSES = 110, 60, 60, 60
-"""How many faults of a circuit of the gallery and of a generated one, how many of the latter, and
-how many faults of a hand-written pass, at most."""
+GALLERY, GENERATED, CIRCUITS = 60, 40, 60
+"""How many faults of a circuit of the gallery and of a generated one at most; how many of these."""
+PASSES, COMPOSED, COMPOSITIONS = 24, 24, 160
+"""How many faults of a hand-written pass and of a composed one at most; how many of these."""
 
 
 @dataclass(frozen=True)
@@ -46,11 +48,17 @@ def parts(seed: int = 0) -> list[Part]:
     found += [
         Part(f"passes/{each.name}", partial(pass_faults, each, seed), PASSES) for each in written()
     ]
+    for number in range(seed * COMPOSITIONS, (seed + 1) * COMPOSITIONS):
+        found.append(Part(f"passes/composed-{number}", partial(_composed, number, seed), COMPOSED))
     return found
 
 
 def _generated(name: str, seed: int) -> Iterator[Fault]:
     return adjoint_faults(generated(int(name.partition("-")[2])), seed)
+
+
+def _composed(number: int, seed: int) -> Iterator[Fault]:
+    return pass_faults(composed(number), seed)
 
 
 def slice_of(part: Part, count: int) -> list[Fault]:

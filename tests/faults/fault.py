@@ -91,16 +91,21 @@ class Fault:
 
     def verdict(self, seconds: float = 60.0) -> Verdict:
         """Return what the proof says, "stopped" after that many seconds."""
-        started = time.perf_counter()
-        try:
-            with quietly(), at_most(seconds):
-                proof = self.judge()
-            said = proof.verdict
-            reasons = dict.fromkeys(claim.reason for claim in proof.claims if claim.reason)
-            reason = "; ".join(reasons) if said != "refuted" else ""
-        except Stopped:
-            said, reason = "undecided", f"stopped after {seconds:g} s"
-        return Verdict(said, reason, time.perf_counter() - started)
+        return judgement(self.judge, seconds)
+
+
+def judgement(judge: Callable[[], Any], seconds: float) -> Verdict:
+    """Return what a proof says, undecided where it takes longer."""
+    started = time.perf_counter()
+    try:
+        with quietly(), at_most(seconds):
+            proof = judge()
+        said = proof.verdict
+        reasons = dict.fromkeys(claim.reason for claim in proof.claims if claim.reason)
+        reason = "; ".join(reasons) if said != "refuted" else ""
+    except Stopped:
+        said, reason = "undecided", f"stopped after {seconds:g} s"
+    return Verdict(said, reason, time.perf_counter() - started)
 
 
 class Stopped(BaseException):
@@ -123,9 +128,12 @@ def at_most(seconds: float) -> Iterator[None]:
         raise Stopped(f"no end after {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, stop)
-    signal.setitimer(signal.ITIMER_REAL, seconds)
+    started = time.monotonic()
+    left, _ = signal.setitimer(signal.ITIMER_REAL, seconds)
     try:
         yield
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
+        if left:  # the limit around this one goes on
+            signal.setitimer(signal.ITIMER_REAL, max(1e-3, left - (time.monotonic() - started)))

@@ -47,7 +47,7 @@ class Mutation:
 
 def mutations(tree: ast.Module, within: Callable[[str], bool]) -> list[Mutation]:
     """Return the changes inside the functions whose qualified names `within` accepts."""
-    place = _functions(tree)
+    place = functions_in(tree)
     assigned = _assigned(tree, place)
     silent = _silent(tree)
     found = []
@@ -67,7 +67,7 @@ def _shown(node: ast.AST) -> str:
     return text if len(text) <= 70 else f"{text[:67]}…"
 
 
-def _functions(tree: ast.Module) -> dict[int, str]:
+def functions_in(tree: ast.Module) -> dict[int, str]:
     """Return the qualified name of the function that each node stands in."""
     place: dict[int, str] = {}
     pending: list[tuple[ast.AST, str]] = [(tree, "")]

@@ -10,22 +10,26 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from pathlib import Path
 from random import Random
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 import sympy
 
 import graphgrad as gg
 from graphgrad.proof import check as check_module
+from graphgrad.proof import check_case, check_trial
 from graphgrad.proof.check_adapter import fitted, float_values, stated
 from graphgrad.proof.check_case import goal_of
-from graphgrad.proof.check_judge import as_floats, floating_run
+from graphgrad.proof.check_judge import as_floats, comparisons, floating_run, judged
 from graphgrad.proof.check_run import program_of
 from graphgrad.proof.check_trial import Check
+from graphgrad.proof.derivative import Derivatives
+from graphgrad.proof.result import Claim
 from tests.faults.fault import Fault, Numbers, Stopped, at_most, quietly
 from tests.faults.mutate import mutations
 
@@ -62,10 +66,24 @@ class Pass:
     def prove(self, source: str) -> Any:
         """Return what `check_function` says of a changed source, causes left out."""
         module = loaded(source, self.name)
-        with verdicts_only():
+        with verdicts_only(self.suspects(module)):
             return gg.check_function(
                 self.circuit, functions(module), **{"time_limit": 20, **self.options}
             )
+
+    def suspects(self, module: ModuleType) -> frozenset[str]:
+        """Return the results of a changed pass that differ from the right ones on floats."""
+        try:
+            with quietly(), at_most(SECONDS):
+                found = self.setting.of(module, 0)
+        except (Exception, Stopped):
+            return frozenset()
+        right = self.setting.right(0)[1]
+        return frozenset(
+            name
+            for name, each in found.items()
+            if name not in right or not np.allclose(each.got, right[name].got, rtol=1e-9)
+        )
 
     @cached_property
     def setting(self) -> Setting:
@@ -176,16 +194,41 @@ def objective(case: Any, point: dict[Any, float]) -> float:
     return total / len(case.examples) if case.reduction == "mean" else total
 
 
+derivatives = lru_cache(16)(Derivatives)
+"""The derivatives of a loss: all changes of a pass have the same truth."""
+
+
 @contextmanager
-def verdicts_only() -> Iterator[None]:
-    """Let `check_function` leave out the smallest case and the causes: verdicts are the same."""
-    kept = check_module.lessons, Check.smallest
-    check_module.lessons = lambda *rest: []  # type: ignore[assignment]
-    Check.smallest = lambda *rest: {}  # type: ignore[method-assign]
-    try:
+def verdicts_only(suspects: frozenset[str] = frozenset()) -> Iterator[None]:
+    """Let `check_function` find the verdict of the whole and no more, which takes less time.
+
+    Results under suspicion are judged first; what stands behind a refuted gradient, the smallest
+    case and the causes are left out.
+    """
+    refuted: set[int] = set()
+
+    def in_order(*given: Any) -> list[Any]:
+        return sorted(
+            comparisons(*given),
+            key=lambda made: (made.quantity is not None, made.name not in suspects),
+        )
+
+    def until_refuted(made: Any, expressions: Any, *rest: Any) -> Any:
+        if id(expressions) in refuted:
+            return Claim(made.name, made.truth, "", "undecided", 0, "another result is refuted")
+        claim = judged(made, expressions, *rest)
+        if claim.verdict == "refuted" and made.quantity is not None:
+            refuted.add(id(expressions))
+        return claim
+
+    with (
+        patch.object(check_module, "lessons", lambda *rest: []),
+        patch.object(Check, "smallest", lambda *rest: {}),
+        patch.object(check_case, "Derivatives", derivatives),
+        patch.object(check_trial, "comparisons", in_order),
+        patch.object(check_trial, "judged", until_refuted),
+    ):
         yield
-    finally:
-        check_module.lessons, Check.smallest = kept  # type: ignore[method-assign]
 
 
 def loaded(source: str, name: str) -> ModuleType:

@@ -73,7 +73,7 @@ class Subject:
             system = self.extended(claims).check()
         except gg.GraphgradError:
             return False
-        params = [name for name in system.params if f"d_{name}" in claims]
+        params = [name for name in system.params if f"d_{name}" in defined(claims)]
         return all(system.variables[f"d_{n}"].shape == system.params[n].shape for n in params)
 
     def extended(self, claims: Claims) -> gg.Circuit:
@@ -132,7 +132,7 @@ class Subject:
         """Return the view of claimed equations in floating point."""
         values = self.values(seed)
         stated = self.extended(claims).unfold(self.tau, **self.sizes)
-        names = [name for name in self.circuit.params if f"d_{name}" in claims]
+        names = [name for name in self.circuit.params if f"d_{name}" in defined(claims)]
         with quietly():
             claimed = stated.evaluate(values)
             true = self._swept.evaluate(values)
@@ -177,6 +177,11 @@ def backward(circuit: gg.Circuit) -> dict[str, str]:
     own = set(str(circuit).splitlines())
     lines = [line for line in adjoint.splitlines() if line not in own]
     return dict(line.split(" = ", 1) for line in lines if " = " in line)
+
+
+def defined(claims: Claims) -> set[str]:
+    """Return the names on the left sides; one may define several, `d_u, d_v = split(…)`."""
+    return {name for left in claims for name in left.split(", ")}
 
 
 def text_of(claims: Claims) -> str:
