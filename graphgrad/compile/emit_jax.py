@@ -7,11 +7,11 @@ rows in front. A loop carries the rows of past steps that it reads itself.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from graphgrad.compile.code import BATCH, Value, size_code, var
-from graphgrad.compile.jax_code import Expressions
+from graphgrad.compile.code import ATOM, BATCH, SIGN, Value, size_code, var
+from graphgrad.compile.jax_code import JaxExpressions
 from graphgrad.compile.jax_scan import Sweep
 from graphgrad.compile.schedule import (
     Block,
@@ -21,6 +21,7 @@ from graphgrad.compile.schedule import (
     Schedule,
     Statement,
 )
+from graphgrad.ir import Number
 
 
 def emit(schedule: Schedule, name: str = "compiled") -> str:
@@ -37,7 +38,7 @@ class JaxEmitter:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.system = schedule.system
-        self.expressions = Expressions(schedule)
+        self.expressions = JaxExpressions(self.system)
         self.blocks = list(_blocks(schedule))
         self.lines: list[str] = []
         self.indent = 1
@@ -123,7 +124,7 @@ class JaxEmitter:
             name
             for name, count in uses.items()
             if count == 1 and beside[name] and name in self.schedule.statements
-            if name not in outside and self.schedule.statements[name].op != "counter"
+            if name not in outside and self.schedule.statements[name].op not in ("counter", "copy")
         }
 
     def _output(self, name: str) -> str:
@@ -141,7 +142,8 @@ class JaxEmitter:
         if statement.op == "at_step":
             value = self._fixed(statement)
         else:
-            value = self.expressions.of(statement, self.lifted)
+            given = [self.operand(each, self.lifted) for each in statement.operands]
+            value = self.expressions.of(statement, given)
         if statement.name in self.single:
             self.inlined[statement.name] = value
             return
@@ -152,6 +154,12 @@ class JaxEmitter:
             code = f"jnp.broadcast_to({value.to(lead, rank)}, "
             value = Value(code + f"{self.expressions.shape(statement, lead)})", lead, rank)
         self.write(f"{name} = {value.code}")
+
+    def operand(self, operand: Operand | Number, fetch: Callable[[Operand], Value]) -> Value:
+        """Return the code of an operand; numbers stand for themselves."""
+        if isinstance(operand, Operand):
+            return fetch(operand)
+        return Value(repr(operand), "", 0, ATOM if operand >= 0 else SIGN)
 
     def lifted(self, operand: Operand) -> Value:
         """Return an operand for all steps."""
@@ -171,11 +179,7 @@ class JaxEmitter:
     def _boundary(self, boundary: Boundary) -> None:
         value = self.schedule.type_of(boundary.name)
         lead = self.expressions.lead(value, inside=True)
-        given = (
-            self.lifted(boundary.value)
-            if isinstance(boundary.value, Operand)
-            else Value(repr(boundary.value), "", 0)
-        )
+        given = self.operand(boundary.value, self.lifted)
         end = f"after{boundary.offset}" if boundary.last else f"before{1 - boundary.offset}"
         name = self.fresh(f"{var(boundary.name)}_{end}")
         shape = self.expressions.shape(value, lead)

@@ -11,8 +11,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, size_code, var
+from graphgrad.compile.expressions import Expressions
 from graphgrad.compile.numpy_loop import LoopWriter
-from graphgrad.compile.numpy_ops import expression
 from graphgrad.compile.places import Place, Places
 from graphgrad.compile.schedule import Array, Boundary, Leaf, Loop, Operand, Schedule, Statement
 from graphgrad.ir import Number
@@ -43,6 +43,7 @@ class Emitter:
         self.lines: list[str] = []
         self.indent = 1
         self.lengths = {index.name: index.length for index in self.system.indices.values()}
+        self.expressions = Expressions(self.lengths)
         self.inlined: dict[str, Value] = {}
         self.window: tuple[str, str] | None = None  # the steps that are read, if not all
         self.declared: set[Place] = set()
@@ -278,9 +279,7 @@ class Emitter:
         if statement.op == "at_step":
             return self._absolute(statement)
         given = [self.read(each) for each in statement.operands]
-        if statement.op == "copy":
-            return given[0]
-        return expression(statement, given, None, self.lengths)
+        return self.expressions.of(statement, given)
 
     def _fits(self, statement: Statement, value: Value) -> bool:
         """Whether an expression has all the axes of its statement."""

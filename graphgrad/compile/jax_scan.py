@@ -12,9 +12,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from graphgrad.compile.code import Value
+from graphgrad.compile.code import Value, joined
 from graphgrad.compile.schedule import Body, Boundary, Loop, Operand, Statement
-from graphgrad.conditions import Condition
 
 if TYPE_CHECKING:
     from graphgrad.compile.emit_jax import JaxEmitter
@@ -50,23 +49,24 @@ class Sweep:
         for body in self.loop.bodies:
             self.local = {}
             for statement in body.statements:
-                value = self.emitter.expressions.of(
-                    statement,
-                    partial(self._operand, body=body),
-                    counter=self._counter(statement, body),
-                    mask=partial(self._mask, body=body),
-                )
-                self._define(statement, value, body)
+                self._define(statement, self._value(statement, body), body)
 
-    def _counter(self, statement: Statement, body: Body) -> str | None:
-        if statement.op != "counter" or statement.attr != self.loop.index:
-            return None
-        steps = self.emitter.expressions.steps(self.loop.index)
-        return self._given(f"{steps}.astype(dtype)", f"{self.loop.index}_now", body.offset)
-
-    def _mask(self, condition: Condition, body: Body) -> str:
-        code = self.emitter.expressions.mask(condition, self.loop.index)
-        return self._given(code, "chosen", body.offset)
+    def _value(self, statement: Statement, body: Body) -> Value:
+        """Return the code of a statement at one sweep time."""
+        expressions, index = self.emitter.expressions, self.loop.index
+        fetch = partial(self._operand, body=body)
+        given = [self.emitter.operand(each, fetch) for each in statement.operands]
+        if statement.op == "counter" and statement.attr == index:
+            steps = f"{expressions.steps(index)}.astype(dtype)"
+            return Value(self._given(steps, f"{index}_now", body.offset), "", 0)
+        if statement.op == "choose" and statement.index is not None:
+            mask = expressions.mask(statement.attr, index).code
+            lead, rank = joined(given), len(statement.shape)
+            codes = ", ".join(each.to(lead, rank) for each in given)
+            return Value(
+                f"jnp.where({self._given(mask, 'chosen', body.offset)}, {codes})", lead, rank
+            )
+        return expressions.of(statement, given)
 
     def _define(self, statement: Statement, value: Value, body: Body) -> None:
         emitter, name = self.emitter, self.emitter.name(statement.name)

@@ -43,9 +43,23 @@ def logsumexp(u: Any) -> Any:
     return jax.nn.logsumexp(u, axis=-1)
 
 
-def own(u: Any, rank: int) -> Any:
-    """Return the components of each value in one axis, the last."""
-    return u.reshape(*u.shape[: u.ndim - rank], -1)
+def _own(rank: int) -> tuple[int, ...]:
+    return tuple(range(-rank, 0))
+
+
+def total(u: Any, rank: int) -> Any:
+    """Return the sum of the components."""
+    return jnp.sum(u, axis=_own(rank))
+
+
+def mean(u: Any, rank: int) -> Any:
+    """Return the mean of the components."""
+    return jnp.mean(u, axis=_own(rank))
+
+
+def largest(u: Any, rank: int) -> Any:
+    """Return the largest component."""
+    return jnp.max(u, axis=_own(rank))
 
 
 def matvec(m: Any, v: Any) -> Any:
@@ -73,7 +87,7 @@ def outer_sum(u: Any, v: Any) -> Any:
     return u.reshape(-1, u.shape[-1]).T @ v.reshape(-1, v.shape[-1])
 
 
-def outer_sum_each(u: Any, v: Any) -> Any:
+def outer_sums(u: Any, v: Any) -> Any:
     """Return Σ u vᵀ over the steps, for each example."""
     return jnp.einsum("tbi,tbj->bij", u, v)
 
@@ -95,19 +109,18 @@ def softmax_cross_entropy(o: Any, y: Any) -> Any:
 
 def sigmoid_binary_cross_entropy(o: Any, y: Any, rank: int) -> Any:
     """Return Σ softplus(o) - y·o."""
-    return own(softplus(o) - y * o, rank).sum(-1) if rank else softplus(o) - y * o
+    return total(softplus(o) - y * o, rank)
 
 
 def squared_error(u: Any, v: Any, rank: int) -> Any:
     """Return ½‖u - v‖²."""
     gap = u - v
-    return 0.5 * (own(gap * gap, rank).sum(-1) if rank else gap * gap)
+    return 0.5 * total(gap * gap, rank)
 
 
 def hinge(u: Any, y: Any, rank: int) -> Any:
     """Return Σ max(0, 1 - y·u)."""
-    loss = jnp.maximum(1 - y * u, 0)
-    return own(loss, rank).sum(-1) if rank else loss
+    return total(jnp.maximum(1 - y * u, 0), rank)
 
 
 def lookup_each(table: Any, token: Any) -> Any:

@@ -6,8 +6,18 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, var
-from graphgrad.compile.numpy_ops import expression
+from graphgrad.compile.code import (
+    ATOM,
+    BATCH,
+    SIGN,
+    SUM,
+    TIME,
+    Value,
+    condition_code,
+    dim_code,
+    plus,
+    var,
+)
 from graphgrad.compile.places import WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
 from graphgrad.dims import Dim
@@ -87,7 +97,7 @@ class LoopWriter:
     def _beforehand(self, statement: Statement) -> None:
         """Compute a value of the prelude for all steps, in the expression of its one reader."""
         given = [self.emitter.read(each) for each in statement.operands]
-        value = expression(statement, given, None, self.emitter.lengths)
+        value = self.emitter.expressions.of(statement, given)
         lead = self.emitter.lead(statement.name)
         code = value.to(lead, len(statement.shape))
         if value.lead != lead:
@@ -202,9 +212,14 @@ class LoopWriter:
         return self.emitter.in_place(statement)
 
     def _expression(self, statement: Statement, given: list[Value]) -> Value:
-        if statement.op == "copy":
-            return given[0]
-        return expression(statement, given, self.step, self.emitter.lengths)
+        """Return the code of a value at the present step, which is counted from 0."""
+        now, expressions = f"{self.step} + 1", self.emitter.expressions
+        if statement.op == "counter" and statement.attr == self.loop.index:
+            return Value(now, "", 0, SUM)
+        if statement.op == "choose" and statement.index is not None:
+            test = condition_code(statement.attr, {statement.index: f"({now})"})
+            return expressions.either(test, given, len(statement.shape))
+        return expressions.of(statement, given)
 
     def _writes(self, statement: Statement, given: list[Value], target: str) -> bool:
         """Write an operation that puts its result in place; say whether there is one."""
