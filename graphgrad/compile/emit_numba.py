@@ -107,6 +107,7 @@ class NumbaEmitter:
         self.padded: list[str] = []
         self.allocations: dict[str, str] = {}
         self.summed: set[str] = set()  # arrays to which a call adds
+        self.roomy: set[str] = set()  # arrays that have room for a whole vector behind them
         self.packed: dict[str, str] = {}
         self.taken: set[str] = set()
         self.named: dict[tuple[str, int], str] = {}
@@ -536,9 +537,7 @@ class NumbaEmitter:
             rows = plus(self.length(each.index), margin.before + margin.after)
             shape = [STEPS_AHEAD if ahead else rows, *shape]
         shape_code = f"({', '.join(shape or ['1'])}{',' * (len(shape) <= 1)})"
-        margins = margin is not None and bool(margin.before or margin.after)
-        zero = margins or each.op in ACCUMULATIONS | {"outer_sum"}
-        self.allocations[code] = f"np.{'zeros' if zero else 'empty'}({shape_code}, real.dtype)"
+        self.allocations[code] = shape_code
         if each.op in ACCUMULATIONS | {"outer_sum"}:
             self.summed.add(code)
         self.memory[each.name] = Memory(
@@ -556,6 +555,8 @@ class NumbaEmitter:
         """Return the whole program."""
         self._place_all()
         self.taken = {memory.array for memory in self.memory.values()}
+        returned = tuple(dict.fromkeys(self.memory[name].array for name in self.schedule.outputs))
+        self.roomy = self.allocations.keys() - self.summed - set(returned)
         for position, piece in enumerate(self.pieces):
             if piece.loop is None:
                 self._straight(self.sections[position][0], None, 0)
@@ -564,16 +565,15 @@ class NumbaEmitter:
         lengths = tuple(index.length for index in self.system.indices.values())
         sizes = tuple(sorted(self.system.declared.sizes))
         arrays = tuple(self.schedule.leaves)
-        returned = tuple(dict.fromkeys(self.memory[name].array for name in self.schedule.outputs))
         scalars = [*lengths, *map(size_code, sizes), "B", "real"]
         names = [*map(array_name, arrays)]
-        own = {name: code for name, code in self.allocations.items() if name not in returned}
-        work = [name for name in own if name not in self.summed]
+        work = [name for name in self.allocations if name in self.roomy]
         names += [*work, *returned]
         lines = ["mode = set_flush_to_zero()", *self.padded]
         if any(piece.ahead for piece in self.pieces):
             lines.append(f"ahead = {STEPS_AHEAD[1:-1]}")
-        lines += [f"{name} = {code}" for name, code in own.items() if name in self.summed]
+        own = [name for name in self.allocations if name not in {*work, *returned}]
+        lines += [f"{name} = {self._allocated(name)}" for name in own]
         source = "\n".join(
             [
                 *self._allocating("results", scalars, returned),
@@ -592,8 +592,14 @@ class NumbaEmitter:
     def _allocating(self, name: str, scalars: Sequence[str], arrays: Sequence[str]) -> list[str]:
         """Return the lines of a function that allocates arrays."""
         lines = wrapped(f"def {name}({', '.join(scalars)}):")
-        lines += [f"    {array} = {self.allocations[array]}" for array in arrays]
+        lines += [f"    {array} = {self._allocated(array)}" for array in arrays]
         return [*lines, *wrapped(f"    return [{', '.join(arrays)}]"), "", ""]
+
+    def _allocated(self, array: str) -> str:
+        """Return the code that allocates an array."""
+        if array in self.roomy:
+            return f"room({self.allocations[array]}, real)"
+        return f"np.zeros({self.allocations[array]}, real.dtype)"
 
     def _result(self, name: str) -> str:
         """Return the code of an output over the returned arrays."""

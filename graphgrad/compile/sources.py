@@ -14,8 +14,8 @@ VECTOR_FUNCTIONS = frozenset(
     for line in (
         "absolute across_max across_sum choose cos divide exp if_equal if_greater",
         "if_greater_equal if_less if_less_equal kept lanes load log log1p maximum minimum number",
-        "outer_sum pack packed_size padded power product put relu restore set_flush_to_zero",
-        "sigmoid sin softplus spread sqrt store tanh unit",
+        "outer_sum pack packed_size padded power product put read relu restore room",
+        "set_flush_to_zero sigmoid sin softplus spread sqrt store tanh unit",
     )
     for name in line.split()
 )

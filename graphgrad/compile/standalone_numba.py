@@ -67,7 +67,8 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
         loss=program.results[loss],
     )
     body = program.source.replace(", cache=True)", ")")
-    parts = ["import numpy as np\nfrom numba import njit", _functions(body), body.strip()]
+    imports = "import math\n\nimport numpy as np\nfrom numba import njit"
+    parts = [imports, _functions(body), body.strip()]
     text = "\n\n\n".join(part for part in parts if part)
     return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'
 
@@ -75,11 +76,12 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
 def _functions(body: str) -> str:
     """Return the plain functions that a program calls."""
     text = (Path(__file__).parent / "vector" / "scalar.py").read_text("utf-8")
-    text = text.partition('plain = njit(error_model="numpy")')[2]
+    _, _, text = text.partition("from numba import njit\n")
+    room, _, text = text.partition('plain = njit(error_model="numpy")')
     blocks = [f"@plain\n{block.strip()}" for block in text.split("@plain\n")[1:]]
     kept = [block for block in blocks if _called(block, body)]
     plain = 'plain = njit(error_model="numpy")'
-    return "\n\n\n".join([plain, *map(_untyped, kept)])
+    return "\n\n\n".join([_untyped(room.strip()), plain, *map(_untyped, kept)])
 
 
 def _called(block: str, body: str) -> bool:
@@ -89,4 +91,4 @@ def _called(block: str, body: str) -> bool:
 
 def _untyped(source: str) -> str:
     """Return a function's source without its annotations."""
-    return re.sub(r": (Any|int|bool)\b|\s*-> \w+(?=:)", "", source)
+    return re.sub(r": (Any|int|bool|tuple\[int, \.\.\.\])|\s*-> \w+(?=:)", "", source)

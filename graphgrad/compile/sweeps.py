@@ -280,6 +280,12 @@ class SweepWriter:
 
     # -- expressions -----------------------------------------------------------------------------
 
+    def _load(self, memory: Memory, index: str) -> str:
+        """Return the code of a vector in memory."""
+        if memory.array in self.emitter.roomy:
+            return f"read({memory.array}, {_tuple(index)})"
+        return f"load({memory.array}, {_tuple(index)}, left)"
+
     def _lanes(self, code: Code) -> Code:
         """Return a vector, also where the code is a plain number."""
         text = code.text.replace(" ", "")
@@ -305,7 +311,7 @@ class SweepWriter:
             self.emitter.write(f"{name} = spread({memory.array}, {index})")
             self.registers[key] = Code(name)
             return self.registers[key]
-        text = f"load({memory.array}, {_tuple(memory.index(row, 'j'))}, left)"
+        text = self._load(memory, memory.index(row, "j"))
         if self.uses[key] > 1:
             name = self.emitter.register(operand.name, operand.lag)
             self._line(f"{name} = {text}")
@@ -406,7 +412,7 @@ class SweepWriter:
         if row is None:
             return Code("number(real, 0)")
         if each.shape:
-            code = f"load({memory.array}, {_tuple(memory.index(row, 'j'))}, left)"
+            code = self._load(memory, memory.index(row, "j"))
         else:
             code = f"spread({memory.array}, {_tuple(memory.index(row, '0'))})"
         return Code(f"choose({inside}, {code}, 0)" if inside else code)
@@ -442,8 +448,8 @@ class SweepWriter:
             token = f"{token} + {dim_code(memory.start)}"
         if memory.rank == 1:
             return Code(f"spread({memory.array}, {_tuple(', '.join([*parts, token]))})")
-        index = _tuple(", ".join([*parts, token, "j"]))
-        return Code(f"load({memory.array}, {index}, left)")
+        index = ", ".join([*parts, token, "j"])
+        return Code(self._load(memory, index))
 
     # -- entry by entry --------------------------------------------------------------------------
 

@@ -22,6 +22,7 @@ from graphgrad.compile.vector.lanes import (
     number,
     power,
     put,
+    read,
     relu,
     restore,
     set_flush_to_zero,
@@ -42,11 +43,12 @@ from graphgrad.compile.vector.product import (
     padded,
     product,
 )
+from graphgrad.compile.vector.scalar import room
 
 __all__ = [
     "absolute", "across_max", "across_sum", "choose", "cos", "divide", "exp", "if_equal",
     "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes", "load", "log",
     "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size", "padded", "power",
-    "product", "put", "relu", "restore", "set_flush_to_zero", "sigmoid", "sin", "softplus",
-    "spread", "sqrt", "store", "tanh", "unit",
+    "product", "put", "read", "relu", "restore", "room", "set_flush_to_zero", "sigmoid", "sin",
+    "softplus", "spread", "sqrt", "store", "tanh", "unit",
 ]  # fmt: skip

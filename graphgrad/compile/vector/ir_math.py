@@ -9,7 +9,7 @@ Errors, in units in the last place, are asserted in tests/compile/test_vector_ma
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -139,23 +139,6 @@ class Num:
         function = module.globals.get(label) or ir.Function(module, kind, label)
         return Num(self.builder, self.builder.call(function, values))
 
-    def call_apart(self, name: str, *others: Num) -> Num:
-        """Return what `call` returns, from a function of its own: for what is done lane by lane."""
-        values = [self.value, *(other.value for other in others)]
-        module = self.builder.module
-        label = f"graphgrad.{name}.{_suffix(self.type)}"
-        function = module.globals.get(label)
-        if function is None:
-            function = ir.Function(
-                module, ir.FunctionType(self.type, [self.type] * len(values)), label
-            )
-            function.linkage = "internal"
-            function.attributes.add("noinline")
-            inside = ir.IRBuilder(function.append_basic_block("entry"))
-            first, *rest = (Num(inside, argument) for argument in function.args)
-            inside.ret(first.call(name, *rest).value)
-        return Num(self.builder, self.builder.call(function, values))
-
     def times_plus(self, factor: Num | float, term: Num | float) -> Num:
         """Return `self * factor + term`, with one rounding where the machine has that."""
         lifted = [x if isinstance(x, Num) else self.const(x) for x in (factor, term)]
@@ -175,6 +158,21 @@ class Num:
         if isinstance(kind, ir.VectorType):
             return ir.Constant(kind, [number] * kind.count)
         return ir.Constant(kind, number)
+
+
+def apart(work: Callable[..., Num], *operands: Num) -> Num:
+    """Return `work(*operands)`, by a call of a function of the module that does nothing else."""
+    first = operands[0]
+    module, kind = first.builder.module, first.type
+    label = f"graphgrad.{work.__name__}.{_suffix(kind)}"
+    function = module.globals.get(label)
+    if function is None:
+        function = ir.Function(module, ir.FunctionType(kind, [kind] * len(operands)), label)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        inside = ir.IRBuilder(function.append_basic_block("entry"))
+        inside.ret(work(*(Num(inside, argument) for argument in function.args)).value)
+    return Num(first.builder, first.builder.call(function, [each.value for each in operands]))
 
 
 def _as_single(number: float) -> float:
@@ -298,17 +296,29 @@ def sqrt(u: Num) -> Num:
 
 def sin(u: Num) -> Num:
     """Return the sine, lane by lane by the C library."""
-    return u.call_apart("sin")
+    return apart(_sin, u)
+
+
+def _sin(u: Num) -> Num:
+    return u.call("sin")
 
 
 def cos(u: Num) -> Num:
     """Return the cosine, lane by lane by the C library."""
-    return u.call_apart("cos")
+    return apart(_cos, u)
+
+
+def _cos(u: Num) -> Num:
+    return u.call("cos")
 
 
 def power(base: Num, exponent: Num) -> Num:
     """Return base to the power of exponent, lane by lane by the C library."""
-    return base.call_apart("pow", exponent)
+    return apart(_power, base, exponent)
+
+
+def _power(base: Num, exponent: Num) -> Num:
+    return base.call("pow", exponent)
 
 
 def maximum(a: Num, b: Num) -> Num:

@@ -1,7 +1,9 @@
 """Vectors of numbers as a Numba type: operators, loads and stores with tails, functions, sums.
 
-`load(array, i, left, like)` reads up to LANES numbers, of which `left` are wanted; lanes beyond are
-zero and `store` leaves what is beyond untouched. Arrays are C-contiguous.
+`load(array, i, left)` reads up to LANES numbers, of which `left` are wanted; lanes beyond are zero
+and `store` leaves what is beyond untouched. Arrays are C-contiguous. Whole vectors go without
+masks: a processor does not forward what a masked instruction has just written. `read` is for arrays
+with room behind them; what it finds beyond the wanted numbers means nothing.
 """
 
 from __future__ import annotations
@@ -9,6 +11,7 @@ from __future__ import annotations
 import operator
 from collections.abc import Callable
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import llvmlite.binding as llvm
 from llvmlite import ir
@@ -19,6 +22,9 @@ from numba.core.typing.templates import AbstractTemplate, infer_global, signatur
 
 from graphgrad.compile.vector import ir_math
 from graphgrad.compile.vector.ir_math import Num
+
+INLINE = 40
+_USES: WeakKeyDictionary[ir.Module, int] = WeakKeyDictionary()
 
 
 def register_bytes() -> int:
@@ -104,8 +110,12 @@ def _neg(context: Any, builder: Any, sig: Any, args: Any) -> Any:
     return builder.fneg(args[0])
 
 
-def _function(work: Callable[..., Num]) -> Any:
-    """Return a function of vectors for Numba; numbers among its operands stand for vectors."""
+def _function(work: Callable[..., Num], *, long: bool = False) -> Any:
+    """Return a function of vectors for Numba; numbers among its operands stand for vectors.
+
+    The first INLINE uses of long ones in a module are written where they stand, further ones are
+    calls: the time to compile long blocks grows faster than they do.
+    """
     count = work.__code__.co_argcount
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
@@ -113,7 +123,8 @@ def _function(work: Callable[..., Num]) -> Any:
             Num(builder, _to_lanes(context, builder, value, given, sig.return_type))
             for value, given in zip(args, sig.args, strict=True)
         ]
-        return work(*values).value
+        uses = _USES[builder.module] = _USES.get(builder.module, 0) + long
+        return (ir_math.apart(work, *values) if uses > INLINE and long else work(*values)).value
 
     def one(typingctx: Any, a: Any) -> Any:
         return _typed((a,), lower)
@@ -135,12 +146,12 @@ def _typed(given: tuple[Any, ...], lower: Callable[..., Any]) -> Any:
     return (signature(found[0], *given), lower) if found else None
 
 
-tanh = _function(ir_math.tanh)
-sigmoid = _function(ir_math.sigmoid)
-exp = _function(ir_math.exp)
-log = _function(ir_math.log)
-log1p = _function(ir_math.log1p)
-softplus = _function(ir_math.softplus)
+tanh = _function(ir_math.tanh, long=True)
+sigmoid = _function(ir_math.sigmoid, long=True)
+exp = _function(ir_math.exp, long=True)
+log = _function(ir_math.log, long=True)
+log1p = _function(ir_math.log1p, long=True)
+softplus = _function(ir_math.softplus, long=True)
 relu = _function(ir_math.relu)
 absolute = _function(ir_math.absolute)
 sqrt = _function(ir_math.sqrt)
@@ -235,6 +246,22 @@ def load(typingctx: Any, array: Any, index: Any, left: Any) -> Any:
         return phi
 
     return signature(lanes, array, index, types.intp), lower
+
+
+@intrinsic
+def read(typingctx: Any, array: Any, index: Any) -> Any:
+    """Return a whole vector from `array[index]` on; behind the array there is `room` for it."""
+    lanes = lanes_of(array.dtype)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        kind = context.get_value_type(lanes)
+        where = _address(
+            context, builder, array, args[0], _indices(context, builder, args[1], index)
+        )
+        address = builder.bitcast(where, kind.as_pointer())
+        return builder.load(address, align=array.dtype.bitwidth // 8)
+
+    return signature(lanes, array, index), lower
 
 
 @intrinsic

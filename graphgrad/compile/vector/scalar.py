@@ -6,10 +6,20 @@ With `lanes(…) == 1` a vector is a number, and generated source runs unchanged
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 from numba import njit
+
+MARGIN = 64
+
+
+def room(shape: tuple[int, ...], like: Any) -> Any:
+    """Return an array of zeros with numbers behind it, so that whole vectors can be read."""
+    size = math.prod(shape)
+    return np.zeros(size + MARGIN, like.dtype)[:size].reshape(shape)
+
 
 plain = njit(error_model="numpy")
 
@@ -34,6 +44,12 @@ def load(array: Any, index: Any, left: int) -> Any:
     return (
         array.reshape(array.size)[_offset(array.shape, index)] if left > 0 else array.dtype.type(0)
     )
+
+
+@plain
+def read(array: Any, index: Any) -> Any:
+    """Return the number at an index (the last one may run on into the next row)."""
+    return array.reshape(array.size)[_offset(array.shape, index)]
 
 
 @plain
