@@ -175,8 +175,10 @@ def product_kernel(
     width = VECTORS * lanes(out)
     for low in range(0, rows, CHUNK):
         high = min(rows, low + CHUNK)
-        blocks = (high - low + ROWS - 1) // ROWS
-        size, larger = (high - low) // blocks, (high - low) % blocks
+        blocks, size, larger = 1, high - low, 0
+        if size > ROWS:
+            blocks = (high - low + ROWS - 1) // ROWS
+            size, larger = (high - low) // blocks, (high - low) % blocks
         for k in range(0, depth, DEPTH):
             inner = min(DEPTH, depth - k)
             for column in range(0, columns, width):
