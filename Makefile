@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 OUT := out
 
 .DELETE_ON_ERROR:
-.PHONY: setup demo test lint bench format pictures clean help
+.PHONY: setup demo test lint bench bench-pytensor format pictures clean help
 
 setup: $(VENV)/.installed-core  ## create .venv and install the library
 
@@ -23,8 +23,15 @@ lint: $(VENV)/.installed-dev  ## run the checks that execute nothing
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-bench: $(VENV)/.installed-dev  ## measure; results are compared only within one run on one machine
+bench: $(VENV)/.installed-oracles  ## measure everything, hours; docs/benchmarks.md is written anew
 	$(BIN)/python -m pytest tests/bench -o addopts="--import-mode=importlib --benchmark-only"
+	$(BIN)/python -m tests.bench.first_calls
+	$(BIN)/python -m tests.bench.grid --again --write
+
+bench-pytensor: $(BIN)/python  ## install PyTensor, which needs its own Numba, for make bench
+	$(BIN)/python -m venv $(OUT)/bench/pytensor
+	$(OUT)/bench/pytensor/bin/python -m pip --disable-pip-version-check --quiet install \
+	    -r tests/bench/requirements-pytensor.txt
 
 format: $(VENV)/.installed-dev  ## format the code and fix what the linter can fix
 	$(BIN)/ruff check --fix .
@@ -38,7 +45,7 @@ clean:  ## remove what make made
 	    .import_linter_cache
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-15s %s\n", $$1, $$2 }' Makefile
 
 $(BIN)/python:
 	@command -v "$(PYTHON)" >/dev/null || { \
@@ -57,4 +64,8 @@ $(VENV)/.installed-core: pyproject.toml | $(BIN)/python
 
 $(VENV)/.installed-dev: pyproject.toml $(VENV)/.installed-core
 	$(PIP) install --editable '.[dev]'
+	@touch $@
+
+$(VENV)/.installed-oracles: requirements-oracles.txt $(VENV)/.installed-dev
+	$(PIP) install -r requirements-oracles.txt
 	@touch $@

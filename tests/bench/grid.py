@@ -1,161 +1,243 @@
-"""The table of speeds: every back end beside every peer, on the same data, in interleaved rounds.
+"""The grid of speeds: every back end beside every peer, on the same data, in interleaved rounds.
 
-    OMP_NUM_THREADS=1 python -m tests.bench.grid            # everything, some 20 minutes
-    OMP_NUM_THREADS=1 python -m tests.bench.grid --size tiny small --dtype float32 --cell lstm
+    python -m tests.bench.grid --minutes 18 --write     # the most telling cases come first
+    python -m tests.bench.grid --size tiny --cell lstm  # some of them
 
-Prints a row a case as it goes and writes docs/benchmarks.md with --write. Each peer's loss and
-gradients are compared with ours before anything is timed. Times are medians of wall-clock time;
-the first call of a back end, which compiles, is reported beside them.
+Every case (cell, size, type of numbers, threads) is kept in out/bench/grid, so that a run that was
+stopped goes on where it was. With one thread the
+process is bound to one processor: some libraries ignore every other way to say so. Each peer's loss
+and gradients are compared with ours before anything is timed.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
+import json
 import os
-import platform
+import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-import graphgrad as gg
-from tests.bench.hand_written import CAREFUL
-from tests.bench.peers import jax_scans, ready, torch_layer
-from tests.bench.test_compile import SIZES, TOLERANCE, same, with_autograd, with_torch
+from tests.bench.cell_steps import CELLS
 
-TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+RESULTS = Path(__file__).resolve().parents[2] / "out" / "bench" / "grid"
+SIZES = {
+    "tiny": (100, 1, 8, 4),
+    "small": (100, 16, 32, 16),
+    "medium": (100, 32, 128, 64),
+    "large": (100, 64, 512, 256),
+}
+"""Steps, examples, H, and D = K."""
+DTYPES = ("float32", "float64")
+TOLERANCE = {"float32": 5e-4, "float64": 1e-10}
 OURS = ("numpy", "numba", "jax")
-TURN = 0.01
-"""How many seconds one way is called in a round, at least once."""
+ROUNDS, FEWEST = 9, 2
+PATIENCE = {"tiny": 2.0, "small": 3.0, "medium": 5.0, "large": 10.0}
+"""Seconds for one way in one case, from which on it gets fewer rounds (but `FEWEST`)."""
+FIRST = ("elman", "lstm", "gru")
+
+
+class Case(NamedTuple):
+    """One row of the grid."""
+
+    threads: int
+    size: str
+    cell: str
+    dtype: str
+
+    @property
+    def file(self) -> Path:
+        return RESULTS / f"{'-'.join(map(str, self))}.json"
+
+
+def queue() -> list[Case]:
+    """Return all cases, the most telling first."""
+    rest = [name for name in CELLS if name not in FIRST]
+    order = [
+        (1, ("tiny", "small", "medium"), CELLS),
+        (1, ("large",), FIRST),
+        (2, ("medium",), CELLS),
+        (2, ("large",), FIRST),
+        (1, ("large",), rest),
+        (2, ("large",), rest),
+        (2, ("tiny", "small"), CELLS),
+    ]
+    return [
+        Case(threads, size, cell, dtype)
+        for threads, sizes, cells in order
+        for size in sizes
+        for cell in cells
+        for dtype in DTYPES
+    ]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--cell", nargs="*", default=list(CAREFUL), choices=list(CAREFUL))
+    parser.add_argument("--threads", nargs="*", type=int, default=[1, 2])
     parser.add_argument("--size", nargs="*", default=list(SIZES), choices=list(SIZES))
-    parser.add_argument("--dtype", nargs="*", default=["float32", "float64"])
+    parser.add_argument("--cell", nargs="*", default=list(CELLS), choices=list(CELLS))
+    parser.add_argument("--dtype", nargs="*", default=list(DTYPES), choices=DTYPES)
+    parser.add_argument("--minutes", type=float, help="no case is begun after that time")
+    parser.add_argument("--again", action="store_true", help="forget what was measured before")
     parser.add_argument("--write", action="store_true", help="write docs/benchmarks.md")
-    options = parser.parse_args()
-    os.environ.setdefault(
-        "XLA_FLAGS", "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    )
-    rows = []
-    for size in options.size:
-        for cell in options.cell:
-            for dtype in options.dtype:
-                row = case(cell, dtype, size)
-                rows.append((cell, dtype, size, row))
-                print(cell, dtype, size, shown(row), flush=True)
-    if options.write:
-        TARGET.write_text(document(rows), encoding="utf-8")
+    parser.add_argument("--worker", type=float, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    chosen = [
+        case for case in queue()
+        if case.threads in given.threads and case.size in given.size
+        and case.cell in given.cell and case.dtype in given.dtype
+    ]  # fmt: skip
+    if given.worker is not None:
+        work(chosen, given.worker)
+        return
+    if given.again:
+        for case in chosen:
+            case.file.unlink(missing_ok=True)
+    until = time.time() + 60 * given.minutes if given.minutes else float("inf")
+    for threads, cases in itertools.groupby(chosen, key=lambda case: case.threads):
+        start(threads, [case for case in cases if not case.file.exists()], until)
+    left = [case for case in chosen if not case.file.exists()]
+    if left:
+        print(f"{len(left)} of {len(chosen)} cases are left: run this again")
+    if given.write:
+        from tests.bench.page import write
+
+        write()
 
 
-def case(cell: str, dtype: str, size: str) -> dict[str, Any]:
-    """Return the median milliseconds of each way, and the seconds of our first calls."""
+def start(threads: int, cases: list[Case], until: float) -> None:
+    """Measure cases in a process that has this many threads."""
+    if not cases or time.time() > until:
+        return
+    names = ("OMP", "MKL", "OPENBLAS", "NUMBA")
+    fixed = {f"{name}_NUM_THREADS": str(threads) for name in names}
+    if threads == 1:
+        fixed["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false"
+    command = [sys.executable, "-m", "tests.bench.grid", "--worker", str(until)]
+    command += ["--threads", str(threads)]
+    for option in ("size", "cell", "dtype"):
+        command += [f"--{option}", *dict.fromkeys(getattr(case, option) for case in cases)]
+    subprocess.run(command, env=os.environ | fixed, check=True)
+
+
+def work(cases: list[Case], until: float) -> None:
+    """Measure cases that have no result yet, one by one."""
+    import jax
+    import torch
+
+    threads = cases[0].threads
+    if hasattr(os, "sched_setaffinity"):
+        processors = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, processors[-threads:])
+    torch.set_num_threads(threads)
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    for case in cases:
+        if case.file.exists() or time.time() > until:
+            continue
+        found = measured(case)
+        partial = case.file.with_suffix(".tmp")
+        partial.write_text(json.dumps(found, indent=1), "utf-8")
+        partial.replace(case.file)
+        told = ", ".join(f"{name} {value:.3g}" for name, value in found["ms"].items())
+        print(*case, told, f"floor {found['floor']:.3g} ms", flush=True)
+        jax.clear_caches()
+
+
+def measured(case: Case) -> dict[str, Any]:
+    """Return medians in milliseconds, rounds and seconds of the first calls, by way."""
     import jax
 
-    steps, examples, hidden, width, rounds = SIZES[size]
-    circuit = gg.cells.load(cell)
+    import graphgrad as gg
+    from tests.bench import peers, pytensor_peer
+    from tests.bench.floor import Floor
+
+    steps, examples, hidden, width = SIZES[case.size]
+    cell = CELLS[case.cell]
+    circuit = (
+        gg.load(Path(__file__).parent / "cells" / cell.file)
+        if cell.file
+        else gg.cells.load(case.cell)
+    )
     sizes = {"H": hidden, "D": width, "K": width}
-    params = {name: value.astype(dtype) for name, value in circuit.init(0, **sizes).items()}
+    params = {name: value.astype(case.dtype) for name, value in circuit.init(0, **sizes).items()}
     made = circuit.example(1, steps, (examples,), **sizes)
-    data = {name: value.astype(dtype) for name, value in made.items()}
-    runs: dict[str, Any] = {}
+    data = {name: value.astype(case.dtype) for name, value in made.items()}
     first: dict[str, float] = {}
-    for backend in OURS:
-        function = gg.value_and_grad(circuit, backend=backend)
-        started = time.perf_counter()
-        function(params, **data)
-        first[backend] = time.perf_counter() - started
-        runs[backend] = lambda function=function: function(params, **data)
-    with jax.enable_x64(dtype == "float64"):
-        runs["jax"] = ready(gg.value_and_grad(circuit, backend="jax").pure, params, data)
-    with np.errstate(all="ignore"), jax.enable_x64(dtype == "float64"):
-        runs["by hand"] = lambda: CAREFUL[cell](params, **data)
-        layer = torch_layer(cell, params, data)
-        runs |= {"torch.nn": layer} if layer else {}
-        runs |= jax_scans(cell, params, data, unrolled=size == "tiny")
-        if size in ("tiny", "small"):
-            runs["torch loop"] = with_torch(cell, params, data)
-            runs["autograd"] = with_autograd(cell, params, data)
-        want = runs["numpy"]()
-        for run in runs.values():
-            same(want, run(), TOLERANCE[dtype])
-        seconds: dict[str, list[float]] = {name: [] for name in runs}
-        for _ in range(rounds):
-            for name, run in runs.items():
-                seconds[name].append(turn(run))
-    return {"ms": {name: 1e3 * median(each) for name, each in seconds.items()}, "first": first}
+    clock: dict[str, Any] = {}
+    with jax.enable_x64(case.dtype == "float64"):
+        ways = peers.ours(circuit, params, data, case.threads)
+        ways |= peers.by_hand(case.cell, params, data)
+        ways |= peers.torch_layer(case.cell, params, data)
+        ways |= peers.jax_scans(cell, params, data)
+        ways |= peers.torch_loop(cell, params, data)
+        ways |= peers.hips_autograd(cell, params, data)
+        want = None
+        for name, way in ways.items():
+            started = time.perf_counter()
+            result = way.run()
+            first[name] = time.perf_counter() - started
+            want = way.read(result) if want is None else want
+            check_same(name, want, way.read(result), TOLERANCE[case.dtype])
+            clock[name] = lambda count, run=way.run: timed(run, count)
+        if pytensor_peer.python() is not None:
+            first["PyTensor"], result = pytensor_peer.prepare(case.cell, params, data)
+            check_same("PyTensor", want, result, TOLERANCE[case.dtype])
+            clock["PyTensor"] = lambda count: pytensor_peer.ask(repeat=count) / count
+        floor = Floor(cell, params, data)
+        seconds = interleaved(clock, floor, PATIENCE[case.size])
+    return {
+        "ms": {name: 1e3 * median(each) for name, each in seconds.items()},
+        "rounds": {name: len(each) for name, each in seconds.items()},
+        "first": first,
+        "floor": floor.milliseconds(),
+        "at": time.strftime("%Y-%m-%d %H:%M"),
+    }
 
 
-def turn(run: Callable[[], Any]) -> float:
-    """Return the seconds of a call, as training makes them: one after the other for TURN seconds.
+def interleaved(clock: dict[str, Any], floor: Any, patience: float) -> dict[str, list[float]]:
+    """Return the seconds a call of each way, a list entry a round.
 
-    The first call, which finds the caches of the processor full of the others' data, only warms.
+    Each way runs once untimed in its turn, so that the caches are its own, and then as often as
+    makes 10 ms; the slowest ones run once, and in fewer rounds.
     """
-    run()
-    count, started = 0, time.perf_counter()
-    while not count or time.perf_counter() - started < TURN:
+    seconds: dict[str, list[float]] = {name: [] for name in clock}
+    estimate = {name: tell(1) for name, tell in clock.items()}
+    for turn in range(ROUNDS):
+        for name, tell in clock.items():
+            if turn >= max(FEWEST, patience / estimate[name]):
+                continue
+            if estimate[name] < 0.2:
+                tell(1)
+            seconds[name].append(tell(max(1, min(100, int(0.01 / estimate[name])))))
+        if turn < 5:
+            floor.round()
+    return seconds
+
+
+def timed(run: Any, count: int) -> float:
+    """Return the seconds a call."""
+    started = time.perf_counter()
+    for _ in range(count):
         run()
-        count += 1
     return (time.perf_counter() - started) / count
 
 
-def best_peer(ms: dict[str, float]) -> tuple[str, float]:
-    """Return the fastest way that is not ours."""
-    return min(((n, t) for n, t in ms.items() if n not in OURS), key=lambda each: each[1])
-
-
-def shown(row: dict[str, Any]) -> str:
-    return ", ".join(f"{name} {value:.3g}" for name, value in row["ms"].items()) + " ms"
-
-
-def document(rows: list[tuple[str, str, str, dict[str, Any]]]) -> str:
-    """Return the page: one table a size."""
-    ways = list(dict.fromkeys(name for *_, row in rows for name in row["ms"]))
-    lines = [
-        "# Benchmarks",
-        "",
-        "Value and gradients by all parameters, milliseconds, medians of interleaved runs in one",
-        f"process on {platform.machine()} with OMP_NUM_THREADS="
-        f"{os.environ.get('OMP_NUM_THREADS', 'unset')}; Python {platform.python_version()}, "
-        f"NumPy {np.__version__}. Made by",
-        f"`OMP_NUM_THREADS=1 python -m tests.bench.grid {' '.join(sys.argv[1:])}`.",
-        "The last column is the time of the best peer over that of our fastest back end. Cells are",
-        "those of the gallery.",
-        "",
-    ]
-    for size in dict.fromkeys(size for _, _, size, _ in rows):
-        steps, examples, hidden, width, _ = SIZES[size]
-        lines += [f"## {size}: τ = {steps}, {examples} examples, H = {hidden}, D = {width}", ""]
-        lines += [
-            "| cell | " + " | ".join(ways) + " | best peer / ours |",
-            "|---|" + "---:|" * (len(ways) + 1),
-        ]
-        for cell, dtype, own, row in rows:
-            if own != size:
-                continue
-            ms = row["ms"]
-            numbers = [f"{ms[name]:.3g}" if name in ms else "" for name in ways]
-            fastest = min(ms[name] for name in OURS)
-            ratio = best_peer(ms)[1] / fastest
-            lines.append(f"| {cell} {dtype} | {' | '.join(numbers)} | {ratio:.2f} |")
-        lines.append("")
-    lines += [
-        "## First calls",
-        "",
-        "Seconds until the first result, in a cache of machine code or not:",
-        "",
-    ]
-    for cell, dtype, size, row in rows:
-        if size == rows[0][2]:
-            told = ", ".join(f"{name} {value:.2f}" for name, value in row["first"].items())
-            lines.append(f"- {cell} {dtype}: {told}")
-    return "\n".join(lines) + "\n"
+def check_same(name: str, ours: Any, theirs: Any, tolerance: float) -> None:
+    """Raise where a peer computes something else: entries are compared with the largest one."""
+    loss, grads = ours
+    other, others = theirs
+    if abs(loss - float(other)) > tolerance * abs(loss) or set(grads) != set(others):
+        raise AssertionError(f"{name}: the loss is {float(other)}, not {loss}")
+    for each, grad in grads.items():
+        gap = np.max(np.abs(grad - np.asarray(others[each])))
+        if not gap <= tolerance * np.max(np.abs(grad)):
+            raise AssertionError(f"{name}: the gradient by {each} is off by {gap}")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,10 @@
 """What compiled functions are measured against: backward passes a careful engineer would write.
 
 `CAREFUL` are NumPy passes with joint gates, input products and weight gradients outside the loops.
-`LOOPS` are losses as one writes them for a tape, a step at a time, given a module of functions.
-Parameters and data are those of the gallery's circuits; gradients are means over the batch.
+Parameters and data are those of the circuits; gradients are means over the batch.
 """
 
 from __future__ import annotations
-
-from types import SimpleNamespace
 
 import numpy as np
 
@@ -53,12 +50,58 @@ def elman(p, x, y):
     }
 
 
-def lstm(p, x, y):
+def output_recurrence(p, x, y):
     steps, examples, inputs = x.shape
-    size, count = len(p["b_i"]), steps * examples
-    flat, target = x.reshape(count, inputs), y.reshape(count, -1)
-    W, U, b = (np.concatenate([p[f"{kind}_{gate}"] for gate in "ifog"]) for kind in "WUb")
-    z = (flat @ U.T + b).reshape(steps, examples, 4 * size)
+    size, outputs, count = len(p["b"]), len(p["c"]), steps * examples
+    flat = x.reshape(count, inputs)
+    before = (flat @ p["U"].T + p["b"]).reshape(steps, examples, size)
+    h = np.empty((steps, examples, size), x.dtype)
+    o = np.zeros((steps + 1, examples, outputs), x.dtype)
+    turned, read = np.ascontiguousarray(p["W"].T), np.ascontiguousarray(p["V"].T)
+    for t in range(steps):
+        h[t] = np.tanh(before[t] + o[t] @ turned)
+        o[t + 1] = h[t] @ read + p["c"]
+    logits = o[1:] - o[1:].max(-1, keepdims=True)
+    share = np.exp(logits)
+    share /= share.sum(-1, keepdims=True)
+    loss = -(y * np.log(share)).sum()
+    d_o = (share - y) / x.dtype.type(examples)
+    slope = 1 - h * h
+    d_a = np.empty_like(before)
+    for t in reversed(range(steps)):
+        if t + 1 < steps:
+            d_o[t] += d_a[t + 1] @ p["W"]
+        d_a[t] = d_o[t] @ p["V"] * slope[t]
+    d_a, d_o = d_a.reshape(count, size), d_o.reshape(count, outputs)
+    return loss / examples, {
+        "U": d_a.T @ flat,
+        "W": d_a.T @ o[:-1].reshape(count, outputs),
+        "V": d_o.T @ h.reshape(count, size),
+        "b": d_a.sum(0),
+        "c": d_o.sum(0),
+    }
+
+
+def joint(p, letters, names):
+    """Return the weights of all gates, one below the other, a matrix for each letter."""
+    return (np.concatenate([p[f"{letter}_{name}"] for name in names]) for letter in letters)
+
+
+def apart(grads, letters, names):
+    """Return the gradients of joint weights under the names of the gates."""
+    size = len(grads[0]) // len(names)
+    return {
+        f"{letter}_{name}": grad[place * size : (place + 1) * size]
+        for letter, grad in zip(letters, grads, strict=True)
+        for place, name in enumerate(names)
+    }
+
+
+def lstm_forward(W, U, b, x):
+    """Return gates, outputs, cells (both from the step before the first on) and their tanh."""
+    steps, examples, inputs = x.shape
+    size = W.shape[1]
+    z = (x.reshape(steps * examples, inputs) @ U.T + b).reshape(steps, examples, 4 * size)
     h, c = (np.zeros((steps + 1, examples, size), x.dtype) for _ in range(2))
     squashed = np.empty((steps, examples, size), x.dtype)
     turned = np.ascontiguousarray(W.T)
@@ -71,10 +114,13 @@ def lstm(p, x, y):
         c[t + 1] = gates[:, size : 2 * size] * c[t] + gates[:, :size] * g
         squashed[t] = np.tanh(c[t + 1])
         h[t + 1] = gates[:, 2 * size : 3 * size] * squashed[t]
-    hidden = h[1:].reshape(count, size)
-    loss, d_y = cross_entropy(hidden, p["V"], p["b_y"], target)
-    d_y /= examples
-    d_out = (d_y @ p["V"]).reshape(steps, examples, size)
+    return z, h, c, squashed
+
+
+def lstm_backward(W, x, z, h, c, squashed, d_out):
+    """Return the gradients by W, U and b, from the cotangents of the outputs."""
+    steps, examples, size = d_out.shape
+    count = steps * examples
     d_z = np.empty_like(z)
     d_h, d_c = (np.zeros((examples, size), x.dtype) for _ in range(2))
     for t in reversed(range(steps)):
@@ -89,12 +135,91 @@ def lstm(p, x, y):
         d_c *= f
         d_h = d @ W
     d_z = d_z.reshape(count, 4 * size)
-    d_W, d_U, d_b = d_z.T @ h[:-1].reshape(count, size), d_z.T @ flat, d_z.sum(0)
+    before = h[:-1].reshape(count, size)
+    return d_z.T @ before, d_z.T @ x.reshape(count, -1), d_z.sum(0)
+
+
+def lstm(p, x, y):
+    steps, examples, _ = x.shape
+    W, U, b = joint(p, "WUb", "ifog")
+    kept = lstm_forward(W, U, b, x)
+    hidden = kept[1][1:].reshape(steps * examples, -1)
+    loss, d_y = cross_entropy(hidden, p["V"], p["b_y"], y.reshape(len(hidden), -1))
+    d_y /= examples
+    d_out = (d_y @ p["V"]).reshape(steps, examples, -1)
     grads = {"V": d_y.T @ hidden, "b_y": d_y.sum(0)}
-    for place, gate in enumerate("ifog"):
-        rows = slice(place * size, (place + 1) * size)
-        grads |= {f"W_{gate}": d_W[rows], f"U_{gate}": d_U[rows], f"b_{gate}": d_b[rows]}
+    return loss / examples, grads | apart(lstm_backward(W, x, *kept, d_out), "WUb", "ifog")
+
+
+def lstm_bidirectional(p, x, y):
+    steps, examples, _ = x.shape
+    W, U, b = joint(p, "WUb", "ifog")
+    R, S, r = joint(p, "RSr", "ifog")
+    turned = np.ascontiguousarray(x[::-1])
+    right, left = lstm_forward(W, U, b, x), lstm_forward(R, S, r, turned)
+    both = np.concatenate([right[1][1:], left[1][:0:-1]], axis=2).reshape(steps * examples, -1)
+    weights = np.concatenate([p["V"], p["Q"]], axis=1)
+    loss, d_y = cross_entropy(both, weights, p["b_y"], y.reshape(len(both), -1))
+    d_y /= examples
+    d_both = (d_y @ weights).reshape(steps, examples, -1)
+    size = W.shape[1]
+    d_weights = d_y.T @ both
+    grads = {"V": d_weights[:, :size], "Q": d_weights[:, size:], "b_y": d_y.sum(0)}
+    grads |= apart(lstm_backward(W, x, *right, d_both[:, :, :size]), "WUb", "ifog")
+    grads |= apart(lstm_backward(R, turned, *left, d_both[::-1, :, size:]), "RSr", "ifog")
     return loss / examples, grads
+
+
+def lstm_peephole(p, x, y):
+    steps, examples, inputs = x.shape
+    size, count = len(p["b_i"]), steps * examples
+    flat, target = x.reshape(count, inputs), y.reshape(count, -1)
+    W, U, b = joint(p, "WUb", "ifoc")
+    peep = np.concatenate([p["p_i"], p["p_f"]])
+    z = (flat @ U.T + b).reshape(steps, examples, 4 * size)
+    h, c = (np.zeros((steps + 1, examples, size), x.dtype) for _ in range(2))
+    squashed = np.empty((steps, examples, size), x.dtype)
+    turned = np.ascontiguousarray(W.T)
+    for t in range(steps):
+        gates = z[t]
+        gates += h[t] @ turned
+        gates[:, : 2 * size] += peep * np.tile(c[t], 2)
+        gates[:, : 2 * size] = sigmoid(gates[:, : 2 * size])
+        i, f, o, g = np.split(gates, 4, axis=1)
+        np.tanh(g, out=g)
+        c[t + 1] = f * c[t] + i * g
+        o[...] = sigmoid(o + p["p_o"] * c[t + 1])
+        squashed[t] = np.tanh(c[t + 1])
+        h[t + 1] = o * squashed[t]
+    hidden = h[1:].reshape(count, size)
+    d_y = hidden @ p["V"].T - target
+    loss = 0.5 * (d_y * d_y).sum()
+    d_y /= examples
+    d_out = (d_y @ p["V"]).reshape(steps, examples, size)
+    d_z = np.empty_like(z)
+    d_h, d_c = (np.zeros((examples, size), x.dtype) for _ in range(2))
+    for t in reversed(range(steps)):
+        i, f, o, g = np.split(z[t], 4, axis=1)
+        d = d_z[t]
+        d_h += d_out[t]
+        d_o = d_h * squashed[t] * o * (1 - o)
+        d_c += d_h * o * (1 - squashed[t] ** 2) + d_o * p["p_o"]
+        d[:, :size] = d_c * g * i * (1 - i)
+        d[:, size : 2 * size] = d_c * c[t] * f * (1 - f)
+        d[:, 2 * size : 3 * size] = d_o
+        d[:, 3 * size :] = d_c * i * (1 - g * g)
+        d_c = d_c * f + d[:, :size] * p["p_i"] + d[:, size : 2 * size] * p["p_f"]
+        d_h = d @ W
+    d_i, d_f, d_o, _ = np.split(d_z, 4, axis=2)
+    grads = {
+        "V": d_y.T @ hidden,
+        "p_i": np.einsum("tbh,tbh->h", d_i, c[:-1]),
+        "p_f": np.einsum("tbh,tbh->h", d_f, c[:-1]),
+        "p_o": np.einsum("tbh,tbh->h", d_o, c[1:]),
+    }
+    d_z = d_z.reshape(count, 4 * size)
+    joined = d_z.T @ h[:-1].reshape(count, size), d_z.T @ flat, d_z.sum(0)
+    return loss / examples, grads | apart(joined, "WUb", "ifoc")
 
 
 def gru(p, x, y):
@@ -146,43 +271,57 @@ def gru(p, x, y):
     return loss / examples, grads
 
 
-CAREFUL = {"elman": elman, "lstm": lstm, "gru": gru}
+def gru_reset_after(p, x, y):
+    steps, examples, inputs = x.shape
+    size, count = len(p["b"]), steps * examples
+    flat, target = x.reshape(count, inputs), y.reshape(count, -1)
+    W, U, b = (np.concatenate([p[f"{kind}_r"], p[f"{kind}_z"], p[kind]]) for kind in "WUb")
+    z = (flat @ U.T + b).reshape(steps, examples, 3 * size)
+    h = np.zeros((steps + 1, examples, size), x.dtype)
+    inner = np.empty((steps, examples, size), x.dtype)
+    turned = np.ascontiguousarray(W.T)
+    for t in range(steps):
+        own = h[t] @ turned
+        gates, new = z[t, :, : 2 * size], z[t, :, 2 * size :]
+        gates[...] = sigmoid(gates + own[:, : 2 * size])
+        inner[t] = own[:, 2 * size :] + p["d"]
+        new += gates[:, :size] * inner[t]
+        np.tanh(new, out=new)
+        h[t + 1] = new + gates[:, size:] * (h[t] - new)
+    hidden = h[1:].reshape(count, size)
+    d_y = hidden @ p["V"].T - target
+    loss = 0.5 * (d_y * d_y).sum()
+    d_y /= examples
+    d_out = (d_y @ p["V"]).reshape(steps, examples, size)
+    d_z, d_own = np.empty_like(z), np.empty_like(z)
+    d_h = np.zeros((examples, size), x.dtype)
+    for t in reversed(range(steps)):
+        r, u, new = z[t, :, :size], z[t, :, size : 2 * size], z[t, :, 2 * size :]
+        d_h = d_h + d_out[t]
+        d, own = d_z[t], d_own[t]
+        d_new = d_h * (1 - u) * (1 - new * new)
+        d[:, 2 * size :] = d_new
+        d[:, size : 2 * size] = d_h * (h[t] - new) * u * (1 - u)
+        d[:, :size] = d_new * inner[t] * r * (1 - r)
+        own[:, : 2 * size] = d[:, : 2 * size]
+        own[:, 2 * size :] = d_new * r
+        d_h = d_h * u + own @ W
+    d_z, d_own = d_z.reshape(count, 3 * size), d_own.reshape(count, 3 * size)
+    d_U, d_b = d_z.T @ flat, d_z.sum(0)
+    d_W = d_own.T @ h[:-1].reshape(count, size)
+    grads = {"V": d_y.T @ hidden, "d": d_own[:, 2 * size :].sum(0)}
+    for place, end in enumerate(("_r", "_z", "")):
+        rows = slice(place * size, (place + 1) * size)
+        grads |= {f"W{end}": d_W[rows], f"U{end}": d_U[rows], f"b{end}": d_b[rows]}
+    return loss / examples, grads
 
 
-def elman_loss(p, x, y, f: SimpleNamespace):
-    h, loss = f.zeros(x.shape[1], len(p["b"])), 0.0
-    for t in range(len(x)):
-        h = f.tanh(p["b"] + h @ p["W"].T + x[t] @ p["U"].T)
-        loss = loss - (y[t] * f.log_softmax(p["c"] + h @ p["V"].T)).sum()
-    return loss / x.shape[1]
-
-
-def lstm_loss(p, x, y, f: SimpleNamespace):
-    h = c = f.zeros(x.shape[1], len(p["b_i"]))
-    loss = 0.0
-    for t in range(len(x)):
-        i, o, k, g = (
-            function(p[f"b_{gate}"] + h @ p[f"W_{gate}"].T + x[t] @ p[f"U_{gate}"].T)
-            for gate, function in zip(
-                "iofg", (f.sigmoid, f.sigmoid, f.sigmoid, f.tanh), strict=True
-            )
-        )
-        c = k * c + i * g
-        h = o * f.tanh(c)
-        loss = loss - (y[t] * f.log_softmax(p["b_y"] + h @ p["V"].T)).sum()
-    return loss / x.shape[1]
-
-
-def gru_loss(p, x, y, f: SimpleNamespace):
-    h, loss = f.zeros(x.shape[1], len(p["b"])) + p["h0"], 0.0
-    for t in range(len(x)):
-        r = f.sigmoid(p["b_r"] + h @ p["W_r"].T + x[t] @ p["U_r"].T)
-        z = f.sigmoid(p["b_z"] + h @ p["W_z"].T + x[t] @ p["U_z"].T)
-        new = f.tanh(p["b"] + (r * h) @ p["W"].T + x[t] @ p["U"].T)
-        h = z * h + (1 - z) * new
-        gap = h @ p["V"].T - y[t]
-        loss = loss + 0.5 * (gap * gap).sum()
-    return loss / x.shape[1]
-
-
-LOOPS = {"elman": elman_loss, "lstm": lstm_loss, "gru": gru_loss}
+CAREFUL = {
+    "elman": elman,
+    "lstm": lstm,
+    "gru": gru,
+    "gru_reset_after": gru_reset_after,
+    "lstm_peephole": lstm_peephole,
+    "output_recurrence": output_recurrence,
+    "lstm_bidirectional": lstm_bidirectional,
+}

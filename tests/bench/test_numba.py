@@ -1,6 +1,7 @@
-"""How fast the Numba back end is: value and gradients of an LSTM, compile time, vector functions.
+"""How fast the Numba back end is: value and gradients of an LSTM, vector functions.
 
-Products beside the BLAS of NumPy in the same process; `grid.py` has the comparison with peers.
+Products beside the BLAS of NumPy in the same process; `grid.py` compares with peers,
+`first_calls.py` measures compile time.
 """
 
 from __future__ import annotations
@@ -46,25 +47,6 @@ def test_lstm(benchmark, size, dtype, threads):
     function(params, **inputs)
     benchmark(function, params, **inputs)
     benchmark.extra_info["compile seconds"] = function.compiled.compile_seconds
-
-
-@pytest.mark.parametrize("count", [10, 40, 160])
-def test_compile_time(benchmark, count, tmp_path, monkeypatch):
-    monkeypatch.setenv("GRAPHGRAD_CACHE", str(tmp_path))
-    lines = ["x[t]: input(H)", "w: param(H)", "a0[t] = tanh(w * h[t-1] + x[t])"]
-    lines += [f"a{k}[t] = tanh(a{k - 1}[t]) * {k}.5 + a{k // 2}[t]" for k in range(1, count)]
-    lines += [f"h[t] = a{count - 1}[t]", "loss = sum(sum(h[t]) for t in steps)"]
-    circuit = gg.parse("\n".join(lines))
-    params, inputs = circuit.init(0, H=4), circuit.example(1, 3, (2,), H=4)
-    seconds = []
-
-    def first_call():
-        function = gg.value_and_grad(gg.parse("\n".join(lines)), backend="numba")
-        function(params, **inputs)
-        seconds.append(function.compiled.compile_seconds)
-
-    benchmark.pedantic(first_call, rounds=1)
-    benchmark.extra_info["compile seconds"] = seconds[0]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
