@@ -17,7 +17,7 @@ from viz.label import Label
 from viz.layout import lay_out
 from viz.scene import Edge, Node, UnfoldedScene
 from viz.structure import structure
-from viz.style import Style
+from viz.style import Fan, Style
 from viz.unfolding import Fold, Unfolding
 from viz.views import one_of, style_of
 
@@ -35,6 +35,7 @@ def backward(
     style: str | Style = "colour",
     font_size: float | None = None,
     page_width: float | None = None,
+    fan: Fan | None = None,
 ) -> Drawing:
     """Return the unfolded graph with the flow of the gradient of a loss.
 
@@ -44,7 +45,7 @@ def backward(
     variables. The rest as in `unfolded`.
     """
     one_of("level", level, get_args(Level))
-    look = style_of(style, font_size=font_size, page_width=page_width)
+    look = style_of(style, font_size=font_size, page_width=page_width, fan=fan)
     adjoint = circuit.adjoint(loss, wrt=wrt)
     lengths = checked_lengths(circuit.check(), tau)
     scene = backward_scene(

@@ -30,7 +30,7 @@ class Ducts:
         self._plan, self._grid, self._tracks = plan, grid, tracks
         self._ports, self._ink = ports, ink
         self._slots = {
-            (net.tail, net.side, net.kind): (channel, slot, len(nets))
+            (net.tail, net.key): (channel, slot, len(nets))
             for channel, nets in self._tracks.vertical.items()
             for slot, net in enumerate(nets)
         }
@@ -100,7 +100,8 @@ class Ducts:
         """The way from a node to the channel beside its column."""
         if self._grid.is_outermost(net.tail, net.side):
             level = (net.tail, net.side) in self._level
-            angle, border = (90.0, 1) if not level else (56.0, -1)
+            rank = net.rank + level
+            angle, border = (90.0, 1) if not rank else (max(90.0 - 34.0 * rank, 0.0), -1)
             start, _ = self._grid.port(net.tail, net.side * angle, border)
             return [start, (across, start[1])]
         start, _ = self._grid.port(net.tail, 52.0 * net.side, 1)
@@ -120,7 +121,7 @@ class Ducts:
         return line((start[0], corner), (across, corner))
 
     def _track_x(self, net: Net) -> float:
-        channel, slot, count = self._slots[net.tail, net.side, net.kind]
+        channel, slot, count = self._slots[net.tail, net.key]
         return track_x(self._grid, channel, slot, count)
 
     def _track_y(self, net: Net, item: Across) -> float:

@@ -73,6 +73,11 @@ class Across:
         """How many columns away the head is."""
         return abs(self.head[0] - self.tail[0])
 
+    @property
+    def delay(self) -> int:
+        """The delay on the way, in a circuit."""
+        return self.edge.delay if self.edge is not None else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Tap:

@@ -23,6 +23,8 @@ from viz.statics import StaticZone
 from viz.step import Link, Step, arrange
 from viz.style import BOOK, Style
 
+FEW = 8
+"""How many lines of parameters in one step are drawn solid."""
 TALL = 3.4
 """How many times its usual height a channel may have for slanting lines."""
 
@@ -45,6 +47,8 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
         plan = plan_unfolded(scene, style)
     plan.accompanied = frozenset(edge.beside for edge in back)
     plan.framed = 2 * PAD if scene.groups else 0.0
+    if style.fan == "dotted" or (style.fan == "auto" and _many_parameters(plan)):
+        style = style.dotted()
     grid = Grid(plan, _steps(plan))
     turn_loops_outward(plan, grid)
     count = len(plan.columns)
@@ -92,6 +96,12 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
             style,
         )
     )
+
+
+def _many_parameters(plan: Plan) -> bool:
+    """Whether so many lines of parameters meet in a step that they would hide the others."""
+    thin = Counter(tap.cell[0] for tap in plan.taps if tap.edge.kind == "parameter")
+    return max(thin.values(), default=0) > FEW
 
 
 def _roomier(style: Style) -> Style:

@@ -15,7 +15,7 @@ Manner = Literal["level", "arc", "line", "duct"]
 """level: straight along the row; arc: over the nodes between; line: straight and slanting; duct:
 along the channels between columns and layers, at right angles."""
 
-NetKey = tuple[str, int, EdgeKind]
+NetKey = tuple[str, int, EdgeKind, int]
 FIRST_TRACK = 13.0
 """Distance from a layer to the first track at which lines turn to it: an arrowhead and a turn."""
 FLATTEST = 0.15
@@ -28,21 +28,24 @@ UNDER_TRACKS = 8.0
 
 @dataclass(slots=True)
 class Net:
-    """The ducted lines of one node to one side; they share a trunk.
+    """The ducted lines of one node to one side, over one delay; they share a trunk.
 
-    `entries` are the ids of those that enter their heads from the side, not from above or below.
+    `entries` are the ids of those that enter their heads from the side, not from above or below;
+    `rank` counts the nets of one node to one side, the outermost first.
     """
 
     tail: Cell
     side: int
     kind: EdgeKind
+    delay: int
+    rank: int
     branches: list[Across]
     entries: set[str] = field(default_factory=set)
 
     @property
     def key(self) -> NetKey:
         """What the nets of all columns of one template have in common."""
-        return (base_row(self.tail[1]), self.side, self.kind)
+        return (base_row(self.tail[1]), self.side, self.kind, self.delay)
 
 
 @dataclass(slots=True)
@@ -135,14 +138,7 @@ def _between(grid: Grid, item: Across) -> tuple[object, ...]:
 
 def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
     """Collect the ducts into nets and give every net its tracks."""
-    nets: dict[tuple[Cell, int, EdgeKind], Net] = {}
-    for item in plan.across:
-        if chosen[item.id] == "duct":
-            key = (item.tail, item.side, item.kind)
-            nets.setdefault(key, Net(*key, [])).branches.append(item)
-    ordered = sorted(
-        nets.values(), key=lambda n: (n.tail[0], plan.layers[n.tail[1]], n.tail[1], n.side, n.kind)
-    )
+    ordered = _collected(plan, chosen)
     _choose_entries(plan, grid, ordered, chosen)
     sides = borders(plan, grid, [item for net in ordered for item in net.branches])
     tracks = Tracks(ordered, {}, {}, {}, {}, {}, sides)
@@ -180,6 +176,26 @@ def assign(plan: Plan, grid: Grid, chosen: dict[str, Manner]) -> Tracks:
                 side[level] = max(side[level], room)
     tracks.vertical.update(vertical)
     return tracks
+
+
+def _collected(plan: Plan, chosen: dict[str, Manner]) -> list[Net]:
+    """The nets from left to right; of those of one node to one side, the deepest is outermost."""
+    nets: dict[tuple[Cell, int, EdgeKind, int], Net] = {}
+    for item in plan.across:
+        if chosen[item.id] == "duct":
+            key = (item.tail, item.side, item.kind, item.delay)
+            nets.setdefault(key, Net(*key, 0, [])).branches.append(item)
+    together: defaultdict[tuple[Cell, int], list[Net]] = defaultdict(list)
+    for net in nets.values():
+        together[net.tail, net.side].append(net)
+    for group in together.values():
+        group.sort(key=lambda n: min(plan.layers[item.head[1]] for item in n.branches))
+        for rank, net in enumerate(group):
+            net.rank = rank
+    return sorted(
+        nets.values(),
+        key=lambda n: (n.tail[0], plan.layers[n.tail[1]], n.tail[1], n.side, -n.rank, n.kind),
+    )
 
 
 def _choose_entries(plan: Plan, grid: Grid, nets: Sequence[Net], chosen: dict[str, Manner]) -> None:

@@ -102,7 +102,7 @@ def _edge(placed: PlacedEdge, names: dict[str, str], layout: Layout) -> str:
     arrow = "dir=none" if placed.tip is None else f"arrowsize={_n(_length(placed) / 10)}"
     start = f"e,{_at(placed.tip)} " if placed.tip is not None else ""
     points = " ".join(_at(point) for point in placed.curve)
-    dash = ", style=dashed" if look.dash else ""
+    dash = f", style={look.pattern}" if look.dash else ""
     tip = placed.edge.tooltip if placed.edge is not None else ""
     return (
         f'{tail} -> {head} [id={quoted(placed.id)}, {arrow}, color="{look.stroke}", '

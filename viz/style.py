@@ -11,8 +11,13 @@ from typing import Literal
 from viz.engine import DrawingError
 from viz.scene import EdgeKind, NodeKind
 
+Fan = Literal["auto", "bus", "dotted"]
+"""Lines of parameters: solid, dotted, or dotted where there are many in a step."""
 Shape = Literal["round", "box", "plain"]
 """round: a circle, or a box with round ends when the label is long; box: slightly rounded."""
+
+DOTTED = (0.8, 2.2)
+"""The pattern of a dotted line, in points."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,12 +35,22 @@ class NodeStyle:
 
 @dataclass(frozen=True, slots=True)
 class EdgeStyle:
-    """Colour and width of a line; `dash` is a pattern in points, empty for a solid line."""
+    """Colour and width of a line; `dash` is a pattern in points, empty for a solid line.
+
+    A pattern whose marks are shorter than 2 points is a dotted line.
+    """
 
     stroke: str = "#000000"
     line: float = 1.0
     dash: tuple[float, ...] = ()
     arrow: float = 6.0
+
+    @property
+    def pattern(self) -> Literal["solid", "dashed", "dotted"]:
+        """The name of the pattern."""
+        if not self.dash:
+            return "solid"
+        return "dotted" if self.dash[0] < 2.0 else "dashed"
 
 
 @dataclass(frozen=True)
@@ -44,7 +59,8 @@ class Style:
 
     Lengths are in points. `page_width` scales a wider picture down to fit (None: natural size).
     `column_gap`, `layer_gap` and `node_gap` are the least free distances between columns, layers
-    and neighbours in a layer, `port_gap` between arrows that arrive at one side of a node.
+    and neighbours in a layer, `port_gap` between arrows that arrive at one side of a node. `fan`
+    says how the lines of parameters are drawn.
     """
 
     name: str
@@ -63,9 +79,23 @@ class Style:
     track_gap: float = 7.0
     delay_size: float = 7.0
     port_gap: float = 7.0
+    fan: Fan = "auto"
+
+    def dotted(self) -> Style:
+        """The same look with dotted lines of parameters and of their gradients."""
+        thin = {
+            kind: replace(look, dash=DOTTED, line=look.line + 0.2)
+            for kind, look in self.edges.items()
+            if kind in ("parameter", "gradient")
+        }
+        return replace(self, edges=MappingProxyType({**self.edges, **thin}))
 
     def with_options(
-        self, *, font_size: float | None = None, page_width: float | None = None
+        self,
+        *,
+        font_size: float | None = None,
+        page_width: float | None = None,
+        fan: Fan | None = None,
     ) -> Style:
         """The same look at another font size or for another page, both in points."""
         for name, value in (("font_size", font_size), ("page_width", page_width)):
@@ -80,6 +110,7 @@ class Style:
             self,
             font_size=size,
             page_width=self.page_width if page_width is None else page_width,
+            fan=self.fan if fan is None else fan,
             column_gap=self.column_gap * scale,
             layer_gap=self.layer_gap * scale,
             node_gap=self.node_gap * scale,

@@ -14,7 +14,7 @@ from viz.groups import Groups, with_groups
 from viz.items import Level
 from viz.layout import lay_out
 from viz.structure import structure
-from viz.style import STYLES, Style
+from viz.style import STYLES, Fan, Style
 from viz.unfolding import Fold, Parameters, unfolded_scene
 
 
@@ -53,17 +53,20 @@ def unfolded(
     style: str | Style = "colour",
     font_size: float | None = None,
     page_width: float | None = None,
+    fan: Fan | None = None,
 ) -> Drawing:
     """Return the unfolded graph: one column a step, one shared node a parameter.
 
     `parameters` is "shared" (one node each), "labels" (repeated on the edges) or "none". A sequence
     of more than 12 steps is folded around "…"; `fold=(first, last)` says how many steps to draw,
     `fold=k` the first k and the last k, `fold=(tau, 0)` all of them. A loss that is a sum over time
-    has a node for each of its terms. `groups`, at every step, and the rest as in `circuit`.
+    has a node for each of its terms. `fan` is how the lines of shared parameters are drawn: "bus"
+    (solid), "dotted", or "auto": dotted where more than a few meet in each step. `groups`, at every
+    step, and the rest as in `circuit`.
     """
     one_of("level", level, get_args(Level))
     one_of("way to show parameters:", parameters, get_args(Parameters))
-    look = style_of(style, font_size=font_size, page_width=page_width)
+    look = style_of(style, font_size=font_size, page_width=page_width, fan=fan)
     lengths = checked_lengths(circuit.check(), tau)
     parts = structure(circuit, level, terms=True)
     scene = unfolded_scene(parts, lengths, parameters=parameters, fold=fold)
@@ -74,13 +77,19 @@ def unfolded(
 
 
 def style_of(
-    style: str | Style, *, font_size: float | None = None, page_width: float | None = None
+    style: str | Style,
+    *,
+    font_size: float | None = None,
+    page_width: float | None = None,
+    fan: Fan | None = None,
 ) -> Style:
-    """Return a style, given itself or its name, at another font size or page width if wanted."""
+    """Return a style, given itself or its name, with other options if wanted."""
     if not isinstance(style, Style):
         one_of("style", style, STYLES)
         style = STYLES[style]
-    return style.with_options(font_size=font_size, page_width=page_width)
+    if fan is not None:
+        one_of("way to draw the lines of parameters:", fan, get_args(Fan))
+    return style.with_options(font_size=font_size, page_width=page_width, fan=fan)
 
 
 def one_of(name: str, value: object, choices: Iterable[str]) -> None:

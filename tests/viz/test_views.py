@@ -8,6 +8,7 @@ import os
 import subprocess
 import sys
 from collections import defaultdict
+from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -115,6 +116,25 @@ def test_snapshots(name: str) -> None:
         assert text == path.read_text(encoding="utf-8"), f"{path.name} has changed"
 
 
+@pytest.mark.parametrize("draw", [viz.unfolded, viz.backward])
+def test_many_lines_of_parameters_are_dotted(draw: Callable[..., Drawing]) -> None:
+    """Unless asked otherwise; that changes no places."""
+    elman, lstm = gg.cells.load("elman"), gg.cells.load("lstm")
+    for circuit, fan, pattern in (
+        (elman, None, "solid"),
+        (elman, "dotted", "dotted"),
+        (lstm, None, "dotted"),
+        (lstm, "auto", "dotted"),
+        (lstm, "bus", "solid"),
+    ):
+        layout = draw(circuit, 2, fan=fan).layout
+        assert layout.style.edges["parameter"].pattern == pattern
+        assert layout.style.edges["gradient"].pattern == pattern
+        assert layout.style.edges["forward"].pattern == "solid"
+        assert layout.nodes == draw(circuit, 2, fan="bus").layout.nodes
+    assert "style=dotted" in draw(elman, 2, fan="dotted").dot
+
+
 def test_pictures_of_the_readme_are_up_to_date() -> None:
     """`make pictures` draws them anew."""
     path = Path(__file__).parents[2] / "tools" / "pictures.py"
@@ -218,7 +238,7 @@ def test_font_size_and_page_width() -> None:
     "options",
     [
         {"style": "x"}, {"style": 3}, {"level": "x"}, {"parameters": "x"}, {"fold": (0, 0)},
-        {"fold": (-1, 2)}, {"fold": ("a", 2)}, {"fold": 0}, {"fold": (1, 2, 3)},
+        {"fan": "x"}, {"fold": (-1, 2)}, {"fold": ("a", 2)}, {"fold": 0}, {"fold": (1, 2, 3)},
         {"font_size": -1}, {"font_size": float("nan")}, {"page_width": 0},
     ],
 )  # fmt: skip
