@@ -9,6 +9,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+
 from graphgrad.cli.inputs import lengths_for, read_circuit, read_text, waiting
 from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
@@ -53,8 +55,19 @@ def prove(options: argparse.Namespace) -> int:
     elif options.latex:
         print(proof.latex(), end="")
     else:
-        print(proof)
+        printed(proof)
     return 0 if proof.ok else 1
+
+
+def printed(found: Any) -> None:
+    """Print a proof as a table: in colour on a terminal, 80 columns wide in a pipe."""
+    console = Console(file=sys.stdout, highlight=False)
+    if console.is_terminal:
+        console.print(found)
+        return
+    with console.capture() as captured:
+        console.print(found)
+    print("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def recheck(options: argparse.Namespace) -> int:
@@ -65,5 +78,5 @@ def recheck(options: argparse.Namespace) -> int:
     if options.json:
         print(json.dumps(found.as_dict(), indent=2, ensure_ascii=False))
     else:
-        print(found)
+        printed(found)
     return 0 if found.ok and found.proof.ok else 1

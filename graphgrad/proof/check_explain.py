@@ -11,21 +11,12 @@ import numpy as np
 import sympy
 
 from graphgrad.proof.check_case import Case
-from graphgrad.proof.check_causes import (
-    Cause,
-    Contributions,
-    Evidence,
-    backward_of,
-    contributions,
-    equation_causes,
-    evaluated,
-    example_causes,
-    near,
-    numbers,
-    simple_causes,
-    simple_ratio,
-)
+from graphgrad.proof.check_causes import example_causes, simple_causes
+from graphgrad.proof.check_counts import contributions
+from graphgrad.proof.check_equations import backward_of, equation_causes, evaluated
+from graphgrad.proof.check_evidence import Cause, Evidence, near, numbers
 from graphgrad.proof.check_judge import Comparison, decided
+from graphgrad.proof.counts import Counts, counts_cause, counts_lines, simple_ratio
 from graphgrad.proof.derivative import Derivatives
 from graphgrad.proof.result import Claim
 
@@ -90,7 +81,7 @@ def _gradient_lessons(
         made.name: simple_causes(evidence, made, others, at_once=found_at.at_once(made.name))
         for made in shaped
     }
-    counted: dict[str, Contributions] = {}
+    counted: dict[str, Counts] = {}
     for made in shaped:
         counts = contributions(evidence, made, others)
         if counts is not None:
@@ -146,7 +137,7 @@ def _lesson(
     evidence: Evidence,
     wrong: list[Comparison],
     cause: Cause | None,
-    counted: dict[str, Contributions],
+    counted: dict[str, Counts],
     found_at: Finding,
 ) -> str:
     many = len(wrong) > 1
@@ -164,7 +155,7 @@ def _lesson(
         )
     table = next((counted[made.name] for made in wrong if made.name in counted), None)
     if table is not None and any(c not in (None, 1) for row in table.counts for c in row):
-        lines += _counts_lines(table)
+        lines += counts_lines(table)
     elif cause is None:
         lines += _where_wrong(evidence, wrong[0])
     return "\n".join([*lines, *found_at.lines([made.name for made in wrong])])
@@ -233,55 +224,6 @@ def _shape_lesson(evidence: Evidence, made: Comparison) -> str:
     elif len(got) > len(want) and got[-len(want) :] == want:
         lines += _wrapped("Likely cause: a sum over an axis is missing.")
     return "\n".join(lines)
-
-
-def _counts_lines(counts: Contributions) -> Iterator[str]:
-    """Yield the table of contributions: how often each is counted."""
-    tau = len(counts.counts)
-    yield f"  How often {counts.name} counts each contribution (1 is right):"
-    head = "  ".join(f"use {t + 1}".rjust(6) for t in range(tau))
-    yield f"    {'':8}{head}"
-    for s, row in enumerate(counts.counts):
-        cells = ("·" if c is None else str(c) for c in row)
-        yield f"    loss {s + 1:<3}" + "  ".join(cell.rjust(6) for cell in cells)
-
-
-def counts_cause(counts: Contributions) -> str:
-    """Return what a table of contributions means."""
-    tau = len(counts.counts)
-    cells = {
-        (s, t): count
-        for s, row in enumerate(counts.counts)
-        for t, count in enumerate(row)
-        if count is not None
-    }
-    missing = {place for place, count in cells.items() if count == 0}
-    kept = {place for place, count in cells.items() if count == 1}
-    if missing | kept == set(cells):
-        for window in range(1, tau):
-            if missing == {(s, t) for s, t in cells if s - t >= window}:
-                plural = "s" if window > 1 else ""
-                return (
-                    f"truncation: each loss counts its {window} most recent step{plural} only; "
-                    "what flows back further is dropped"
-                )
-        for step in range(tau):
-            if missing == {(s, t) for s, t in cells if t == step}:
-                ends = {0: "first", tau - 1: "last"}
-                return f"the {ends.get(step, f'{step + 1}th')} step is left out of the sum"
-            if missing == {(s, t) for s, t in cells if t != step}:
-                return f"only step {step + 1} is counted: the sum over the steps is missing"
-            if missing == {(s, t) for s, t in cells if s == step}:
-                return f"the loss of step {step + 1} does not flow back"
-            if missing == {(s, t) for s, t in cells if s != step}:
-                return f"only the loss of step {step + 1} flows back"
-        for cut in range(1, tau):
-            if missing == {(s, t) for s, t in cells if s >= cut > t}:
-                return f"the gradient does not flow from step {cut + 1} back to step {cut}"
-    if len(set(cells.values())) == 1:
-        return ""
-    wrong = ", ".join(f"(loss {s + 1}, use {t + 1})" for (s, t), c in cells.items() if c != 1)
-    return f"the contributions {wrong} are counted wrongly"
 
 
 def _where_wrong(evidence: Evidence, made: Comparison) -> Iterator[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 
 from graphgrad.proof.result import Proof
@@ -43,7 +42,6 @@ class Checked(Proof):
         lines += [f"  given that {assumption}" for assumption in self.assumptions]
         return "\n".join(lines)
 
-    def _repr_html_(self) -> str:
-        notes = "".join(f"<li>{html.escape(note)}</li>" for note in self.notes)
-        lessons = "".join(f"<pre>{html.escape(lesson)}</pre>" for lesson in self.lessons)
-        return super()._repr_html_() + lessons + (f"<ul>{notes}</ul>" if notes else "")
+    def more(self) -> tuple[str, ...]:
+        """Return the lessons and notes."""
+        return (*self.lessons, *self.notes)

@@ -15,7 +15,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_adapter import Adapter, values_of
 from graphgrad.proof.check_case import Case, CheckError, Goal
-from graphgrad.proof.check_causes import Evidence
+from graphgrad.proof.check_evidence import Evidence
 from graphgrad.proof.check_judge import (
     Comparison,
     Run,

@@ -11,6 +11,8 @@ from graphgrad.proof.anchor import METHOD_TEXT as SYMPY_TEXT
 from graphgrad.proof.anchor import Anchor
 from graphgrad.proof.clock import NO_TIME, Clock, enforced
 from graphgrad.proof.findings import blank, unanswered
+from graphgrad.proof.likely import with_causes
+from graphgrad.proof.likely_change import with_changes
 from graphgrad.proof.local import equation_by_equation
 from graphgrad.proof.poly import ExhaustedError
 from graphgrad.proof.question import (
@@ -78,13 +80,35 @@ class Panel:
             left = names or self.targets
             return [unanswered(question, origin, name, tau, sizes, NO_TIME) for name in left], ()
         if truncate is not None:
-            return self._truncated(side, truncate), ()
+            return self._explained(side, self._truncated(side, truncate), truncate), ()
         found = self._every(stated, side) if self.method == "induction" else self._judged(side)
         if self.method == "auto":
             found = self._extended(found, stated)
         if text is None and self.method != "induction":
             found += self._swept()
-        return found, self._one_by_one(found, stated) if text is not None else ()
+        if text is None:
+            return found, ()
+        bad = next((claim for claim in found if claim.verdict in ("refuted", "undecided")), None)
+        if bad is None:
+            return found, ()
+        try:
+            with enforced(self.clock):
+                side = stated.side(bad.tau, self.sizes) if bad.tau else side
+        except ExhaustedError:
+            return found, ()
+        return self._explained(side, found, None), self._one_by_one(side, stated)
+
+    def _explained(self, side: Side, found: list[Claim], truncation: Any) -> list[Claim]:
+        """Return refuted claims with their likely causes."""
+        lengths = side.dag.tau
+        mine = [claim for claim in found if not claim.tau or dict(claim.tau) == dict(lengths)]
+        try:
+            with enforced(self.clock):
+                told = with_causes(self.question, side, mine, truncation, self.clock)
+        except ExhaustedError:
+            return found
+        causes = {claim.name: claim for claim in told}
+        return [causes.get(claim.name, claim) for claim in found]
 
     def _stated(self, text: str | None, source: str, wrt: Any, truncate: Any) -> Stated:
         self.clock.stage("backward equations")
@@ -101,16 +125,13 @@ class Panel:
             return []
         return self._judged(side)
 
-    def _one_by_one(self, found: list[Claim], stated: Stated) -> tuple[Equation, ...]:
-        """Return a verdict on each equation where not all claims are right."""
-        bad = [claim for claim in found if claim.verdict in ("refuted", "undecided")]
-        if not bad:
-            return ()
+    def _one_by_one(self, side: Side, stated: Stated) -> tuple[Equation, ...]:
+        """Return a verdict on each equation, given the others."""
         self.clock.stage("equation by equation")
         try:
             with enforced(self.clock):
-                side = stated.side(bad[0].tau or self.tau, self.sizes)
-                return equation_by_equation(self.question, side, self.clock)
+                found = equation_by_equation(self.question, side, self.clock)
+                return with_changes(self.question, side.names, stated.circuit, found)
         except ExhaustedError:
             return ()
 

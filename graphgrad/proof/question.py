@@ -205,6 +205,11 @@ def claimed_equations(
     except GraphgradError as error:
         if error.place is not None:
             error.place = replace(error.place, source=source)
+        if " is already " in error.message:
+            error.remedy = (
+                f"claims hold backward equations only, {prefix}… = …, and what they need: leave "
+                f"out the lines of {question.opened.name} itself"
+            )
         raise
     if wrt is None:
         targets = [*known.params, *known.inputs]

@@ -19,6 +19,8 @@ from random import SystemRandom
 from typing import Any
 
 import numpy as np
+from rich.console import Group
+from rich.text import Text
 
 from graphgrad.notation.parse import parse
 from graphgrad.proof.clock import Clock
@@ -64,10 +66,17 @@ class Recheck:
         return {**notes, "proof": self.proof.as_dict()}
 
     def __str__(self) -> str:
-        lines = [str(self.proof), "checked again:"]
-        lines += [f"  {check}" for check in self.checks]
-        lines += [f"  NOT CONFIRMED: {reason}" for reason in self.against]
-        return "\n".join([*lines, f"  {'confirmed' if self.ok else 'not confirmed'}"])
+        return "\n".join([str(self.proof), *self._lines()])
+
+    def __rich__(self) -> Any:
+        """Return the table that rich prints."""
+        return Group(self.proof, *(Text(line, overflow="fold") for line in self._lines()))
+
+    def _lines(self) -> Iterator[str]:
+        yield "checked again:"
+        yield from (f"  {check}" for check in self.checks)
+        yield from (f"  NOT CONFIRMED: {reason}" for reason in self.against)
+        yield f"  {'confirmed' if self.ok else 'not confirmed'}"
 
 
 def recheck(proof: Proof, *, time_limit: float = 60.0) -> Recheck:

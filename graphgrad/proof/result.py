@@ -14,7 +14,7 @@ import numpy as np
 from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
 from graphgrad.proof import shown
-from graphgrad.proof.shown import MARKS
+from graphgrad.proof.shown import MARKS, filled
 
 Verdict = Literal["proved", "certified", "refuted", "undecided"]
 _recheck = door("graphgrad.proof.recheck:recheck")
@@ -33,10 +33,10 @@ class Claim:
     sides provably differ (`witness`, rationals as text), and bounds that enclose their difference
     there and exclude 0. `methods` gives the verdict of each method that was asked. `fault` names
     the first equation of the backward pass, from the loss back, that is wrong by itself, `residual`
-    what is left of it when the truth is subtracted. A claim that is proved at a random point is
-    wrong with probability 2**-`error` at most; one that is certified holds to `digits` digits.
-    With `every` it is proved for every length; `tau` is the length at which it is refuted, where
-    that is not the one of the proof.
+    what is left of it when the truth is subtracted, `cause` what seems to have been done instead. A
+    claim that is proved at a random point is wrong with probability 2**-`error` at most; one that
+    is certified holds to `digits` digits. With `every` it is proved for every length; `tau` is the
+    length at which it is refuted, where that is not the one of the proof.
     """
 
     name: str
@@ -53,6 +53,7 @@ class Claim:
     methods: Mapping[str, str] = field(default_factory=dict)
     fault: str = ""
     residual: str = ""
+    cause: str = ""
     error: int | None = None
     digits: int | None = None
     every: bool = False
@@ -102,17 +103,6 @@ def _numbers(value: Any) -> Any:
     return float(Fraction(value)) if isinstance(value, str) else value
 
 
-def _filled(parts: list[str], indent: int, width: int = 100) -> list[str]:
-    """Return the parts on as few lines as fit."""
-    lines: list[str] = []
-    for part in parts:
-        if lines and len(lines[-1]) + 1 + len(part) <= width:
-            lines[-1] += f" {part}"
-        else:
-            lines.append(" " * indent + part)
-    return lines
-
-
 def _outward(low: str, high: str, digits: int = 6) -> tuple[str, str]:
     """Return the bounds rounded outward to a few digits; they exclude 0 if the bounds do.
 
@@ -125,12 +115,16 @@ def _outward(low: str, high: str, digits: int = 6) -> tuple[str, str]:
 
 @dataclass(frozen=True)
 class Equation:
-    """Whether an equation of a person follows from the others; if not, where and by how much."""
+    """Whether an equation of a person follows from the others; if not, where and by how much.
+
+    `cause` says what the equation seems to do wrong.
+    """
 
     name: str
     holds: bool
     where: str = ""
     residual: str = ""
+    cause: str = ""
 
 
 @dataclass(frozen=True)
@@ -208,15 +202,18 @@ class Proof:
                 f"{claim.verdict}{reason}"
             )
             if claim.verdict == "refuted":
-                lines += _filled(claim.refuted_parts(), indent=8)
+                lines += filled(claim.refuted_parts(), indent=8)
+            if claim.cause:
+                lines.append(f"        likely cause: {claim.cause}")
             if claim.fault:
-                lines += _filled([f"first wrong: {claim.fault}, by", claim.residual], indent=8)
+                lines += filled([f"first wrong: {claim.fault}, by", claim.residual], indent=8)
         if self.equations:
             lines.append("  one by one, each given the others:")
         for equation in self.equations:
             lines.append(f"    {MARKS['proved' if equation.holds else 'refuted']} {equation.name}")
             if not equation.holds:
                 lines[-1] += f"  wrong at {equation.where}, by {equation.residual}"
+                lines += [f"        likely cause: {equation.cause}"] if equation.cause else []
         if self.unclaimed:
             lines.append(f"  nothing is claimed about {', '.join(self.unclaimed)}")
         lines.append(f"  for {self.scope}")
@@ -230,6 +227,10 @@ class Proof:
 
     def _repr_html_(self) -> str:
         return shown.html_table(self)
+
+    def more(self) -> tuple[str, ...]:
+        """Return remarks of a kind of proof that others do not have."""
+        return ()
 
     def latex(self) -> str:
         """Return the table in LaTeX."""

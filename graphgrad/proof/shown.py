@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import html
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Literal
 
 from rich import box
 from rich.console import Group
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
@@ -33,6 +35,8 @@ _LATEX = {
     "≠": r"\ensuremath{\neq}",
     "≥": r"\ensuremath{\geq}",
     "…": r"\ldots{}",
+    "✓": r"\ensuremath{\surd}",
+    "✗": r"\ensuremath{\times}",
 }
 
 
@@ -48,21 +52,42 @@ def verdict_text(claim: Claim) -> str:
 
 
 def rich_table(proof: Proof) -> Group:
-    """Return a table for a terminal, with what the proof is for below."""
-    table = Table(title=title(proof), box=box.SIMPLE_HEAD, title_justify="left")
-    for heading in ("", "claim", "verdict", "entries", "computed by"):
-        table.add_column(heading, justify="right" if heading == "entries" else "left")
-    for claim in proof.claims:
+    """Return tables for a terminal or a pipe, with what the proof is for below."""
+    tables = [_table(origin, list(claims)) for origin, claims in groupby(proof.claims, _origin)]
+    notes = [Padding(_folded(line), (0, 0, 0, 2)) for line in remarks(proof)]
+    return Group(Text(title(proof), overflow="fold"), *tables, *notes)
+
+
+def _origin(claim: Claim) -> str:
+    return claim.origin
+
+
+def _table(origin: str, claims: list[Claim]) -> Table:
+    """Return the claims about what was computed in one way."""
+    table = Table(box=box.SIMPLE_HEAD, title=Text(f"  {origin}:"), title_justify="left")
+    for heading in ("", "claim", "verdict", "entries"):
+        justify: Literal["left", "right"] = "right" if heading == "entries" else "left"
+        table.add_column(heading, justify=justify, overflow="fold")
+    for claim in claims:
         colour = COLOURS[claim.verdict]
         table.add_row(
             Text(MARKS[claim.verdict], colour),
             Text(f"{claim.name} = {claim.truth}"),
             Text(verdict_text(claim), colour),
             str(claim.entries),
-            Text(claim.origin),
         )
-    notes = [Text(line) for line in remarks(proof)]
-    return Group(table, *notes)
+    return table
+
+
+def _folded(line: str) -> Table:
+    """Return lines of text that are broken at words, with what goes on set in."""
+    grid = Table.grid()
+    grid.add_column(overflow="fold")
+    first, *others = line.split("\n")
+    grid.add_row(Text(first, overflow="fold"))
+    for other in others:
+        grid.add_row(Padding(Text(other.strip(), overflow="fold"), (0, 0, 0, 4)))
+    return grid
 
 
 def title(proof: Proof) -> str:
@@ -71,21 +96,54 @@ def title(proof: Proof) -> str:
 
 
 def remarks(proof: Proof) -> list[str]:
-    """Return what stands below the table: refutations, reasons, scope, methods, assumptions."""
+    """Return what stands below the table: refutations, reasons, scope, methods, assumptions.
+
+    What belongs to a remark stands on lines of its own.
+    """
     lines = []
     for claim in proof.claims:
-        if claim.verdict == "refuted":
-            lines.append(claim.refuted_text)
-        elif claim.verdict in ("undecided", "certified"):
-            lines.append(f"{claim.name}: {claim.reason}")
-        if claim.fault:
-            lines.append(f"first wrong: {claim.fault}, by {claim.residual}")
-    wrong = [each for each in proof.equations if not each.holds]
-    lines += [f"wrong by itself: {each.where}, by {each.residual}" for each in wrong]
+        told = details(claim)
+        if told:
+            lines.append("\n".join(told))
+    if proof.equations:
+        lines.append("one by one, each given the others:")
+    for each in proof.equations:
+        told = [f"{MARKS['proved' if each.holds else 'refuted']} {each.name}"]
+        if not each.holds:
+            told = [f"{told[0]}  wrong at {each.where}, by {each.residual}"]
+            told += [f"likely cause: {each.cause}"] if each.cause else []
+        lines.append("\n".join(told))
     if proof.unclaimed:
         lines.append(f"nothing is claimed about {', '.join(proof.unclaimed)}")
+    lines += proof.more()
     lines += [f"for {proof.scope}", f"by {proof.method}"]
     return lines + [f"given that {assumption}" for assumption in proof.assumptions]
+
+
+def details(claim: Claim) -> list[str]:
+    """Return what is said of a claim beyond its verdict; nothing of one that is just proved."""
+    lines = []
+    if claim.verdict == "refuted":
+        found, *values = claim.refuted_parts()
+        lines += [found, *filled(values, indent=0, width=72)]
+    elif claim.verdict in ("undecided", "certified"):
+        lines.append(f"{claim.name}: {claim.reason}")
+    if claim.cause:
+        lines.append(f"likely cause: {claim.cause}")
+    if claim.fault:
+        lines.append(f"first wrong: {claim.fault}, by {claim.residual}")
+    return lines
+
+
+def filled(parts: list[str], indent: int, width: int = 100) -> list[str]:
+    """Return the parts on as few lines as fit."""
+    lines: list[str] = []
+    for part in parts:
+        if lines and len(lines[-1]) + 1 + len(part) <= width:
+            lines[-1] += f" {part}"
+        else:
+            lines.append(" " * indent + part)
+    return lines
 
 
 def html_table(proof: Proof) -> str:
@@ -94,22 +152,16 @@ def html_table(proof: Proof) -> str:
         f"<tr><td>{MARKS[c.verdict]}</td>"
         f"<td>{html.escape(c.name)} = {html.escape(c.truth)}</td>"
         f"<td>{html.escape(verdict_text(c))}</td><td>{c.entries}</td>"
-        f"<td>{html.escape(c.origin)}</td>"
-        f"<td>{html.escape(c.refuted_text or c.reason)}</td></tr>"
+        f"<td>{html.escape(c.origin)}</td></tr>"
         for c in proof.claims
     )
-    given = "".join(f"<li>given that {html.escape(text)}</li>" for text in proof.assumptions)
-    wrong = [each for each in proof.equations if not each.holds]
-    given = "".join(f"<li>wrong by itself: {html.escape(e.where)}</li>" for e in wrong) + given
-    if proof.unclaimed:
-        names = html.escape(", ".join(proof.unclaimed))
-        given = f"<li>nothing is claimed about {names}</li>{given}"
+    notes = "".join(
+        "<li>" + html.escape(line).replace("\n", "<br/>") + "</li>" for line in remarks(proof)
+    )
     return (
         f'<table class="graphgrad-proof"><caption>{html.escape(title(proof))}</caption>'
         "<thead><tr><th></th><th>claim</th><th>verdict</th><th>entries</th><th>computed by</th>"
-        f"<th>remark</th></tr></thead><tbody>{rows}</tbody></table>"
-        f"<p>For {html.escape(proof.scope)}, by {html.escape(proof.method)}.</p>"
-        + (f"<ul>{given}</ul>" if given else "")
+        f"</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
     )
 
 
@@ -128,7 +180,9 @@ def latex_table(proof: Proof) -> str:
     ]
     body = " \\\\\n".join(["claim & verdict & entries & computed by \\\\ \\hline", *rows])
     body = body.replace("\\hline \\\\", "\\hline")
-    notes = "\n".join(rf"\item {latex_text(line)}" for line in remarks(proof))
+    notes = "\n".join(
+        rf"\item {latex_text(line)}".replace("\n", " \\\\\n") for line in remarks(proof)
+    )
     return (
         f"\\noindent {latex_text(title(proof))}\\par\\medskip\n"
         f"\\noindent\\begin{{tabular}}{{llrl}}\n{body}\n\\end{{tabular}}\n"

@@ -1,0 +1,174 @@
+"""Likely causes of all wrong results together: the backward equations with one change."""
+
+from __future__ import annotations
+
+import re
+import time
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from graphgrad.circuit import Circuit
+from graphgrad.dims import Token
+from graphgrad.doors import door
+from graphgrad.errors import GraphgradError
+from graphgrad.proof.check_case import Goal
+from graphgrad.proof.check_evidence import Cause, Evidence, near
+from graphgrad.proof.check_mutants import Mutant, mutants
+
+_parse = door("graphgrad.notation.parse:parse")
+
+
+@dataclass
+class Backward:
+    """The backward equations of a goal as text, to be changed and evaluated."""
+
+    circuit: Circuit
+    text: str
+    prefix: str
+    equations: dict[str, str]
+    targets: tuple[str, ...]
+
+
+def backward_of(goal: Goal, targets: tuple[str, ...]) -> Backward | None:
+    """Return the backward equations, None where there are none."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            adjoint = goal.circuit.adjoint(goal.loss, wrt=list(targets))
+        except GraphgradError:
+            return None
+    equations = {
+        name: str(equation)
+        for name, equation in adjoint.equations.items()
+        if name not in goal.circuit.equations
+    }
+    prefix = "dd_" if f"d_{targets[0]}" not in equations else "d_"
+    return Backward(adjoint, str(adjoint), prefix, equations, targets)
+
+
+def changed(backward: Backward, mutant: Mutant) -> Circuit | None:
+    """Return the circuit with one equation changed, None where it cannot be computed."""
+    text = backward.text.replace(f"\n{mutant.right}\n", f"\n{mutant.text}\n")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            circuit: Circuit = _parse(text)
+            circuit.check()
+        except (GraphgradError, RecursionError):
+            return None
+    return circuit
+
+
+def evaluated(
+    evidence: Evidence, backward: Backward, circuit: Circuit, *, exact: bool
+) -> dict[str, list[Any]] | None:
+    """Return the gradients of a backward pass by quantity, one for each example."""
+    case = evidence.case
+    names = [backward.prefix + name for name in backward.targets]
+    try:
+        dag = circuit.unfold(case.tau, **case.sizes)
+        found = []
+        for example in case.examples:
+            if exact:
+                data = {**case.params, **case.inputs[example]}
+                found.append(dag.evaluate(data, over="sympy", outputs=names))
+            else:
+                found.append(dag.evaluate(evidence.data[example], outputs=names))
+    except GraphgradError:
+        return None
+    results = {
+        name: [values[backward.prefix + name] for values in found] for name in backward.targets
+    }
+    for name, parts in results.items():
+        for example, part in enumerate(parts):
+            own: Any = case.params.get(name, case.inputs[example].get(name))
+            if np.shape(part) != np.shape(own):
+                return None
+    return results
+
+
+def shapes_of(goal: Goal) -> dict[str, tuple[object, ...]]:
+    """Return the shapes of the indexed variables and inputs of the forward pass."""
+    system = goal.circuit.check()
+    found: dict[str, tuple[object, ...]] = {}
+    for name, variable in system.variables.items():
+        if variable.index is not None:
+            found[name] = tuple(map(str, variable.shape))
+    for name, declared in system.inputs.items():
+        if declared.index is not None and not isinstance(declared.type, Token):
+            found[name] = tuple(map(str, declared.shape))
+    return found
+
+
+def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> list[Cause]:
+    """Return changes of one equation that give what the code returns, the best first.
+
+    A change that explains every result, right and wrong, is returned alone.
+    """
+    stop = min(time.monotonic() + limit, evidence.deadline)
+    judged = [each for each in evidence.made if each.symbols is not None]
+    wrong = [each for each in evidence.refuted if each.symbols is not None and each.fits]
+    right = {each.quantity for each in judged} - {each.quantity for each in wrong}
+    idle = {
+        text
+        for name, text in backward.equations.items()
+        if name.removeprefix(backward.prefix) in right
+    }
+    got = {each.name: evidence.got(each) for each in judged if each.fits}
+    partial: list[Cause] = []
+    open_names = {each.name for each in wrong}
+    for mutant in mutants(backward.equations, shapes_of(evidence.case.goal)):
+        if time.monotonic() > stop or not open_names:
+            break
+        if mutant.right in idle:
+            continue
+        circuit = changed(backward, mutant)
+        if circuit is None:
+            continue
+        found = evaluated(evidence, backward, circuit, exact=False)
+        if found is None:
+            continue
+        fits = [e for e in judged if e.fits and near(got[e.name], evidence.gradients(e, found))]
+        names = {each.name for each in fits}
+        explained = [each for each in wrong if each.name in names and each.name in open_names]
+        if not explained:
+            continue
+        whole = len(fits) == len([e for e in judged if e.fits])
+        symbolic = evaluated(evidence, backward, circuit, exact=True)
+        exact = symbolic is not None and all(
+            evidence.confirmed(each, evidence.gradients(each, symbolic)) for each in explained
+        )
+        cause = Cause(
+            mutant.cause, tuple(each.name for each in explained), exact,
+            "equation", (mutant.right, neat(mutant.text)),
+        )  # fmt: skip
+        if whole:
+            return [cause]
+        partial.append(cause)
+    return _best(partial)
+
+
+def neat(text: str) -> str:
+    """Return an equation as the notation prints it.
+
+    >>> neat("d_W = sum((outer(d_a[t], h[t - 1]) for t in steps))")
+    'd_W = sum(outer(d_a[t], h[t-1]) for t in steps)'
+    """
+    for sign in "+-":
+        text = re.sub(rf"\[(\w+) \{sign} (\d+)\]", rf"[\1{sign}\2]", text)
+    text = re.sub(r"(sum|mean)\(\((.*)\)\)$", r"\1(\2)", text)
+    return text.replace(" ** ", "**")
+
+
+def _best(causes: list[Cause]) -> list[Cause]:
+    """Return causes, those that explain most first, until nothing new is explained."""
+    chosen: list[Cause] = []
+    covered: set[str] = set()
+    for cause in sorted(causes, key=lambda each: -len(each.explains)):
+        if not set(cause.explains) <= covered:
+            chosen.append(cause)
+            covered |= set(cause.explains)
+    return chosen

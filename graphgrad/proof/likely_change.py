@@ -1,0 +1,118 @@
+"""The likely change that makes an equation of a person wrong: read off its text.
+
+The library's own backward equations are changed in one place, as people get them wrong; a change
+after which an equation reads like the wrong one, terms and factors in any order, is the likely one.
+"""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from graphgrad.circuit import Circuit
+from graphgrad.dims import Token
+from graphgrad.errors import GraphgradError
+from graphgrad.proof.check_mutants import mutants
+from graphgrad.proof.question import Question
+from graphgrad.proof.result import Equation
+
+LONGEST = 2_000
+"""Equations with more characters are not compared."""
+
+
+def with_changes(
+    question: Question, targets: Sequence[str], claimed: Circuit, judged: Sequence[Equation]
+) -> tuple[Equation, ...]:
+    """Return verdicts on equations; a wrong one has its likely cause, where one is seen."""
+    wrong = {each.name.partition("[")[0] for each in judged if not each.holds}
+    if not wrong:
+        return tuple(judged)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            adjoint = question.opened.adjoint(question.loss, wrt=list(targets))
+    except GraphgradError:
+        return tuple(judged)
+    own = {
+        name: str(equation)
+        for name, equation in adjoint.equations.items()
+        if name in wrong and len(str(equation)) <= LONGEST
+    }
+    causes = {}
+    for mutant in mutants(own, _shapes(question.opened)):
+        name = mutant.right.partition(" = ")[0].partition("[")[0]
+        if name not in causes and reading(mutant.text) == reading(str(claimed.equations[name])):
+            causes[name] = mutant.cause
+    return tuple(
+        each if each.holds else replace(each, cause=causes.get(each.name.partition("[")[0], ""))
+        for each in judged
+    )
+
+
+def _shapes(circuit: Circuit) -> Mapping[str, tuple[object, ...]]:
+    """Return the shapes of the indexed variables and inputs."""
+    system = circuit.check()
+    found: dict[str, tuple[object, ...]] = {}
+    for name, variable in system.variables.items():
+        if variable.index is not None:
+            found[name] = tuple(map(str, variable.shape))
+    for name, declared in system.inputs.items():
+        if declared.index is not None and not isinstance(declared.type, Token):
+            found[name] = tuple(map(str, declared.shape))
+    return found
+
+
+def reading(equation: str) -> Any:
+    """Return what two equations share that differ in the order of terms and factors only.
+
+    >>> reading("d_a[t] = b * d_h[t] - c[t + 1]") == reading("d_a[t] = -c[t+1] + d_h[t] * b")
+    True
+    """
+    statement = ast.parse(equation).body[0]
+    done: dict[int, Any] = {}
+    pending: list[ast.AST] = [statement]
+    while pending:
+        node = pending[-1]
+        missing = [child for child in _children(node) if id(child) not in done]
+        if missing:
+            pending.extend(missing)
+            continue
+        pending.pop()
+        done[id(node)] = _read(node, done)
+    return done[id(statement)]
+
+
+def _children(node: ast.AST) -> list[ast.AST]:
+    return [each for each in ast.iter_child_nodes(node) if not isinstance(each, ast.expr_context)]
+
+
+def _read(node: ast.AST, done: Mapping[int, Any]) -> Any:
+    """Return a key of a node whose children have theirs; sums and products are sorted."""
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub):
+        left, right = _terms(done[id(node.left)]), _terms(done[id(node.right)])
+        if isinstance(node.op, ast.Sub):
+            right = [(-sign, term) for sign, term in right]
+        return "sum", tuple(sorted([*left, *right], key=repr))
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        terms = [(-sign, term) for sign, term in _terms(done[id(node.operand)])]
+        return "sum", tuple(sorted(terms, key=repr))
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Mult):
+        factors = [*_factors(done[id(node.left)]), *_factors(done[id(node.right)])]
+        return "product", tuple(sorted(factors, key=repr))
+    own = [
+        (name, value)
+        for name, value in ast.iter_fields(node)
+        if isinstance(value, str | int | float)
+    ]
+    return type(node).__name__, tuple(own), tuple(done[id(child)] for child in _children(node))
+
+
+def _terms(key: Any) -> list[tuple[int, Any]]:
+    return list(key[1]) if key[0] == "sum" else [(1, key)]
+
+
+def _factors(key: Any) -> list[Any]:
+    return list(key[1]) if key[0] == "product" else [key]
