@@ -67,8 +67,7 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
         loss=program.results[loss],
     )
     body = program.source.replace(", cache=True)", ")")
-    imports = "import math\n\nimport numpy as np\nfrom numba import njit"
-    parts = [imports, _functions(body), body.strip()]
+    parts = ["import numpy as np\nfrom numba import njit", _functions(body), body.strip()]
     text = "\n\n\n".join(part for part in parts if part)
     return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'
 

@@ -339,6 +339,7 @@ class SweepWriter:
         if each.op == "at_step":
             memory = self.emitter.memory[each.reads[0].name]
             row, _ = self._fixed(each, memory)
+            assert row is not None  # a token is read at steps that exist
             return f"{memory.array}[{memory.index(row, '0')}]"
         return self.token(given[0])
 

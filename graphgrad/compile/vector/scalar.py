@@ -6,7 +6,6 @@ With `lanes(…) == 1` a vector is a number, and generated source runs unchanged
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ MARGIN = 64
 
 def room(shape: tuple[int, ...], like: Any) -> Any:
     """Return an array of zeros with numbers behind it, so that whole vectors can be read."""
-    size = math.prod(shape)
+    size = int(np.prod(shape))
     return np.zeros(size + MARGIN, like.dtype)[:size].reshape(shape)
 
 
