@@ -18,7 +18,8 @@ from viz.report_flow import code_of, code_section
 from viz.report_items import items
 from viz.report_operations import boundaries
 from viz.report_page import Contents, page
-from viz.report_pictures import Pictures, Plan, key, packed, plans, shared_lines
+from viz.report_pictures import Pictures, Plan, key, packed, plans
+from viz.report_svg import shared_lines
 from viz.report_values import Values, steps_of
 
 LIMIT = 400_000

@@ -10,12 +10,11 @@ from html import escape
 from graphgrad.circuit import Circuit
 from graphgrad.declared import Boundary, Equation
 from graphgrad.errors import GraphgradError
-from graphgrad.notation.boxes import LEFT, RIGHT, operator
+from graphgrad.notation.boxes import operator
 from graphgrad.notation.equations import Line, Page, broken
 from graphgrad.notation.text import grouped_splits
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
-_CELL = '<mtd style="{};padding:.3em 0">{}</mtd>'
 
 
 @dataclass(frozen=True)
@@ -112,5 +111,5 @@ def _row(names: str, line: Line) -> str:
         left, right = "", f'<mspace width="2em"/>{line.right.mathml}'
     else:
         left, right = line.left.mathml, f"{operator('=').mathml}{line.right.mathml}"
-    cells = _CELL.format(RIGHT, left) + _CELL.format(LEFT, f"<mrow>{right}</mrow>")
+    cells = f"<mtd>{left}</mtd><mtd><mrow>{right}</mrow></mtd>"
     return f'<mtr data-names="{escape(names)}">{cells}</mtr>\n'

@@ -16,7 +16,8 @@ from viz.font import font_face_css
 from viz.label import displayable
 from viz.report_equations import Backward, Equations
 from viz.report_items import declarations
-from viz.report_pictures import Plan, colours, key
+from viz.report_pictures import Plan, key
+from viz.report_svg import colours, rules
 from viz.style import STYLES
 
 TEMPLATES = Path(__file__).resolve().parent / "templates"
@@ -59,6 +60,7 @@ def page(contents: Contents) -> str:
         font=font_face_css("regular", "italic"),
         light=colours(STYLES["colour"]),
         dark=colours(STYLES["dark"]),
+        rules=rules(),
         declarations=_declarations(contents),
         forward=_equations(contents.forward, "forward equations", "forward"),
         backward=_backward(contents),

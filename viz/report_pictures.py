@@ -5,12 +5,10 @@ from __future__ import annotations
 import base64
 import itertools
 import json
-import re
 import warnings
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from types import MappingProxyType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, get_args
 
 from graphgrad.adjoint import GradientWarning
@@ -18,16 +16,11 @@ from graphgrad.circuit import Circuit
 from viz.backward import backward as viz_backward
 from viz.drawing import Drawing
 from viz.label import symbol
-from viz.render_svg import to_svg
+from viz.report_svg import PAGE, page_svg
 from viz.structure import Level, structure
-from viz.style import STYLES, Style
 from viz.views import circuit as viz_circuit
 from viz.views import unfolded as viz_unfolded
 
-_NODE = re.compile(r'<g id="[^"]*" class="node ')
-_NAMED = re.compile(r'<g id="[^"]*"( [^>]*>)(?:<title>[^<]*</title>)?')
-_PLACES = re.compile(r' (?:d|points|x|y|cx|cy)="[^"]*"')
-_NUMBER = re.compile(r"(\d+\.\d)\d+")  # a tenth of a point is finer than any screen
 LEVELS: tuple[Level, ...] = get_args(Level)
 TIERS = ((6, 2, 2), (6, 2, 1), (4, 2, 1), (4, 2, 0), (6, 1, 1), (3, 1, 0), (0, 1, 0))
 """Offers, the richest first: the greatest length, how many levels, how many with gradients."""
@@ -134,81 +127,7 @@ class Pictures:
             return viz_backward(self.circuit, lengths, loss=self.loss, level=level, style=PAGE)
 
 
-def page_svg(drawing: Drawing) -> str:
-    """Return a drawing as an SVG element for the page, which brings its font and colours.
-
-    Several pictures stand on one page, so that the identifiers of nodes become `data-id`; lines
-    are known by their ends. Every element stands on a line of its own, see `shared_lines`.
-    """
-    opening, _, rest = to_svg(drawing.layout, alt=drawing.alt, embed_font=False).partition(
-        "<style>"
-    )
-    natural = f'<svg style="--natural:{drawing.size[0]:.0f}pt" '
-    lines = rest.partition("</style>\n")[2].strip().split("\n")
-    kept = [_element(line) for line in lines if not line.startswith('<rect class="background"')]
-    return "\n".join([opening.strip().replace("<svg ", natural, 1), *kept])
-
-
-def _element(line: str) -> str:
-    line = _PLACES.sub(lambda places: _NUMBER.sub(r"\1", places[0]), line)
-    if line.startswith("<g id=") and not _NODE.match(line):
-        return _NAMED.sub(r"<g\1", line, count=1)
-    return line.replace("<g id=", "<g data-id=", 1)
-
-
-def shared_lines(texts: Mapping[str, str]) -> tuple[list[str], dict[str, list[int]]]:
-    """Return the lines of all texts, each once, and each text as the numbers of its lines.
-
-    The columns of a sequence are drawn alike whatever its length, so there is much to share.
-    """
-    numbers: dict[str, int] = {}
-    split = {
-        key: [numbers.setdefault(line, len(numbers)) for line in text.split("\n")]
-        for key, text in texts.items()
-    }
-    return list(numbers), split
-
-
 def packed(data: Mapping[str, Any]) -> str:
     """Return data as compressed JSON in letters, which the page unpacks with its own means."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return base64.b64encode(zlib.compress(text.encode(), 9)).decode("ascii")
-
-
-def _page_style() -> Style:
-    """Return the style whose colours are the page's variables, so that light and dark share one."""
-    base = STYLES["colour"]
-    nodes = {
-        kind: replace(
-            look, stroke=f"var(--{kind}-stroke)", fill=f"var(--{kind}-fill)", text="var(--label)"
-        )
-        for kind, look in base.nodes.items()
-    }
-    edges = {kind: replace(look, stroke=f"var(--{kind}-edge)") for kind, look in base.edges.items()}
-    return replace(
-        base,
-        name="page",
-        nodes=MappingProxyType(nodes),
-        edges=MappingProxyType(edges),
-        background="var(--page)",
-        text="var(--label)",
-        frame="var(--frame)",
-    )
-
-
-def colours(style: Style) -> str:
-    """Return a style's colours as the CSS variables that the pictures of a page use."""
-    rules: Sequence[str] = [
-        f"--page:{style.background}",
-        f"--label:{style.text}",
-        f"--frame:{style.frame}",
-        *(
-            f"--{kind}-fill:{look.fill};--{kind}-stroke:{look.stroke}"
-            for kind, look in style.nodes.items()
-        ),
-        *(f"--{kind}-edge:{look.stroke}" for kind, look in style.edges.items()),
-    ]
-    return ";".join(rules)
-
-
-PAGE = _page_style()

@@ -9,6 +9,7 @@ import re
 import xml.etree.ElementTree as ET
 import zlib
 from html.parser import HTMLParser
+from itertools import accumulate
 
 import numpy as np
 import pytest
@@ -64,8 +65,8 @@ def payload(html: str) -> dict:
     packed = re.search(r'id="data">([^<]*)<', html)[1]
     data = json.loads(zlib.decompress(base64.b64decode(packed)))
     data["pictures"] = {
-        key: "\n".join(data["lines"][number] for number in numbers)
-        for key, numbers in data["pictures"].items()
+        key: "\n".join(data["lines"][number] for number in accumulate(steps))
+        for key, steps in data["pictures"].items()
     }
     return data
 
@@ -79,18 +80,19 @@ def elman() -> str:
 def test_every_cell(name):
     circuit = gg.cells.load(name)
     html = viz.report(circuit).html
-    assert len(html.encode()) <= LIMIT
+    assert len(html.encode()) <= 0.85 * LIMIT  # there is room for a proof
     page = Page(html)
     assert len(set(page.ids)) == len(page.ids)
     assert set(page.targets) <= set(page.ids)
     assert set(re.findall(r"https?://[^\s\"'<>)]+", html)) <= NAMESPACES
     data = payload(html)
     assert data["levels"] == ["variables", "operations"]
+    assert data["backward"] == (data["levels"] if data["loss"] else [])
     assert max(data["choices"][0]["steps"]) == (4 if len(data["choices"]) == 2 else 6)
     for svg in data["pictures"].values():
         assert set(re.findall(r"https?://[^\s\"'<>)]+", svg)) <= NAMESPACES
         ET.fromstring(svg)
-        assert " id=" not in svg
+        assert not re.search(r" (?:id|style|(?:fill|stroke)=\"#)", svg.partition(">")[2])
     for item in data["items"].values():
         if "mathml" in item:
             ET.fromstring(item["mathml"])
@@ -116,13 +118,6 @@ def test_pictures_for_every_choice(elman):
         data["pictures"]["forward:variables:5"].count('data-name="h"') == 6
     )  # h[0] is one of them
     assert set(data["values"]) == set("123456")
-
-
-def test_the_richest_cell_has_its_gradients():
-    data = payload(viz.report(gg.cells.load("lstm_peephole")).html)
-    assert data["backward"] == ["variables"]  # the operations' would make the page too long
-    assert "backward:variables:6" in data["pictures"]
-    assert payload(viz.report(gg.cells.load("fixed_point")).html)["backward"] == []
 
 
 def test_two_index_sets():

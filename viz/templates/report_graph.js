@@ -56,10 +56,11 @@ class Workbench {
     return offered ? document.querySelector("input[name=flow]:checked").value : "forward";
   }
 
-  // A picture by its key; pictures share their lines.
+  // A picture by its key; pictures share their lines, each told by its distance from the last.
   svg(key) {
-    const numbers = this.data.pictures[key];
-    return numbers.map((number) => this.data.lines[number]).join("\n");
+    let number = 0;
+    const lines = this.data.pictures[key].map((step) => this.data.lines[(number += step)]);
+    return lines.join("\n");
   }
 
   setLength(slider, redraw = true) {
@@ -256,7 +257,8 @@ class GraphNode {
     this.tip = title?.textContent ?? "";
     title?.remove();
     const box = drawn.getBBox();
-    [this.x, this.y] = [box.x + box.width / 2, box.y + box.height / 2];
+    const { e, f } = drawn.transform.baseVal[0].matrix; // its place
+    [this.x, this.y] = [e + box.x + box.width / 2, f + box.y + box.height / 2];
     this.radius = box.height / 2;
     drawn.tabIndex = -1;
     drawn.setAttribute("role", "button");
