@@ -215,13 +215,12 @@ def _passes(piece: PlacedEdge, at: Point) -> Point | None:
 
 def _near_segments(piece: PlacedEdge, at: Point) -> Iterator[tuple[Point, Point]]:
     """The segments of the parts of a line that come near a point."""
-    curve = piece.curve
+    curve, (x, y) = piece.curve, at
     for index in range(0, len(curve) - 1, 3):
-        part = curve[index : index + 4]
-        xs, ys = [p[0] for p in part], [p[1] for p in part]
+        (x0, y0), (x1, y1), (x2, y2), (x3, y3) = part = curve[index : index + 4]
         if (
-            min(xs) - TOUCH <= at[0] <= max(xs) + TOUCH
-            and min(ys) - TOUCH <= at[1] <= max(ys) + TOUCH
+            min(x0, x1, x2, x3) - TOUCH <= x <= max(x0, x1, x2, x3) + TOUCH
+            and min(y0, y1, y2, y3) - TOUCH <= y <= max(y0, y1, y2, y3) + TOUCH
         ):
             yield from pairwise(flatten(part))
     if piece.tip is not None:

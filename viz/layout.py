@@ -16,7 +16,7 @@ from viz.labelling import place_labels
 from viz.layout_circuit import plan_circuit, turn_loops_outward
 from viz.layout_unfolded import plan_unfolded
 from viz.nets import FIRST_TRACK, Manner, Tracks, assign, manners
-from viz.picture import Layout, PlacedEdge, PlacedLabel, PlacedNode
+from viz.picture import Dot, Layout, PlacedEdge, PlacedLabel, PlacedNode
 from viz.router import Router, arc_height
 from viz.scene import CircuitScene, Scene, UnfoldedScene
 from viz.statics import StaticZone
@@ -277,8 +277,9 @@ def _framed(layout: Layout) -> Layout:
         xs.extend((dot.x - dot.radius, dot.x + dot.radius))
         ys.extend((dot.y - dot.radius, dot.y + dot.radius))
     for edge in layout.edges:
-        xs.extend(point[0] for point in edge.curve)
-        ys.extend(point[1] for point in edge.curve)
+        for x, y in edge.curve:
+            xs.append(x)
+            ys.append(y)
     dx = margin - min(xs, default=0.0)
     dy = margin - min(ys, default=0.0)
 
@@ -309,7 +310,7 @@ def _framed(layout: Layout) -> Layout:
             for e in layout.edges
         ),
         tuple(replace(m, x=right(m.x), y=up(m.y)) for m in layout.marks),
-        tuple(replace(d, x=right(d.x), y=up(d.y)) for d in layout.dots),
+        tuple(Dot(d.kind, right(d.x), up(d.y), d.radius, d.ellipsis) for d in layout.dots),
         tuple(replace(t, x=right(t.x), y=up(t.y)) for t in layout.labels),
         tuple(replace(f, box=(*moved(f.box[:2]), *moved(f.box[2:]))) for f in layout.frames),
         round(max(xs, default=0.0) + dx + margin, 2),

@@ -68,34 +68,28 @@ def simplified(curve: Curve) -> Curve:
     >>> simplified(line((0, 0), (0, 3), (0, 3), (0, 9))) == line((0, 0), (0, 9))
     True
     """
-    ends: list[Point] = [curve[0]]
-    handles: list[tuple[Point, Point] | None] = []
+    points: list[Point] = [curve[0]]
+    start: Point | None = None  # where the straight pieces began that the last one continues
+    axis = 0
     for index in range(0, len(curve) - 1, 3):
         p0, p1, p2, p3 = curve[index : index + 4]
-        axis = 0 if p0[0] == p1[0] == p2[0] == p3[0] else 1
-        if axis and not p0[1] == p1[1] == p2[1] == p3[1]:
-            handles.append((p1, p2))
-            ends.append(p3)
-        elif p0 == p3:
-            continue
-        elif handles and handles[-1] is None and _goes_on(ends[-2], p0, p3, axis):
-            ends[-1] = p3
+        if p0[0] == p1[0] == p2[0] == p3[0]:
+            now = 0
+        elif p0[1] == p1[1] == p2[1] == p3[1]:
+            now = 1
         else:
-            handles.append(None)
-            ends.append(p3)
-    points = [curve[0]]
-    for between, start, end in zip(handles, ends, ends[1:], strict=False):
-        points.extend(line(start, end)[1:] if between is None else (*between, end))
-    return tuple(points) if handles else curve
-
-
-def _goes_on(before: Point, middle: Point, after: Point, axis: int) -> bool:
-    """Whether three points follow each other in one direction along an axis."""
-    other = 1 - axis
-    return (
-        before[axis] == middle[axis] == after[axis]
-        and (middle[other] - before[other]) * (after[other] - middle[other]) > 0
-    )
+            points += (p1, p2, p3)
+            start = None
+            continue
+        if p0 == p3:
+            continue
+        along = 1 - now
+        if start is None or now != axis or (p0[along] - start[along]) * (p3[along] - p0[along]) < 0:
+            start, axis = p0, now
+        else:
+            del points[-3:]
+        points += line(start, p3)[1:]
+    return tuple(points) if len(points) > 1 else curve
 
 
 def reversed_curve(curve: Curve) -> Curve:
@@ -328,5 +322,6 @@ def _direction(start: Point, end: Point) -> Point:
 
 def _is_straight(p0: Point, p1: Point, p2: Point, p3: Point) -> bool:
     dx, dy = p3[0] - p0[0], p3[1] - p0[1]
-    size = abs(dx) + abs(dy) + 1e-9
-    return all(abs((p[0] - p0[0]) * dy - (p[1] - p0[1]) * dx) < 1e-3 * size for p in (p1, p2))
+    limit = 1e-3 * (abs(dx) + abs(dy) + 1e-9)
+    first = abs((p1[0] - p0[0]) * dy - (p1[1] - p0[1]) * dx)
+    return first < limit and abs((p2[0] - p0[0]) * dy - (p2[1] - p0[1]) * dx) < limit

@@ -83,7 +83,7 @@ class Style:
 
     def dotted(self) -> Style:
         """The same look with dotted lines of parameters and of their gradients."""
-        thin = {
+        thin: dict[EdgeKind, EdgeStyle] = {
             kind: replace(look, dash=DOTTED, line=look.line + 0.2)
             for kind, look in self.edges.items()
             if kind in ("parameter", "gradient")
