@@ -21,8 +21,9 @@ def test_there_are_examples():
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_example_runs(script, tmp_path):
+    short = ["--quick"] if "--quick" in script.read_text("utf-8") else []
     done = subprocess.run(
-        [sys.executable, str(script)],
+        [sys.executable, str(script), *short],
         cwd=tmp_path,
         env=os.environ | {"MPLBACKEND": "Agg", "PYTHONUTF8": "1"},
         stdin=subprocess.DEVNULL,
