@@ -86,7 +86,7 @@ def prepared(
         assert isinstance(algebra, FloatAlgebra)
         dtype = algebra.dtype
     dtype = np.dtype(dtype)
-    steps = _lengths(system, arrays, tau)
+    steps = lengths_of(system, arrays, tau)
     bound = bind(system, steps, sizes, arrays)
     check_inputs(system, bound.sizes, arrays)
     batched = frozenset(batched_inputs(system, arrays))
@@ -149,7 +149,7 @@ def batched_inputs(system: System, arrays: Mapping[str, Any]) -> set[str]:
     return found
 
 
-def _lengths(system: System, arrays: Mapping[str, Any], tau: Any) -> dict[str, int]:
+def lengths_of(system: System, arrays: Mapping[str, Any], tau: Any) -> dict[str, int]:
     """Return the number of steps of each index, read off the data where they show it."""
     found: dict[str, int] = {}
     for name, declared in system.inputs.items():

@@ -20,16 +20,15 @@ import numpy as np
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
-from graphgrad.compile.call import Call, as_arrays
+from graphgrad.compile.call import Call, as_arrays, lengths_of
 from graphgrad.compile.memory import bytes_of
+from graphgrad.compile.pieces import check_backend, check_pieces, counted_on, shares_of_loss
 from graphgrad.compile.revolve import forward_pieces, revolve
-from graphgrad.compile.streams import state_inputs, streamed
-from graphgrad.conditions import ALWAYS
+from graphgrad.compile.streams import opened, state_inputs
 from graphgrad.declared import fresh_name
 from graphgrad.dims import concrete
 from graphgrad.errors import GraphgradError
-from graphgrad.ir import OPS, At, Expr
-from graphgrad.system import System
+from graphgrad.ir import OPS, At, Expr, constant
 
 if TYPE_CHECKING:
     from graphgrad.compile.compiled import Compiled
@@ -72,8 +71,11 @@ class Checkpointed:
         self.system = circuit.check()
         self.loss = loss
         self.checkpoint = _checked(checkpoint)
-        self.stream = streamed(circuit)
-        _check_loss(self.system, loss)
+        check_pieces(self.system)
+        (index,) = self.system.indices
+        counted, self.clock = counted_on(circuit, means=True)
+        self.stream = opened(counted, index, self.clock)
+        shares = shares_of_loss(self.system, counted.declared(), loss)
         depths = self.stream.depths
         self.states = {name: k for name, k in depths.items() if name in self.system.variables}
         taken = self.stream.circuit.declared().names()
@@ -82,30 +84,38 @@ class Checkpointed:
             for age in range(depth):
                 seed = fresh_name(f"seed_{name}", taken | {*self.seeds.values()})
                 self.seeds[name, age] = seed
+        self.share = fresh_name("share", taken)
         objective = fresh_name("objective", taken)
         self.gradients = {
             name: cotangent_prefix(self.system.declared.names()) + name for name in wrt
         }
         self.plan: Plan | None = None
-        circuits = {False: circuit, True: self.stream.circuit}
+        circuits = {False: counted, True: self.stream.circuit}
         self._ahead = {
             key: compiled(c, tuple(self.states), None, None) for key, c in circuits.items()
         }
-        self._back: dict[bool, Compiled] = {}
+        check_backend(self.clock, self._ahead[False].backend)
+        self._back: dict[tuple[bool, bool], Compiled] = {}
         for key, source in circuits.items():
-            made = _with_seeds(source, loss, self.seeds, objective)
             before = [
                 given for at, given in self.stream.inputs.items() if key and at.name in self.states
             ]
-            with warnings.catch_warnings():  # a piece need not depend on the boundary values
-                warnings.simplefilter("ignore", GradientWarning)
-                self._back[key] = compiled(made, (loss,), objective, [*wrt, *before])
+            for last in (False, True):
+                if last and shares.once is None:
+                    self._back[key, last] = self._back[key, False]
+                    continue
+                share = _sum([shares.piece, shares.once if last else None])
+                made = _with_seeds(source, self.share, share, self.seeds, objective)
+                with warnings.catch_warnings():  # a piece need not depend on all of them
+                    warnings.simplefilter("ignore", GradientWarning)
+                    function = compiled(made, (self.share,), objective, [*wrt, *before])
+                self._back[key, last] = function
         self.prefix = cotangent_prefix(made.check().declared.names())
 
     @property
     def source(self) -> str:
         """The code that goes back over one piece, for data with one batch axis on every input."""
-        return self._back[True].source
+        return self._back[True, False].source
 
     def __call__(
         self,
@@ -126,7 +136,10 @@ class Checkpointed:
             tracemalloc.reset_peak()
         start = tracemalloc.get_traced_memory()[0]
         arrays = as_arrays(values)
-        call = self._ahead[False].prepared(arrays, tau, sizes)
+        lengths = lengths_of(self.system, arrays, tau)
+        (steps,) = lengths.values()
+        lengths |= self.clock.lengths(1, steps) if self.clock else {}
+        call = self._ahead[False].prepared(arrays, lengths, sizes)
         plan = self._planned(call)
         results = _Run(self, arrays, call, plan).results()
         if tracing:
@@ -139,14 +152,15 @@ class Checkpointed:
 
     def _planned(self, call: Call) -> Plan:
         """Return the lengths of the pieces and the number of states for a sequence."""
-        (steps,) = call.steps.values()
+        steps = call.steps[self.stream.index]
         itemsize = np.dtype(call.dtype).itemsize
         state = sum(
             depth * prod(self._shape(name, call)) * itemsize for name, depth in self.states.items()
         )
-        schedule = self._back[True].schedule_for(self._back[True].system.inputs)
+        back = self._back[True, False]
+        schedule = back.schedule_for(back.system.inputs)
         fixed, step = bytes_of(schedule, call.count, call.sizes, itemsize)
-        least = max(self.states.values(), default=1)  # a piece holds the state after it
+        least = max(self.stream.depths.values(), default=1)  # a piece holds the state after it
         if isinstance(self.checkpoint, Mapping):
             every = min(max(self.checkpoint["every"], least), steps)
             pieces = -(-steps // every)
@@ -199,7 +213,7 @@ class _Run:
         self.values = values
         self.call = call
         self.plan = plan
-        (self.steps,) = call.steps.values()
+        self.steps = call.steps[function.stream.index]
         self.kept: dict[int, State | None] = {0: None}
         self.seeds = {
             seed: np.zeros(function._shape(name, call), call.dtype)
@@ -222,8 +236,8 @@ class _Run:
                 del self.kept[action.start]
         return {self.function.loss: self.loss, **self.sums}
 
-    def _piece(self, piece: int, state: State | None) -> tuple[dict[str, Any], int]:
-        """Return the values for a piece, views of the data, and its number of steps."""
+    def _piece(self, piece: int, state: State | None) -> tuple[dict[str, Any], dict[str, int]]:
+        """Return the values for a piece, views of the data, and its lengths."""
         inputs, stream = self.function.system.inputs, self.function.stream
         start = piece * self.plan.every
         stop = min(start + self.plan.every, self.steps)
@@ -238,22 +252,25 @@ class _Run:
                 if name not in state
             }
             given |= state_inputs(stream, {**state, **before})
-        return given, stop - start
+        clock = self.function.clock
+        lengths = {stream.index: stop - start}
+        return given, lengths | (clock.lengths(start + 1, self.steps) if clock else {})
 
     def _ahead(self, piece: int, state: State | None) -> State:
         """Return the state after a piece from the state before it."""
-        given, steps = self._piece(piece, state)
-        values = self.function._ahead[state is not None](given, tau=steps, **self._sizes())
-        states = self.function.states
+        given, lengths = self._piece(piece, state)
+        values = self.function._ahead[state is not None](given, tau=lengths, **self._sizes())
+        states, steps = self.function.states, lengths[self.function.stream.index]
         return {name: np.array(values[name][steps - k :]) for name, k in states.items()}
 
     def _back(self, piece: int) -> None:
         """Add the loss and the gradients of a piece; take the cotangent of the state before it."""
         function, state = self.function, self.kept[piece]
-        given, steps = self._piece(piece, state)
-        run = function._back[state is not None]
-        results = run({**given, **self.seeds}, tau=steps, batch="sum", **self._sizes())
-        self.loss = self.loss + results[function.loss]
+        given, lengths = self._piece(piece, state)
+        last = (piece + 1) * self.plan.every >= self.steps
+        run = function._back[state is not None, last]
+        results = run({**given, **self.seeds}, tau=lengths, batch="sum", **self._sizes())
+        self.loss = self.loss + results[function.share]
         for name, shown in function.gradients.items():
             part = results[run.gradients[name]]
             self.sums[shown] = self.sums[shown] + part if shown in self.sums else part
@@ -282,13 +299,24 @@ def _checked(checkpoint: Any) -> int | dict[str, int]:
     )
 
 
+def _sum(terms: Sequence[Expr | None]) -> Expr:
+    """Return the sum of the terms that are not None."""
+    given = [each for each in terms if each is not None]
+    return sum(given[1:], given[0]) if given else constant(0)
+
+
 def _with_seeds(
-    circuit: Circuit, loss: str, seeds: Mapping[tuple[str, int], str], objective: str
+    circuit: Circuit,
+    share: str,
+    loss: Expr,
+    seeds: Mapping[tuple[str, int], str],
+    objective: str,
 ) -> Circuit:
-    """Return the circuit with one variable more: the loss plus last states times cotangents."""
+    """Return the circuit with a share of the loss, and that plus last states times cotangents."""
     system = circuit.check()
     result = circuit.copy()
-    total: Expr = Expr(OPS["static"], attr=loss, type=())
+    result.define(share, None, loss)
+    total: Expr = Expr(OPS["static"], attr=share, type=())
     for (name, age), seed in seeds.items():
         kind = system.variables[name].shape
         result.input(seed, *kind)
@@ -298,47 +326,3 @@ def _with_seeds(
         total = total + (OPS["sum"](product) if len(kind) > 1 else product)
     result.define(objective, None, total)
     return result
-
-
-def _check_loss(system: System, loss: str) -> None:
-    """Raise GraphgradError for a loss that is not a sum over the steps."""
-    kinds: dict[str, str] = {}
-    for component in system.components:
-        for unit in component.units:
-            if not isinstance(unit, str):
-                continue
-            kind = _kind(system, system.roots[unit], kinds)
-            if system.index_of(unit) is None:
-                kinds[unit] = kind
-            elif kind in ("sum", "other"):
-                raise GraphgradError(
-                    f"checkpoint= cannot be used: {unit} needs a sum over all steps",
-                    remedy="leave checkpoint= out",
-                )
-    if kinds[loss] != "sum":
-        raise GraphgradError(
-            f"checkpoint= needs a loss that is a sum over the steps, {loss} is not",
-            remedy="write loss = sum(… for t in steps); add penalties outside",
-        )
-
-
-def _kind(system: System, root: int, kinds: Mapping[str, str]) -> str:
-    """Return whether a value is a sum over the steps, free of them ("static"), or neither."""
-    found: dict[int, str] = {}
-    for number in system.below(root):
-        op, args, attr, _ = system.graph.nodes[number]
-        given = [found[arg] for arg in args]
-        if op.name == "static" and attr in kinds:
-            found[number] = kinds[attr]
-        elif op.name == "reduce":
-            free = given[0] == "static" and attr.kind == "sum" and attr.condition == ALWAYS
-            found[number] = "sum" if free else "other"
-        elif all(each == "static" for each in given):
-            found[number] = "static"
-        elif op.name in ("add", "sub", "neg") and all(each == "sum" for each in given):
-            found[number] = "sum"
-        elif op.name in ("mul", "div") and sorted(given) == ["static", "sum"]:
-            found[number] = "sum" if op.name == "mul" or given[0] == "sum" else "other"
-        else:
-            found[number] = "other"
-    return found[root]

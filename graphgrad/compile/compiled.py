@@ -10,14 +10,15 @@ import numpy as np
 
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.circuit import Circuit
-from graphgrad.compile.call import Call, as_arrays, handed_over, prepared, signature
+from graphgrad.compile.call import Call, as_arrays, handed_over, lengths_of, prepared, signature
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.finite import all_finite, check_given, report
+from graphgrad.compile.pieces import check_backend
 from graphgrad.compile.plan import schedule_of
 from graphgrad.compile.ragged import ragged
 from graphgrad.compile.run_numpy import numpy_program
 from graphgrad.compile.schedule import Schedule
-from graphgrad.compile.streams import Stream, last_steps, state_inputs, streamed
+from graphgrad.compile.streams import Stream, last_steps, state_inputs, steps_before, streamed
 from graphgrad.data import check_names
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GraphgradError
@@ -25,6 +26,8 @@ from graphgrad.system import System
 
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
 _numba_program = door("graphgrad.compile.run_numba:numba_program")
+CALLS = 1024
+"""How many kinds of calls are remembered: combinations of shapes, lengths and sizes."""
 
 
 class Compiled:
@@ -85,6 +88,8 @@ class Compiled:
         """Return what calls with arrays of these shapes need."""
         key = signature(arrays, tau, sizes)
         if key not in self._calls:
+            if len(self._calls) >= CALLS:
+                self._calls.clear()
             self._calls[key] = prepared(
                 self.system,
                 arrays,
@@ -175,6 +180,7 @@ class Compiled:
         """Return the results for a piece of a stream, and the state after it if more follows."""
         if self.stream is None:
             self.stream = streamed(self.primal)
+            check_backend(self.stream.clock, self.backend)
         stream = self.stream
         key = state is not None
         if key not in self._pieces:
@@ -183,11 +189,18 @@ class Compiled:
             with warnings.catch_warnings():  # a piece need not depend on the boundary values
                 warnings.simplefilter("ignore", GradientWarning)
                 self._pieces[key] = self._remade(stream.circuit if key else self.primal, shown)
-        given = dict(values)
+        given, so_far, steps = dict(values), 0, 0
         if state is not None:
             given |= state_inputs(stream, state)
+        if stream.clock is not None:
+            so_far = steps_before(stream, state)
+            lengths = lengths_of(self.system, as_arrays(values), options["tau"])
+            steps = lengths[stream.index]
+            options["tau"] = lengths | (stream.clock.lengths(so_far + 1, 1) if key else {})
         results = self._pieces[key](given, **options)
         after = last_steps(stream, state, {**values, **results}) if more else None
+        if after is not None and stream.clock is not None:
+            after[stream.index] = np.array(so_far + steps)
         wanted = {*self.outputs, *self.gradients.values()}
         results = {name: value for name, value in results.items() if name in wanted}
         return (results, after) if more else results

@@ -1,7 +1,9 @@
 """Streams: sequences computed piece by piece, each continued from the last steps of the one before.
 
 `streamed(circuit)` is the circuit in which every value before the first step is an input. The state
-of a stream is, for each variable or input that is read k steps back, its last k steps.
+of a stream is, for each variable or input that is read k steps back, its last k steps; where the
+number of a step matters, the number of steps so far, too, under the name of the index. What is no
+sum over steps counts once a piece: a mean is that of the piece, a penalty is added with each.
 """
 
 from __future__ import annotations
@@ -14,11 +16,10 @@ import numpy as np
 
 from graphgrad.adjoint import boundary_name
 from graphgrad.circuit import Circuit
-from graphgrad.conditions import ALWAYS
+from graphgrad.compile.pieces import Clock, check_pieces, counted_on, numbers_in, refusal
 from graphgrad.dims import Token
-from graphgrad.errors import DataError, GraphgradError
+from graphgrad.errors import DataError
 from graphgrad.ir import OPS, At, Expr
-from graphgrad.system import System
 
 
 @dataclass(frozen=True)
@@ -26,18 +27,34 @@ class Stream:
     """A circuit whose values before the first step are inputs.
 
     `depths` says how many steps of which variable or input make up the state; `inputs` are the
-    names of the inputs for them: that of `h[0]`, `h[-1]` and so on.
+    names of the inputs for them: that of `h[0]`, `h[-1]` and so on. With a clock, the number of
+    steps so far is part of the state, under the name of the index.
     """
 
     circuit: Circuit
     depths: Mapping[str, int]
     inputs: Mapping[At, str]
+    index: str
+    clock: Clock | None = None
 
 
 def streamed(circuit: Circuit) -> Stream:
     """Return the stream of a circuit, or raise GraphgradError with the reason why there is none."""
     system = circuit.check()
-    _check(system)
+    check_pieces(system)
+    (index,) = system.indices.values()
+    for node, place in zip(system.graph.nodes, system.graph.places, strict=True):
+        if node.op is OPS["at_step"]:
+            raise refusal(f"{node.attr.name} is read at a fixed step", place)
+        if index.length in numbers_in(node.op, node.attr):
+            raise refusal(f"{index.length} is not known before the last piece", place)
+    counted, clock = counted_on(circuit, means=False)
+    return opened(counted, index.name, clock)
+
+
+def opened(circuit: Circuit, index: str, clock: Clock | None) -> Stream:
+    """Return the stream of a circuit that can be computed in pieces."""
+    system = circuit.check()
     depths: dict[str, int] = {}
     for node in system.graph.nodes:
         if node.op is OPS["read"] and node.attr.lag > 0:
@@ -58,44 +75,17 @@ def streamed(circuit: Circuit) -> Stream:
                 result.input(given, *kind)
             result.define_boundary(name, False, step, Expr(OPS["input"], attr=given, type=kind))
             inputs[key] = given
-    return Stream(result, depths, inputs)
-
-
-def _check(system: System) -> None:
-    """Raise GraphgradError for a circuit that cannot be computed piece by piece."""
-    if len(system.indices) != 1:
-        raise GraphgradError(
-            "a circuit with several time indices is no stream", remedy="give whole sequences"
-        )
-    reason = None
-    for component in system.components:
-        if component.direction < 0 and component.recurrent:
-            reason = f"{component.units[0]} is swept backwards, from the end of the whole sequence"
-    for node, place in zip(system.graph.nodes, system.graph.places, strict=True):
-        op, attr = node.op, node.attr
-        if op is OPS["read"] and attr.lag < 0:
-            reason = f"{attr.name} is read {-attr.lag} steps ahead"
-        elif op is OPS["at_step"]:
-            reason = f"{attr.name} is read at a fixed step"
-        elif op is OPS["counter"]:
-            reason = f"{attr} is used as a number"
-        elif op is OPS["choose"] or (op is OPS["reduce"] and attr.condition != ALWAYS):
-            reason = "a condition on the step decides what is computed"
-        if reason is not None:
-            raise GraphgradError(
-                f"this circuit cannot be computed piece by piece: {reason}",
-                place=place,
-                remedy="give whole sequences, without state=",
-            )
+    return Stream(result, depths, inputs, index, clock)
 
 
 def state_inputs(stream: Stream, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a state as the inputs of a stream's circuit."""
+    parts = [*stream.depths, *([stream.index] if stream.clock else [])]
     for name in state:
-        if name not in stream.depths:
+        if name not in parts:
             raise DataError(
                 f"{name} is no part of the state",
-                remedy=f"the state has {', '.join(stream.depths) or 'nothing'}",
+                remedy=f"the state has {', '.join(parts) or 'nothing'}",
             )
     given: dict[str, Any] = {}
     for name, depth in stream.depths.items():
@@ -108,6 +98,19 @@ def state_inputs(stream: Stream, state: Mapping[str, Any]) -> dict[str, Any]:
         for step in range(depth):
             given[stream.inputs[At(name, False, -step)]] = state[name][depth - 1 - step]
     return given
+
+
+def steps_before(stream: Stream, state: Mapping[str, Any] | None) -> int:
+    """Return the number of steps before a piece."""
+    if state is None:
+        return 0
+    steps = np.asarray(state.get(stream.index))
+    if steps.shape or steps.dtype.kind not in "iu" or steps < 0:
+        raise DataError(
+            f"the state has no number of steps {stream.index}",
+            remedy=f"give {stream.index} as the whole number of steps so far",
+        )
+    return int(steps)
 
 
 def last_steps(

@@ -16,10 +16,26 @@ from graphgrad.compile.revolve import forward_pieces, revolve
 from tests.compile.reference import close, sizes
 
 STREAMS = ["elman", "lstm", "gru", "two_step_scalar", "deep_rnn", "lstm_peephole", "graves"]
+STREAMS += ["autoregressive"]  # which has a condition on the step
+CELL = """
+x[t]: input(D)
+W: param(H, H)
+U: param(H, D)
+w: param(H)
+h[0] = w / 2
+h[t] = tanh(W @ h[t-1] + U @ x[t]) if t % 3 != 1 or t == tau else h[t-1] / 2 + w * t / 20
+s[t] = sum(h[t] * h[t-2])
+"""
+LOSSES = {
+    "chosen steps": "mean(s[t] for t in steps) + sum(s[t] for t in steps if t > 4) / 7",
+    "a penalty": "sum(s[t] for t in steps) - (sum(W * W) - 3 * mean(s[t] for t in steps)) / 2",
+    "the last step": "sum(h[tau] * h[tau]) - 2 * sum(s[t] for t in steps)",
+    "only the last step": "sum(h[tau] * h[tau]) * tau",
+}
+"""Losses of which not all is summed over the steps."""
 REFUSED = {
     "bidirectional": "swept backwards",
     "many_to_one": "read at a fixed step",
-    "autoregressive": "a condition on the step",
     "encoder_decoder": "several time indices",
 }
 
@@ -66,13 +82,64 @@ def test_the_state_is_the_last_steps() -> None:
     np.testing.assert_array_equal(state["h"], values["h"][-2:])
 
 
+def test_the_number_of_steps_so_far_is_part_of_the_state() -> None:
+    circuit = gg.parse("h[t] = h[t-1] + t if t % 4 == 3 else h[t-1] / 2")
+    function, state, found = circuit.compile("h"), None, []
+    for steps in (3, 1, 5, 2):
+        values, state = function({}, tau=steps, state=state, return_state=True)
+        found.append(values["h"])
+    assert state is not None
+    assert state.keys() == {"h", "t"}
+    assert state["t"] == 11
+    close(np.concatenate(found), function({}, tau=11)["h"])
+    with pytest.raises(gg.DataError, match="number of steps t"):
+        function({}, tau=2, state={"h": state["h"]})
+    with pytest.raises(gg.GraphgradError, match="compile every piece anew"):
+        circuit.compile("h", backend="jax")({}, tau=2, return_state=True)
+    with pytest.raises(gg.GraphgradError, match="tau is not known before the last piece"):
+        gg.parse("h[t] = h[t-1] + 1 / tau").compile("h")({}, tau=2, return_state=True)
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_stream_is_refused_with_the_reason(name: str) -> None:
     circuit, params, inputs = data(name, 5)
     with pytest.raises(gg.GraphgradError, match=REFUSED[name]):
         gg.value_and_grad(circuit)(params, return_state=True, **inputs)
-    with pytest.raises(gg.GraphgradError, match=REFUSED[name]):
+    if name != "many_to_one":
+        with pytest.raises(gg.GraphgradError, match=REFUSED[name]):
+            gg.value_and_grad(circuit, checkpoint=10**6)
+
+
+@pytest.mark.parametrize("every", [1, 2, 4, 22, 23])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_checkpoints_count_steps_and_penalties_as_the_whole_does(loss: str, every: int) -> None:
+    circuit = gg.parse(f"{CELL}loss = {LOSSES[loss]}\n")
+    params, inputs = circuit.init(0, H=3, D=2), circuit.example(1, 23, (2,), H=3, D=2)
+    total, grads = gg.value_and_grad(circuit)(params, **inputs)
+    function = gg.value_and_grad(circuit, checkpoint={"every": every, "snapshots": 2})
+    found, own = function(params, **inputs)
+    close(found, total)
+    for key in params:
+        close(own[key], grads[key])
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("sum(s[t] for t in steps) ** 2", "is not a sum over the steps"),
+        ("sum(s[t] for t in steps) * sum(h[tau])", "is not a sum over the steps"),
+        ("mean(s[t] for t in steps if t > 4)", "is a mean over chosen steps"),
+        ("sum(h[3])", "h is read at a fixed step"),
+        ("sum(s[t] * sum(h[tau]) for t in steps)", "needs the whole sequence"),
+    ],
+)
+def test_losses_that_are_no_sums_are_refused_with_the_place(loss: str, message: str) -> None:
+    circuit = gg.parse(f"{CELL}loss = {loss}\n")
+    with pytest.raises(gg.GraphgradError, match=message) as caught:
         gg.value_and_grad(circuit, checkpoint=10**6)
+    assert caught.value.place is not None
+    assert caught.value.place.text.startswith("loss")
+    assert caught.value.remedy
 
 
 def test_a_state_that_does_not_fit_is_refused() -> None:
@@ -152,9 +219,6 @@ def test_impossible_checkpoints_are_refused() -> None:
             gg.value_and_grad(circuit, checkpoint=checkpoint)
     with pytest.raises(gg.GraphgradError, match="whole gradient"):
         gg.value_and_grad(circuit, checkpoint=10**6, wrt=["x"])
-    penalised = circuit.extend("cost = loss + sum(W * W)")
-    with pytest.raises(gg.GraphgradError, match="sum over the steps"):
-        gg.value_and_grad(penalised, "cost", checkpoint=10**6)
 
 
 def test_where_values_stop_being_finite() -> None:
