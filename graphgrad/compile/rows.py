@@ -25,6 +25,13 @@ ENTRYWISE |= {"outer_sum_each"}
 Work = Statement | Boundary
 
 
+def operands(each: Work) -> tuple[Operand, ...]:
+    """Return the values that a statement or a boundary reads."""
+    if isinstance(each, Statement):
+        return each.reads
+    return (each.value,) if isinstance(each.value, Operand) else ()
+
+
 class Axes(NamedTuple):
     """The leading axes of a sweep: the steps of an index, if any, and the examples."""
 

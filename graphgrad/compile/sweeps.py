@@ -282,7 +282,7 @@ class SweepWriter:
 
     def _load(self, memory: Memory, index: str) -> str:
         """Return the code of a vector in memory."""
-        if memory.array in self.emitter.roomy:
+        if memory.array in self.emitter.rooms.roomy:
             return f"read({memory.array}, {_tuple(index)})"
         return f"load({memory.array}, {_tuple(index)}, left)"
 

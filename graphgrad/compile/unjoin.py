@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
-from graphgrad.compile.rows import Work
+from graphgrad.compile.rows import Work, operands
 from graphgrad.compile.schedule import Operand, Slice, Statement
 from graphgrad.dims import Shape
 from graphgrad.ir import Number
@@ -32,7 +32,7 @@ def unjoined(
     kept = set(shared)
     slices = {e.name: e for e in work if isinstance(e, Statement) and e.op == "slice"}
     for position, each in enumerate(work):
-        for operand in _operands(each):
+        for operand in operands(each):
             readers.setdefault(operand.name, []).append((position, each))
     for position in range(len(work) - 1, -1, -1):
         for each in list(slots[position]):
@@ -61,12 +61,6 @@ def unjoined(
                 readers[operand.name] = [r for r in readers[operand.name] if r[1] is not each]
             slots[position].remove(each)
     return [each for slot in slots for each in slot]
-
-
-def _operands(each: Work) -> tuple[Operand, ...]:
-    if isinstance(each, Statement):
-        return each.reads
-    return (each.value,) if isinstance(each.value, Operand) else ()
 
 
 def _piece(

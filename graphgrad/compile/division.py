@@ -1,0 +1,219 @@
+"""How a schedule is divided for sweeps: straight pieces and loops, in simple statements.
+
+Elementwise work that one loop alone reads moves into it, products are computed a little ahead in
+its course, and joined vectors are taken apart where every part is used by itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from typing import Any
+
+from graphgrad.compile.rows import (
+    ACCUMULATIONS,
+    COMPONENT_SUMS,
+    ENTRYWISE,
+    VIEWS,
+    WHOLE,
+    Work,
+    operands,
+)
+from graphgrad.compile.schedule import Boundary, Loop, Operand, Schedule, Statement
+from graphgrad.compile.simple import simplified
+from graphgrad.compile.unjoin import unjoined
+
+
+@dataclass
+class Piece:
+    """A loop, or what stands between two loops: lists of work with the offsets of their bodies.
+
+    `ahead` are products that the loop computes for some steps at a time.
+    """
+
+    loop: Loop | None
+    parts: list[tuple[list[Work], int]]
+    ahead: list[Statement] = field(default_factory=list)
+
+
+def divided(schedule: Schedule) -> list[Piece]:
+    """Return the pieces of a schedule, in order."""
+    divider = _Divider(schedule)
+    pieces = divider.unjoined(divider.sunk(divider.pieces()))
+    divider.take_along(pieces)
+    return pieces
+
+
+class _Divider:
+    """The steps of `divided`."""
+
+    def __init__(self, schedule: Schedule) -> None:
+        self.schedule = schedule
+        self.bound = {b.name for b in schedule.blocks if isinstance(b, Boundary)}
+
+    def pieces(self) -> list[Piece]:
+        """Return the straight pieces and the loops, in simple statements."""
+        types: dict[str, Any] = {**self.schedule.leaves, **self.schedule.statements}
+
+        def simple(work: Iterable[Work]) -> list[Work]:
+            found: list[Work] = []
+            for each in work:
+                if isinstance(each, Boundary):
+                    found.append(each)
+                    continue
+                for one in simplified([each], lambda name: types[name].shape):
+                    types[one.name] = one
+                    found.extend(self._copied(_whole(one, types), types))
+            return found
+
+        pieces: list[Piece] = []
+        for block in self.schedule.blocks:
+            single = isinstance(block, Loop) and len(block.bodies) == 1
+            if isinstance(block, Loop) and single:
+                work = simple([*block.prelude, *block.bodies[0].statements])
+                pieces.append(Piece(block, [(work, 0)]))
+                continue
+            if not pieces or pieces[-1].loop is not None:
+                pieces.append(Piece(None, [([], 0)]))
+            before = block.prelude if isinstance(block, Loop) else [block]
+            pieces[-1].parts[0][0].extend(simple(before))
+            if isinstance(block, Loop):
+                parts = [(simple(body.statements), body.offset) for body in block.bodies]
+                pieces.append(Piece(block, parts))
+        return pieces
+
+    def _copied(self, each: Statement, types: dict[str, Any]) -> list[Statement]:
+        """Return a statement, as view and copy where a view of given data would be handed out."""
+        if each.op not in VIEWS or each.name not in self.schedule.outputs:
+            return [each]
+        base: Any = each
+        while isinstance(base, Statement) and base.op in VIEWS:
+            base = types[base.reads[0].name]
+        if isinstance(base, Statement):
+            return [each]
+        view = replace(each, name=f"{each.name}_0_")
+        types[view.name] = view
+        return [view, replace(each, op="copy", operands=(Operand(view.name),), attr=None)]
+
+    def sunk(self, pieces: list[Piece]) -> list[Piece]:
+        """Move elementwise statements and slices into the loop that alone needs them."""
+        places: dict[str, set[tuple[int, bool]]] = {}
+        for position, piece in enumerate(pieces):
+            for each in chain.from_iterable(work for work, _ in piece.parts):
+                for operand in operands(each):
+                    fixed = not isinstance(each, Statement) or bool(operand.lag)
+                    fixed = fixed or len(piece.parts) > 1
+                    fixed = fixed or (isinstance(each, Statement) and each.op == "at_step")
+                    places.setdefault(operand.name, set()).add((position, fixed))
+        for position in range(len(pieces) - 1, -1, -1):
+            if pieces[position].loop is not None:
+                continue
+            work = pieces[position].parts[0][0]
+            stay: list[Work] = []
+            sunk: dict[int, list[Work]] = {}
+            for operand in chain.from_iterable(map(operands, work)):
+                places[operand.name] -= {(position, False), (position, True)}
+            for each in reversed(work):
+                found = places.get(each.name, set())
+                target = next(iter(found))[0] if len(found) == 1 else position
+                loop = pieces[target].loop
+                if (
+                    isinstance(each, Statement)
+                    and self._can_sink(each)
+                    and loop is not None
+                    and loop.index == each.index
+                    and not next(iter(found))[1]
+                ):
+                    sunk.setdefault(target, []).append(each)
+                    now = target
+                else:
+                    stay.append(each)
+                    now = position
+                for operand in operands(each):
+                    places[operand.name].add((now, now == position or bool(operand.lag)))
+            work[:] = reversed(stay)
+            for target, moved in sunk.items():
+                pieces[target].parts[0][0][:0] = reversed(moved)
+        return pieces
+
+    def _can_sink(self, each: Statement) -> bool:
+        if each.name in self.schedule.outputs or each.index is None or each.token:
+            return False
+        if each.name in self.bound:
+            return False
+        return each.op == "slice" or elementwise(each)
+
+    def unjoined(self, pieces: list[Piece]) -> list[Piece]:
+        """Take joined vectors apart where every piece is used by itself."""
+        types: dict[str, Any] = dict(self.schedule.leaves)
+        shared = set(self.schedule.outputs)
+        home: dict[str, tuple[int, int]] = {}
+        for position, piece in enumerate(pieces):
+            for number, (work, _) in enumerate(piece.parts):
+                for each in work:
+                    if isinstance(each, Statement):
+                        types[each.name] = each
+                        home[each.name] = position, number
+                    else:
+                        shared.add(each.name)
+        for position, piece in enumerate(pieces):
+            for number, (work, _) in enumerate(piece.parts):
+                for each in work:
+                    for operand in operands(each):
+                        if operand.lag or home.get(operand.name) != (position, number):
+                            shared.add(operand.name)
+        for piece in pieces:
+            for work, _ in piece.parts:
+                work[:] = unjoined(work, shared, elementwise, lambda name: types[name].shape)
+                for each in work:
+                    if isinstance(each, Statement):
+                        types[each.name] = each
+        return pieces
+
+    def take_along(self, pieces: list[Piece]) -> None:
+        """Move products into the loop that alone reads them: computed for some steps ahead."""
+        readers: dict[str, set[int | None]] = {}
+        for position, piece in enumerate(pieces):
+            for work, _ in piece.parts:
+                for each in work:
+                    near = isinstance(each, Statement) and each.op != "at_step"
+                    for operand in operands(each):
+                        found = position if near and not operand.lag else None
+                        readers.setdefault(operand.name, set()).add(found)
+        for piece in pieces:
+            if piece.loop is not None:
+                continue
+            work = piece.parts[0][0]
+            for each in list(work):
+                if not isinstance(each, Statement) or each.op != "product":
+                    continue
+                if each.name in self.schedule.outputs or each.name in self.bound:
+                    continue
+                reader, *others = readers.get(each.name, {None})
+                if reader is None or others:
+                    continue
+                loop = pieces[reader].loop
+                if loop is not None and loop.index == each.index and not loop.span:
+                    work.remove(each)
+                    pieces[reader].ahead.append(each)
+
+
+def elementwise(each: Statement) -> bool:
+    """Whether a statement computes the entries of its value one by one."""
+    other = VIEWS | COMPONENT_SUMS | ACCUMULATIONS | WHOLE | ENTRYWISE
+    other |= {"lookup", "at_step", "onehot", "basis", "fill", "expand", "batch_times"}
+    return each.op not in other and not each.token
+
+
+def _whole(each: Statement, types: Mapping[str, Any]) -> Statement:
+    """Return a statement with the op that says whether it is done for all rows at once."""
+    if each.op == "matmul" and len(each.shape) == 1:
+        matrix, vector = each.operands
+        assert isinstance(matrix, Operand)
+        fixed = types[matrix.name]
+        if fixed.index is None and not fixed.batched and isinstance(vector, Operand):
+            return replace(each, op="product")
+    if each.op == "outer_sum" and each.batched:
+        return replace(each, op="outer_sum_each")
+    return each
