@@ -109,7 +109,7 @@ class Certificate:
         self._evaluate()
         carried = self._carried()
         self.table.relations.folding, self.table.forward = True, False
-        self.truth = self.table.gradients(carried, self._seeds())
+        self.truth = self.table.gradients(carried, self._seeds(), self._named)
 
     def _carried(self) -> dict[int, Terms]:
         """Return the cotangent of every let that has one."""
@@ -124,6 +124,10 @@ class Certificate:
     def _weights(self, instance: Instance, entries: list[Terms]) -> list[Terms]:
         """Return what the derivatives of an instance are multiplied with: its cotangents."""
         return entries
+
+    def _named(self, weight: Terms) -> Terms:
+        """Return the cotangent of a sum over time as it is to be written."""
+        return weight
 
     def _seeds(self) -> dict[int, Terms]:
         passes = self.passes

@@ -527,11 +527,17 @@ class Generators:
                     k = tuple(sorted(rest + n)) if rest else n
                     out[k] = get(k, 0) + factor * d
 
-    def gradients(self, carried: dict[int, Terms], seeds: dict[int, Terms]) -> dict[int, Terms]:
+    def gradients(
+        self,
+        carried: dict[int, Terms],
+        seeds: dict[int, Terms],
+        named: Callable[[Terms], Terms] = lambda weight: weight,
+    ) -> dict[int, Terms]:
         """Return ∂loss/∂q + Σ λ_v ∂f_v/∂q for every let and every entry of the data.
 
         `carried` maps lets to λ, `seeds` lets to ∂loss/∂v. The loop goes from the newest generator
-        to the oldest: what a generator is read by is newer than it.
+        to the oldest: what a generator is read by is newer than it. `named` may write the cotangent
+        of a sum over time in another way.
         """
         adjoints: dict[int, Terms] = {gid: dict(terms) for gid, terms in seeds.items()}
         truth: dict[int, Terms] = {}
@@ -548,6 +554,8 @@ class Generators:
                 weight = carried.get(gid, weight)
             if not weight or not item.args:
                 continue
+            if item.kind == "sum":
+                weight = named(weight)
             if item.kind in ("let", "name", "sum"):
                 self.pushed(adjoints, weight, item.args[0])
                 continue

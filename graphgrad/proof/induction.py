@@ -8,7 +8,8 @@ Here, in addition: the mark m_t of a step multiplies every summand of a sum over
 and every λ_v of an instance at step t; lengths, and the step of an instance where it is used as a
 number, are indeterminates; a sum over time is a generator of its own; every cotangent that depends
 on itself at other steps is cut, also where it happens to be a number. The polynomials at m = 1 are
-those of the certificate.
+those of the certificate. The cotangent of a sum is Σ m_t X_t over the steps that read it; where
+that is a multiple of a sum G = Σ m_t Y_t that the equations name, G is written for it.
 
 **Lemma.** The polynomials C_v and T_v of an instance v = (u, t) at length τ are determined, up to
 the shift by t of the steps in the names of generators, by its *class*: the expression of its
@@ -22,18 +23,23 @@ rules that know a step only through the generators they meet and through the ind
 numbers. Cuts bound what is met. Nothing is identified with anything outside the class: a generator
 that abbreviates an equal polynomial may be written out again. ∎
 
-**Theorem.** Let p, z and B be what `lengths.py` derives from the equations: the least common
-multiple of the moduli, how far a class can see from either end, and B = z_first + z_last + 2p (and
-at least 2p more than any length that an equation tests). If every identity holds for every class
-that occurs at a length τ ≤ B, then the backward equations are right for every τ.
+**Theorem.** Let 0 = σ_0 < … < σ_n = 1 be the places, as fractions of τ, near which equations behave
+differently: both ends, and σ where a condition compares t with σ τ (`2 * t < tau`). Let z_i be how
+far from σ_i τ a class can notice it, and p a multiple of all moduli such that every σ_i p is one,
+too. Let B be such that (σ_(i+1) - σ_i) (B - p) ≥ z_i + z_(i+1) + p for all i, and at least 2p more
+than any length that an equation tests (`lengths.py`). If every identity holds for every class that
+occurs at a length τ ≤ B, then the backward equations are right for every τ.
 
-*Proof.* By induction on τ every class at a length τ > B occurs at τ - p. Take an instance at step
-t. If t - p is further than z_first from the first step, the instance at t - p of length τ - p has
-the same distance from the end, sees no more of the start than before, and has the same remainders:
-its class is the same. Otherwise τ - t > B - z_first - p ≥ z_last + p, and the instance at t itself
-of length τ - p has the same distance from the start, sees nothing of the end, and the same
-remainders.
-The same holds for the classes of steps. So every local identity C_v = T_v holds at every τ. For a
+*Proof.* By induction on τ every class at a length τ > B occurs at τ - p. The instance at step t of
+length τ has the same remainders as the one at t - σ_i p of length τ - p, the same distance from
+place i, and is nearer to the place after it by (σ_(i+1) - σ_i) p. If it notices place i, all others
+are too far away to be noticed, before and after: the class is the same. If it notices none, it lies
+between two places i and i + 1. Where it is further than z_(i+1) + (σ_(i+1) - σ_i) p from the
+second, t - σ_i p does not notice that either. Otherwise it is further than z_i + (σ_(i+1) - σ_i) p
+from the first, and t - σ_(i+1) p notices neither. Between two neighbouring places all conditions
+are the same. The same holds for the classes of steps. So every local identity C_v = T_v holds at
+every τ: where G was written for the cotangent of a sum, X_t = c Y_t with one monomial c in every
+class of steps, since all summands have marks of their own. For a
 parameter, C_W - T_W = Y + Σ m_t X_t, where Y and X_t belong to the static equations and to the
 class of step t. It was found to be zero, as a polynomial in everything but with Σ m_t = N in place
 of one mark, where N stands for τ: so all X_t are one polynomial X, the same in every class, and
@@ -60,6 +66,7 @@ from graphgrad.proof import judge
 from graphgrad.proof.classes import Classes
 from graphgrad.proof.clock import NO_TIME, Clock
 from graphgrad.proof.findings import blank
+from graphgrad.proof.lengths import AT_ONE_LENGTH
 from graphgrad.proof.plan import EFFORTS, Plan, plan_of
 from graphgrad.proof.poly import ExhaustedError, UndecidableError
 from graphgrad.proof.question import Question, Side, Stated
@@ -83,7 +90,10 @@ def lengths_to_check(plan: Plan, sizes: Mapping[str, int], clock: Clock) -> list
     for index, bound in plan.bounds.items():
         if bound > LONGEST:
             length = plan.system.indices[index].length
-            raise UndecidableError(f"steps are told apart up to {length} = {bound}")
+            raise UndecidableError(
+                f"steps are told apart up to {length} = {bound}, too many to look at: "
+                f"{AT_ONE_LENGTH}"
+            )
 
     def covering(candidates: Sequence[dict[str, int]]) -> list[dict[str, int]]:
         """Return few candidates among which every class occurs."""
@@ -107,7 +117,9 @@ def lengths_to_check(plan: Plan, sizes: Mapping[str, int], clock: Clock) -> list
     if not plan.separate:
         count = int(np.prod([plan.bounds[index] for index in indices]))
         if count > MOST_PAIRS:
-            raise UndecidableError("static equations test the lengths of two index sets")
+            raise UndecidableError(
+                f"static equations test the lengths of two index sets: {AT_ONE_LENGTH}"
+            )
         grid = product(*(range(1, plan.bounds[index] + 1) for index in indices))
         return covering([dict(zip(indices, each, strict=True)) for each in grid])
     chosen: list[list[int]] = []
@@ -168,13 +180,17 @@ def _attempt(plan: Plan, sizes: Mapping[str, int], found: Induction, clock: Cloc
     names = set(plan.stated.names)
     for name in sorted(plan.orphans):
         lacking = plan.stated.prefix + name
-        found.reason = f"{name} is a recurrence, and no equation gives its cotangent {lacking}"
+        found.reason = found.reason or (
+            f"{name} is a recurrence, and no equation gives its cotangent {lacking}: write one, "
+            f"or {AT_ONE_LENGTH}"
+        )
     proved, wrong = set(names), set[str]()
     checked = lengths_to_check(plan, sizes, clock)
     for lengths in clock.counted(checked, "lengths proved"):
         passes = plan.passes(lengths, sizes)
         certificate = StepCertificate(passes, clock, plan.cuts(passes), plan)
         good, failing = _holding(certificate)
+        found.reason = found.reason or next(iter(certificate.reasons), "")
         for name in proved - good:
             found.failing.setdefault(name, lengths)
         proved &= good

@@ -3,18 +3,25 @@
 Reads, boundary equations and conditions look at a step t of 1..τ only through its distance to
 either end, up to a constant, and through remainders. `period` is the least common multiple of the
 moduli; `first` and `last` say at which distance from the first and the last step an equation still
-behaves differently, `least` up to which τ an equation tests τ itself.
+behaves differently, `least` up to which τ an equation tests τ itself. A condition such as
+`2 * t < tau` changes in the middle as well: `middle` says at which fractions of τ, and up to which
+distance from there it matters.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from math import lcm
+from dataclasses import dataclass, field
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil, lcm
 
 from graphgrad.conditions import Compare, Modulo, comparisons
 from graphgrad.proof.poly import UndecidableError
 from graphgrad.system import System
+
+AT_ONE_LENGTH = 'prove the lengths you need with method="certificate"'
+"""What to do where no proof for every length is found."""
 
 
 @dataclass
@@ -30,6 +37,33 @@ class Horizon:
     period: int = 1
     early: int = -1
     late: int = -1
+    middle: dict[Fraction, int] = field(default_factory=dict)
+
+    @property
+    def shift(self) -> int:
+        """By how many steps a length is shortened: every place in the middle moves by whole steps.
+
+        These are multiples of the period.
+        """
+        return self.period * lcm(1, *(fraction.denominator for fraction in self.middle))
+
+    def bound(self, before: int, after: int, ends: int) -> int:
+        """Return the length beyond which nothing new can happen.
+
+        A class looks `before` steps back and `after` steps ahead, and is told apart within `ends`
+        steps of either end. Between two places at which equations behave differently there are,
+        one shift before that length, as many steps as both are noticed from and a shift.
+        """
+        inside = max(before, after, ends) + 1
+        places = {Fraction(0): self.first + max(before, ends)}
+        places |= {place: near + inside for place, near in self.middle.items()}
+        places[Fraction(1)] = self.last + max(after, ends)
+        order = sorted(places)
+        longest = max(
+            ceil((places[one] + places[other] + self.shift) / (other - one))
+            for one, other in pairwise(order)
+        )
+        return max(longest + self.shift, self.least + 2 * self.shift)
 
 
 def horizons(system: System) -> dict[str, Horizon]:
@@ -68,7 +102,10 @@ def _notice(system: System, comparison: Compare, found: Mapping[str, Horizon]) -
     names = difference.names
     owners = [i for i, index in system.indices.items() if {i, index.length} & names]
     if len(owners) > 1:
-        raise UndecidableError(f"the condition {comparison} compares two index sets")
+        raise UndecidableError(
+            f"the condition {comparison} compares two index sets, and induction goes over one "
+            f"length at a time: {AT_ONE_LENGTH}"
+        )
     if not owners:
         return
     horizon = found[owners[0]]
@@ -88,8 +125,11 @@ def _notice(system: System, comparison: Compare, found: Mapping[str, Horizon]) -
         horizon.least = max(horizon.least, slack)
     elif step and step == -length:
         horizon.last = max(horizon.last, slack // abs(step))
+    elif step and abs(length) > abs(step):  # beyond the end, where the sequence is long
+        horizon.least = max(horizon.least, slack // (abs(length) - abs(step)))
     elif step:
-        raise UndecidableError(f"{comparison} holds at steps that move away from both ends")
+        place = Fraction(abs(length), abs(step))
+        horizon.middle[place] = max(horizon.middle.get(place, 0), slack // abs(step) + 1)
 
 
 def reach(system: System, cut: set[str]) -> tuple[int, int]:

@@ -199,8 +199,7 @@ def plan_of(
         width = before + after + fixed + 1 if fixed >= 0 else 0
         window = back + ahead if effort.loose else 0
         zones[index] = Zone(early, late, width, window)
-        ends = horizon.first + max(before, width) + horizon.last + max(after, width) + 2 * window
-        bounds[index] = max(ends, horizon.least) + 2 * horizon.period
+        bounds[index] = horizon.bound(before + window, after + window, width + window)
     return Plan(
         question, stated, marks, circuit, system, frozenset(claimed),
         frozenset(mutual), frozenset(opaque), frozenset(reached & (set(forward) | claimed)),

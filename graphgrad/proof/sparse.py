@@ -184,6 +184,25 @@ def scaled(terms: Terms, factor: int | Fraction) -> Terms:
     return {m: c * factor for m, c in terms.items()} if factor else {}
 
 
+def quotient(terms: Terms, by: Terms) -> Terms | None:
+    """Return the monomial by which one polynomial is a multiple of another, if there is one."""
+    if len(terms) != len(by) or not by:
+        return None
+    m, c = next(iter(terms.items()))
+    for n, d in by.items():
+        rest = list(m)
+        for g in n:
+            if g not in rest:
+                break
+            rest.remove(g)
+        else:
+            ratio = normal(Fraction(c) / d)
+            product = {tuple(sorted((*rest, *k))): ratio * e for k, e in by.items()}
+            if product == terms:
+                return {tuple(rest): ratio}
+    return None
+
+
 def normal(number: int | Fraction) -> int | Fraction:
     """Return a whole number as an int, for speed."""
     if isinstance(number, Fraction) and number.denominator == 1:

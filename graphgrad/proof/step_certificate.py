@@ -12,11 +12,12 @@ from graphgrad.proof.certificate import BackwardPass, Certificate, Instance, Loc
 from graphgrad.proof.classes import Cuts, Zone
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.generators import Poly, constant
+from graphgrad.proof.lengths import AT_ONE_LENGTH
 from graphgrad.proof.plan import Plan
 from graphgrad.proof.poly import UndecidableError
 from graphgrad.proof.polynomial import flat
 from graphgrad.proof.residual import vanishes
-from graphgrad.proof.sparse import Terms, cleaned, scaled, total
+from graphgrad.proof.sparse import Terms, cleaned, quotient, scaled, total
 from graphgrad.unfold import STATIC
 
 
@@ -54,6 +55,8 @@ class StepCertificate(Certificate):
         self.clocks = {name: table.new("input", name, active=False) for name in indices}
         self.sums: set[int] = set()
         self.static_cotangents: set[int] = set()
+        self.reasons: list[str] = []
+        """Why identities could not be compared."""
         self.others: list[tuple[Instance, list[int]]] = []
         self.fresh = {
             instance: node
@@ -150,6 +153,18 @@ class StepCertificate(Certificate):
         mark: Terms = {(self.marks[index][step - 1],): 1}
         return [self.table.product(terms, mark) for terms in entries]
 
+    def _named(self, weight: Terms) -> Terms:
+        """Return the cotangent of a sum as a multiple of another sum, if it is one.
+
+        A sum that every step reads has a cotangent that sums over all steps.
+        """
+        for gid in sorted(self.sums, reverse=True):
+            factor = quotient(weight, self.table.items[gid].args[0])
+            if factor is not None:
+                ((m, c),) = factor.items()
+                return {tuple(sorted((*m, gid))): c}
+        return weight
+
     # Identities
 
     def _compared(self, instance: Instance, node: int, truths: list[Terms]) -> Local:
@@ -162,7 +177,12 @@ class StepCertificate(Certificate):
             if t in (c, other) or (static and self._written(c) == t):
                 continue
             residual = total([c, scaled(t, -1)])
-            residual = self._summed(residual) if static else self._unmarked(residual)
+            try:
+                residual = self._summed(residual) if static else self._unmarked(residual)
+            except UndecidableError as failure:
+                self.reasons.append(f"{failure}: {AT_ONE_LENGTH}")
+                residuals[position] = residual
+                continue
             if residual and not vanishes(self.table, residual, rounds=self.rounds):
                 residuals[position] = residual
         return Local(instance, len(truths), residuals)
@@ -178,7 +198,9 @@ class StepCertificate(Certificate):
     def _unmarked(self, terms: Terms) -> Terms:
         """Return a polynomial at m = 1."""
         if any(sum(g in self.all_marks for g in m) > 1 for m in terms):
-            raise UndecidableError("a sum over time inside a recurrence has no name")
+            raise UndecidableError(
+                "a sum over time is needed at every step, and its cotangent has no equation"
+            )
         return self._without(terms, self.all_marks)
 
     def _located(self, terms: Terms) -> Terms:
@@ -215,16 +237,33 @@ class StepCertificate(Certificate):
         return cleaned(out)
 
     def _summed(self, terms: Terms) -> Terms:
-        """Return a polynomial with sums written out and Σ m = N in place of the first mark."""
+        """Return a polynomial with Σ m = N in place of the first mark, and sums written out.
+
+        Sums are written out one after the other, the newest first, until nothing is left: an
+        identity that holds for any value of a sum holds for its own, and products of sums have no
+        marks by which their summands could be told apart.
+        """
         table = self.table
+        located = self._with_a_step()
         while True:
+            for gid in sorted({g for m in terms for g in m if g in self.sums}):
+                count = self._counted(table.items[gid].args[0])
+                if not any(located[g] or g in self.all_marks for m in count for g in m):
+                    terms = table.replaced(terms, gid, count)  # a sum of equal summands
+            apart = all(sum(g in self.all_marks for g in m) <= 1 for m in terms)
+            rest = self._counted(terms) if apart else terms
             present = {g for m in terms for g in m if g in self.sums}
-            if not present:
+            if not rest or not present:
                 break
             gid = max(present)
             terms = table.replaced(terms, gid, table.items[gid].args[0])
-        if any(sum(g in self.all_marks for g in m) > 1 for m in terms):
+        if not apart:
             raise UndecidableError("a product of two sums over time is compared")
+        return rest
+
+    def _counted(self, terms: Terms) -> Terms:
+        """Return a polynomial with Σ m = N in place of the first mark of each index."""
+        table = self.table
         if self.loose:
             terms = self._located(terms)
         for index, gids in self.marks.items():

@@ -1,5 +1,7 @@
 """Induction over τ: the gallery, claims, conditions and offsets, what it must not prove."""
 
+from fractions import Fraction
+
 import pytest
 
 import graphgrad as gg
@@ -105,6 +107,33 @@ CIRCUITS = {
         "g[t] = tanh(U @ g[t-1] + c * x[t])",
         "loss = sum(squared_error(g[t], c) for t in steps)",
     ),
+    "half": (
+        "h[t] = tanh(W @ h[t-1] + x[t]) if 2 * t < tau else U @ h[t-1]",
+        "loss = mean(squared_error(h[t], x[t]) for t in steps if 2 * t > tau - 5)",
+    ),
+    "thirds and residues": (
+        "h[t] = tanh(W @ h[t-1] + x[t]) if 3 * t < tau or 3 * t >= 2 * tau else U @ h[t-2]",
+        "loss = sum(sum(h[t]) for t in steps if t % 2 == 0)",
+    ),
+    "beyond the end": (
+        "h[t] = tanh(W @ h[t-1] + U @ x[t]) if t < 2 * tau - 5 else zeros(N)",
+        LOSS,
+    ),
+    "a product of sums": (
+        "h[t] = tanh(W @ h[t-1] + U @ x[t])",
+        "loss = sum(sum(h[t]) for t in steps) * sum(sum(U @ h[t]) for t in steps)**2",
+    ),
+    "attention": (
+        "h[t] = tanh(W @ h[t-1] + x[t])",
+        "e[t] = exp(sum(U @ h[t]))",
+        "loss = sum(sum(e[t] * h[t]) for t in steps) / sum(e[t] for t in steps)",
+    ),
+    "a sum that every step reads": (
+        "h[t] = tanh(W @ h[t-1] + x[t])",
+        "m = mean(sum(x[t]) for t in steps)",
+        "g[t] = tanh(U @ g[t-1] + m * m * sum(h[t] for t in steps))",
+        "loss = sum(squared_error(g[t], x[t]) for t in steps)",
+    ),
     "kinks": ("h[t] = relu(W @ h[t-1] + U @ x[t])", "loss = sum(max(h[t]) for t in steps)"),
 }  # fmt: skip
 
@@ -151,6 +180,7 @@ LATE = {
     "long sequences": "tau > 13",
     "one length": "tau == 11",
     "both": "t == 6 and tau == 14",
+    "in the middle": "2 * t == tau",
 }
 
 
@@ -161,6 +191,19 @@ def test_a_fault_far_from_the_ends_is_found(condition, monkeypatch):
     claims = backward(ELMAN)
     claims["d_h[t]"] += f" + (V.T @ d_o[t+1] if {condition} else 0)"
     assert found(ELMAN, claims, SMALL).proved == {"V", "c"}
+
+
+@pytest.mark.parametrize("condition", ["2 * t == tau + 9", "3 * t == tau - 4"])
+def test_a_fault_in_the_middle_is_found(condition, monkeypatch):
+    monkeypatch.setattr(induction, "MOST_DROPPED", 0)
+    circuit = gg.parse(
+        "w: param()\nv: param()\nx[t]: input()\nh[t] = w * h[t-1] + v * x[t]\n"
+        "loss = sum(h[t] * x[t] for t in steps)"
+    )
+    claims = backward(circuit)
+    assert found(circuit, claims).proved == {"w", "v"}
+    claims["d_h[t]"] += f" + (x[t+1] if {condition} else 0)"
+    assert not found(circuit, claims).proved
 
 
 @pytest.mark.parametrize("condition", LATE.values(), ids=LATE)
@@ -222,10 +265,56 @@ def test_horizons(condition, expected):
     assert (horizon.first, horizon.last, horizon.least, horizon.period) == expected
 
 
-def test_the_middle_is_undecided():
-    circuit = gg.parse(
-        "w: param()\nh[t] = w * h[t-1] + (1 if 2 * t < tau else 0)\nloss = sum(h[t] for t in steps)"
-    )
+TWO = """
+s: steps(m)
+t: steps(n)
+w: param()
+x[s]: input()
+h[s] = tanh(w * h[s-1] + x[s])
+g[t] = w * g[t-1] + (h[m] if t < m else h[1])
+loss = sum(g[t] for t in steps)
+"""
+
+
+def test_two_lengths_that_are_compared_are_proved_one_by_one():
+    circuit = gg.parse(TWO)
     proof = every(circuit)
     assert proof.verdict == "undecided"
-    assert "move away from both ends" in proof.claims[0].reason
+    assert "compares two index sets" in proof.claims[0].reason
+    assert 'method="certificate"' in proof.claims[0].reason
+    proof = gg.prove(circuit, tau={"s": 4, "t": 6})
+    assert proof.ok
+    assert not any(claim.every for claim in proof.claims)
+
+
+def test_one_wrong_gradient_of_a_product_of_sums_leaves_the_others_proved():
+    circuit = circuit_of(
+        "h[t] = tanh(W @ h[t-1] + x[t])",
+        "loss = sum(sum(h[t]) for t in steps) * sum(sum(U @ x[t]) for t in steps)",
+    )
+    claims = backward(circuit)
+    claims["d_U"] = "2 * " + claims["d_U"]
+    assert found(circuit, claims).proved == {"W"}
+
+
+def test_a_number_of_steps_times_a_sum():
+    circuit = circuit_of(
+        "h[t] = tanh(W @ h[t-1] + U @ x[t])", "loss = tau * sum(sum(W @ h[t]) for t in steps)"
+    )
+    claims = backward(circuit)
+    right = claims["d_W"]
+    assert "tau" in right
+    claims["d_W"] = right.replace("tau", "sum(1 for t in steps)", 1)
+    assert found(circuit, claims).proved == {"W", "U"}
+    claims["d_W"] = right.replace("tau", "(sum(1 for t in steps) - 1)", 1)
+    assert found(circuit, claims).proved == {"U"}
+
+
+def test_the_middle_is_noticed():
+    circuit = gg.parse(
+        "w: param()\nh[t] = w * h[t-1] + (1 if 3 * t < 2 * tau - 7 else 0)\n"
+        "loss = sum(h[t] for t in steps if t < 3 * tau - 8)"
+    )
+    horizon = horizons(circuit.check())["t"]
+    assert horizon.middle == {Fraction(2, 3): 3}
+    assert (horizon.shift, horizon.least) == (3, 4)
