@@ -7,12 +7,12 @@ instantiated for each step), at the level of variables or of primitive operation
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from graphgrad.conditions import ALWAYS, Condition
 from graphgrad.declared import Declared
-from graphgrad.ir import At
+from graphgrad.ir import At, Expr
 from graphgrad.notation.naming import Names
 from viz.label import Label
 from viz.scene import NodeKind
@@ -30,6 +30,7 @@ class Item:
     - `implied`: it has no name in the text: the term of a sum of losses.
     - `boundary`: it belongs to the boundary equation of that instance, and is that instance itself
       if `kind` is "boundary".
+    - `expr`: of an operation or a term, the expression that it stands for.
     """
 
     key: str
@@ -39,6 +40,7 @@ class Item:
     tooltip: str
     implied: bool = False
     boundary: At | None = None
+    expr: Expr | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)

@@ -40,7 +40,7 @@ class Values:
     ) -> None:
         self.circuit = circuit
         self.system: System = circuit.check()
-        self.observed, self.names = observed(circuit)
+        self.observed = observed(circuit)
         self.loss = loss
         if given is None:
             self.sizes = chosen_sizes(circuit, sizes)
@@ -60,11 +60,12 @@ class Values:
     def at(self, lengths: Lengths) -> dict[str, Any]:
         """Return `{"values": …, "gradients": …}` by name; series are lists over the steps.
 
-        Operations and boundary equations have values under their key and their text.
+        Operations and boundary equations have theirs under their key and their text; gradients,
+        if the loss is computed through them.
         """
         data = {name: self._cut(name, value, lengths) for name, value in self.data.items()}
         try:
-            known = {**data, **self._evaluated(self.observed, data, lengths)}
+            known = {**data, **self._evaluated(self.observed.circuit, data, lengths)}
         except GraphgradError:
             try:
                 known = {**data, **self._evaluated(self.circuit, data, lengths)}
@@ -72,20 +73,19 @@ class Values:
                 return {"error": error.message, "values": {}, "gradients": {}}
         own = [*self.system.params, *self.system.inputs, *self.system.variables]
         values = {name: self._entry(name, known[name]) for name in own if name in known}
-        for name, key in self.names.items():
+        for key, name in self.observed.names.items():
             if name in known:
                 values[key] = self._entry(name, known[name])
         gradients = {}
         if self.loss is not None:
-            prefix = cotangent_prefix(self.observed.declared().names())
+            prefix = cotangent_prefix(self.observed.circuit.declared().names())
+            variables = {name: name for name in own}
+            variables |= {key: self.observed.names[key] for key in self.observed.inner}
             gradients = {
-                name: self._entry(name, known[prefix + name])
-                for name in own
+                key: self._entry(name, known[prefix + name])
+                for key, name in variables.items()
                 if prefix + name in known
             }
-            for name, key in self.names.items():
-                if prefix + name in known:
-                    gradients[key] = self._entry(prefix + name, known[prefix + name])
         return {"values": values, "gradients": gradients}
 
     def reach(self, lengths: Lengths) -> str:
@@ -106,10 +106,10 @@ class Values:
     @property
     def observations(self) -> dict[str, dict[str, Any]]:
         """Shape and index of operations and boundary equations by key, where they are known."""
-        known = self.observed.variables
+        known = self.observed.circuit.variables
         return {
             key: {"shape": shape_text(known[name].shape), "index": known[name].index}
-            for name, key in self.names.items()
+            for key, name in self.observed.names.items()
         }
 
     def _cut(self, name: str, value: Any, lengths: Lengths) -> Any:
@@ -121,7 +121,8 @@ class Values:
     def _entry(self, name: str, value: Any) -> Any:
         """Return an array as JSON data: a list over the steps where it has a time index."""
         array = np.asarray(value)
-        variable = self.observed.variables.get(name) or self.system.inputs.get(name)
+        variables = self.observed.circuit.variables
+        variable = variables.get(name) or self.system.inputs.get(name)
         if variable is not None and variable.index is not None:
             return [shown(step) for step in array]
         return shown(array)

@@ -105,8 +105,9 @@ class _Reader:
         tooltip: str,
         *,
         implied: bool = False,
+        expr: Expr | None = None,
     ) -> None:
-        self.items[key] = Item(key, label, kind, index, tooltip, implied, self._boundary)
+        self.items[key] = Item(key, label, kind, index, tooltip, implied, self._boundary, expr)
 
     # -- equations ------------------------------------------------------------------------------
 
@@ -158,8 +159,9 @@ class _Reader:
         own = own and (self.level == "variables" or whole)
         if not own:
             key = self._new_key("Σ")
-            self._item(key, roman("Σ" if expr.attr.kind == "sum" else "mean"), "operation", None,
-                       expression_text(expr, self.declared))  # fmt: skip
+            text = expression_text(expr, self.declared)
+            label = roman("Σ" if expr.attr.kind == "sum" else "mean")
+            self._item(key, label, "operation", None, text, expr=expr)
             self._link(context, key)
             return _Context(key, test, over)
         inside = replace(context, over=over, condition=both(context.condition, test))
@@ -169,7 +171,7 @@ class _Reader:
             return inside
         key = self._new_key("term")
         text = expression_text(expr.args[0], self.declared)
-        self._item(key, head.label, "loss", over, text, implied=True)
+        self._item(key, head.label, "loss", over, text, implied=True, expr=expr.args[0])
         self._link(inside, key)
         return _Context(key, inside.condition)
 
@@ -188,7 +190,8 @@ class _Reader:
             expression_text(arg, self.declared) if number else None
             for arg, number in zip(expr.args, numbers, strict=True)
         ]
-        self._item(key, sign(expr.op.name, given, scalar=scalar), "operation", space, text)
+        label = sign(expr.op.name, given, scalar=scalar)
+        self._item(key, label, "operation", space, text, expr=expr)
         # An operation that does not vary with time exists once, whenever its value is wanted.
         inside = _Context(key, context.condition if space is not None else ALWAYS)
         operands = [

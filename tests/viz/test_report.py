@@ -144,6 +144,28 @@ def test_values_are_those_of_the_engine():
     np.testing.assert_allclose(at["values"]["x"], inputs["x"], rtol=1e-3)
 
 
+def test_gradients_of_operations_are_those_of_the_loss():
+    found = payload(viz.report(gg.cells.load("gru")).html)["values"]["3"]
+    grads = found["gradients"]
+    assert grads["h/add1"] == grads["h"]  # the last operation of an equation
+    assert grads["h[0] = h0"] == grads["h0"]  # a boundary value
+    h, z = (np.array(found["values"][name]) for name in ("h/add1", "z"))
+    before = np.vstack([found["values"]["h0"], h[:-1]])
+    np.testing.assert_allclose(grads["h/mul2"], grads["h"])
+    np.testing.assert_allclose(
+        grads["z"], grads["h"] * (before - found["values"]["htilde"]), rtol=5e-3, atol=1e-4
+    )
+    np.testing.assert_allclose(grads["z/add2"], grads["z"] * z * (1 - z), rtol=5e-3, atol=1e-6)
+    assert grads["loss/term1"] == [1.0, 1.0, 1.0]
+
+
+def test_operations_at_some_steps_have_values_and_no_gradients():
+    found = payload(viz.report(gg.cells.load("hidden_markov_model")).html)["values"]["3"]
+    assert "prior/matmul1" in found["values"]
+    assert "prior/matmul1" not in found["gradients"]
+    assert "u/mul1" in found["gradients"]
+
+
 def test_given_values():
     circuit = gg.parse(
         "x[t]: input()\nw: param()\nh[t] = w * x[t]\nloss = sum(h[t] for t in steps)"
