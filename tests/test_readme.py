@@ -1,4 +1,4 @@
-"""What the README shows is what comes out: blocks with a prompt, and `text` after `python` blocks.
+"""What documents show is what comes out: blocks with a prompt, and `text` after `python` blocks.
 
 A line that is only … stands for any lines.
 """
@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-README = Path(__file__).resolve().parent.parent / "README.md"
+ROOT = Path(__file__).resolve().parent.parent
+DOCUMENTS = {path.name: path for path in (ROOT / "README.md", ROOT / "docs" / "scale-out.md")}
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
-BLOCKS = FENCE.findall(README.read_text(encoding="utf-8"))
+BLOCKS = {name: FENCE.findall(path.read_text("utf-8")) for name, path in DOCUMENTS.items()}
 CUT = "-- 8< --"
 
 
@@ -38,9 +39,11 @@ def run(arguments, folder):
     ).stdout
 
 
-@pytest.mark.parametrize("block", [text for _, text in BLOCKS if text.startswith("$ ")])
+@pytest.mark.parametrize(
+    "block", [text for _, text in BLOCKS["README.md"] if text.startswith("$ ")]
+)
 def test_console_blocks(block, tmp_path):
-    for language, text in BLOCKS:
+    for language, text in BLOCKS["README.md"]:
         if language == "rec" and (name := re.match(r"# file: (\S+)", text)):
             (tmp_path / name[1]).write_text(text, encoding="utf-8")
     command, _, shown = block.removeprefix("$ ").partition("\n")
@@ -48,12 +51,16 @@ def test_console_blocks(block, tmp_path):
     assert matches(shown, output), output
 
 
-def test_python_blocks(tmp_path):
-    program, wanted = [], []
-    for position, (language, text) in enumerate(BLOCKS):
+MARKS = {"scale-out.md": [pytest.mark.oracle("jax"), pytest.mark.oracle("numba")]}
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=MARKS.get(n, ())) for n in DOCUMENTS])
+def test_python_blocks(name, tmp_path):
+    program, wanted, blocks = [], [], BLOCKS[name]
+    for position, (language, text) in enumerate(blocks):
         if language == "python":
             program.append(f"{text}\nprint({CUT!r})\n")
-            following, shown = (*BLOCKS, ("", ""))[position + 1]
+            following, shown = (*blocks, ("", ""))[position + 1]
             wanted.append(shown if following == "text" else "…\n")
     outputs = run([sys.executable, "-c", "".join(program)], tmp_path).split(f"{CUT}\n")
     for shown, output in zip(wanted, outputs, strict=False):
@@ -61,11 +68,12 @@ def test_python_blocks(tmp_path):
     assert len(outputs) == len(wanted) + 1, outputs[-1]
 
 
-def test_links_and_pictures_exist():
-    text = README.read_text(encoding="utf-8")
+@pytest.mark.parametrize("document", DOCUMENTS.values(), ids=list(DOCUMENTS))
+def test_links_and_pictures_exist(document):
+    text = document.read_text(encoding="utf-8")
     for target in re.findall(r'\]\(([^)#]+)\)|src="([^"]+)"', text):
         (path,) = filter(None, target)
-        assert (README.parent / path).exists(), path
+        assert (document.parent / path).exists(), path
 
 
 def test_ellipses():
