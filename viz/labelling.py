@@ -88,10 +88,14 @@ def _beside_mark(plan: Plan, room: Room, mark: DelayMark, delay: int, outward: i
     text = typeset(roman(str(delay)), 0.8 * plan.style.font_size, text_width)
     aside = outward * (mark.size / 2 + 2.5 + text.width / 2)
     over = mark.size / 2 + 1 + text.height / 2
-    places = ((aside, 0.0), (-aside, 0.0), (0.0, over), (0.0, -over))
+    places = [(aside, 0.0), (-aside, 0.0), (0.0, over), (0.0, -over)]
+    places += [(dx, dy) for dx in (aside, -aside) for dy in (over, -over)]
     best = min(
         (PlacedLabel(mark.edges[0], text, mark.x + dx, mark.y + dy) for dx, dy in places),
-        key=lambda label: room.trouble(label.box),
+        key=lambda label: (
+            room.trouble(label.box),
+            room.strangers(label.box, NEAR * plan.style.font_size, mark.edges),
+        ),
     )
     room.add(best.box)
     return best
@@ -102,8 +106,12 @@ def _alike(plan: Plan, edges: Sequence[PlacedEdge]) -> list[list[PlacedEdge]]:
     groups: defaultdict[tuple[object, ...], list[PlacedEdge]] = defaultdict(list)
     for item in edges:
         tail, head = plan.cells.get(item.tail), plan.cells.get(item.head)
-        if tail is None or head is None or len(plan.columns) == 1:
+        if len(plan.columns) == 1 or tail is head:
             groups[(item.id,)].append(item)
+        elif tail is None or head is None:
+            groups[
+                item.tail if tail is None else tail[1], item.head if head is None else head[1]
+            ].append(item)
         else:
             shape = (round(item.curve[-1][0] - item.curve[0][0], 1), len(item.curve))
             groups[tail[1], head[1], head[0] - tail[0], shape].append(item)
@@ -113,7 +121,10 @@ def _alike(plan: Plan, edges: Sequence[PlacedEdge]) -> list[list[PlacedEdge]]:
 def _along(
     plan: Plan, room: Room, group: Sequence[PlacedEdge], marks: dict[str, DelayMark]
 ) -> Iterator[PlacedLabel]:
-    """The labels of edges of one pattern, at the first place that is free beside all of them."""
+    """The labels of edges of one pattern, at the first place that is free beside all of them.
+
+    Lines of a static node differ in length; if no place suits all of them, each has its own.
+    """
     texts: list[Typeset] = []
     for item in group:
         assert item.edge is not None
@@ -123,10 +134,13 @@ def _along(
     widest = max(texts, key=lambda text: text.width)
     near = NEAR * widest.size
     best: tuple[int, int, float, float] | None = None
-    for dx, dy, clearance in _offsets(group[0], widest, marks.get(group[0].id)):
+    anchors = [_anchor(plan, item) for item in group]
+    shortest = min(range(len(group)), key=lambda number: _length(group[number]))
+    pattern, anchor = group[shortest], anchors[shortest]
+    for dx, dy, clearance in _offsets(pattern, anchor, widest, marks.get(pattern.id)):
         trouble = strangers = 0
         for number in sample:
-            x, y = group[number].curve[0]
+            x, y = anchors[number]
             box = PlacedLabel("", widest, x + dx, y + dy).box
             trouble += room.trouble(box)
             if not trouble:
@@ -139,12 +153,31 @@ def _along(
         if trouble == strangers == 0:
             break
     assert best is not None
+    if (
+        best[0]
+        and len(group) > 1
+        and not (pattern.tail in plan.cells and pattern.head in plan.cells)
+    ):
+        for item in group:
+            yield from _along(plan, room, [item], marks)
+        return
     if best[0] and group[0].kind == "adjoint":
         return  # a derivative is left out where it would be in the way
-    for item, text in zip(group, texts, strict=True):
-        label = PlacedLabel(item.id, text, item.curve[0][0] + best[2], item.curve[0][1] + best[3])
+    for item, (x, y), text in zip(group, anchors, texts, strict=True):
+        label = PlacedLabel(item.id, text, x + best[2], y + best[3])
         room.add(label.box)
         yield label
+
+
+def _anchor(plan: Plan, item: PlacedEdge) -> Point:
+    """The end of a line from which the place of its label is counted: that in a column."""
+    if item.tail in plan.cells or item.head not in plan.cells:
+        return item.curve[0]
+    return item.tip or item.curve[-1]
+
+
+def _length(item: PlacedEdge) -> float:
+    return sum(math.dist(a, b) for a, b in pairwise(flatten(item.curve)))
 
 
 def _own(item: PlacedEdge) -> tuple[str, str]:
@@ -153,13 +186,13 @@ def _own(item: PlacedEdge) -> tuple[str, str]:
 
 
 def _offsets(
-    item: PlacedEdge, text: Typeset, mark: DelayMark | None
+    item: PlacedEdge, anchor: Point, text: Typeset, mark: DelayMark | None
 ) -> Iterator[tuple[float, float, float]]:
-    """Candidate places of a label, relative to the start of its edge, the best first.
+    """Candidate places of a label, relative to the anchor of its edge, the best first.
 
     Third is how far each is from its line.
     """
-    x0, y0 = item.curve[0]
+    x0, y0 = anchor
     half_width, half_height = text.width / 2, text.height / 2
     if mark is not None and len(mark.edges) == 1:
         outward = -1 if mark.x < x0 - 1.0 else 1

@@ -16,6 +16,8 @@ from viz.style import Style
 LOOP = 26.0
 """How far the first self loop of a node reaches out."""
 LOOP_STEP = 22.0
+LOOP_ANGLE = 62.0
+"""Where the first self loop of a node leaves and arrives, in degrees from the vertical."""
 
 
 def plan_circuit(scene: CircuitScene, style: Style) -> Plan:

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Mapping
 
 from viz.grid import Across, Cell, Grid, Inner, Plan, Role, Tap, base_row
+from viz.layout_circuit import LOOP_ANGLE
 from viz.nets import Manner, Tracks
 from viz.routing import Point, spread
 from viz.step import BESIDE, Link
@@ -88,6 +89,11 @@ class Ports:
     def leaving_line(self, item: Across) -> float | None:
         """The angle at which a slanting line leaves its tail, if others move it."""
         return self._departure(item.tail, -self._line_side(item), self._key(item, "line"))
+
+    def leaving_tap(self, tap: Tap) -> float | None:
+        """The angle at which a line to a result leaves a cell at which others arrive."""
+        offset = self._offsets.get((self._place(tap.cell, 1), ("out", tap.link)))
+        return None if offset is None else self._angle(tap.cell, offset)
 
     def _departure(self, cell: Cell, side: int, key: object) -> float | None:
         port = self._place(cell, side), ("out", key)
@@ -191,6 +197,19 @@ class Ports:
         self, wishes: defaultdict[Place, dict[object, float]], chosen: dict[str, Manner]
     ) -> None:
         """Keep arriving lines off the places where others leave."""
+        for inner in self._plan.loops:
+            cell = (inner.column, inner.tail)
+            half = self._plan.sizes[inner.tail].width / 2
+            turn = math.sin(math.radians(LOOP_ANGLE)) * self._plan.loop_side[inner.tail]
+            for side in (-1, 1):
+                mine = wishes.get(self._place(cell, side))
+                if mine:
+                    mine["loop"] = half * turn
+        for tap in self._plan.taps:
+            mine = wishes.get(self._place(tap.cell, 1))
+            if mine and not tap.inward and ("out", tap.link) not in mine:
+                lane = self._grid.lanes(tap.cell[0], tap.link)[0]
+                mine["out", tap.link] = lane[0] - self._grid.centre(tap.cell)[0]
         for inner in self._plan.inner:
             tail = (inner.column, inner.tail)
             lanes = self._grid.lanes(inner.column, inner.link)
@@ -253,7 +272,7 @@ def _change_sides(mine: dict[object, float]) -> None:
 
 def _firmness(key: object, offset: float) -> float:
     """How strongly a line keeps its place: a straight one in a step most, then one that leaves."""
-    if isinstance(key, tuple) and key[0] == "out" and abs(offset) < 1.0:
+    if key == "loop" or (isinstance(key, tuple) and key[0] == "out" and abs(offset) < 1.0):
         return 900.0
     if not isinstance(key, Link) or key.lower is None or key.upper is None or key.key != "0":
         return 1.0

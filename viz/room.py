@@ -45,13 +45,14 @@ class Room:
         count = 0
         for number in self._box_index.near(box):
             other = self._boxes[number]
-            if box[0] < other[2] and other[0] < box[2] and box[1] < other[3] and other[1] < box[3]:
-                count += 10
+            count += 10 * _meet(box, other)
         return count + sum(1 for _ in self._lines(box, 1.0))
 
     def strangers(self, box: Box, margin: float, own: Collection[str]) -> int:
-        """How many lines but its own come closer to a text than a margin: it could be theirs."""
-        return len({name for name in self._lines(box, margin) if name not in own})
+        """How many lines but its own, and nodes, come closer to a text than a margin."""
+        wide = (box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
+        nodes = sum(_meet(wide, self._boxes[number]) for number in self._box_index.near(wide))
+        return nodes + len({name for name in self._lines(box, margin) if name not in own})
 
     def _lines(self, box: Box, margin: float) -> Iterator[str]:
         """The ids of the lines that come closer to a box than a margin, once for each segment."""
@@ -60,3 +61,7 @@ class Room:
             name, start, end = self._segments[number]
             if segment_meets_box(start, end, box, margin):
                 yield name
+
+
+def _meet(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

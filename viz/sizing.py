@@ -12,6 +12,8 @@ from viz.style import Style
 
 DOTS = Size(18.0, 8.0, "box")
 """The room of a "…"."""
+PADDING = 0.8
+"""The least free room beside a label in a circle, left and right together, in ems."""
 
 
 def typeset_nodes(nodes: Iterable[Node], style: Style) -> dict[str, Typeset]:
@@ -32,7 +34,7 @@ def sizes(
             look = style.nodes[node.kind]
             if look.shape == "round":
                 height = _height(style, node)
-                wanted = texts[node.id].width + 0.55 * texts[node.id].size
+                wanted = texts[node.id].width + PADDING * texts[node.id].size
                 if wanted <= 1.35 * height:
                     diameter[height] = max(diameter.get(height, height), wanted)
     result: dict[str, Size] = {}
@@ -43,7 +45,7 @@ def sizes(
         em = texts[members[0].id].size
         if shape == "round":
             height = max(diameter.get(_height(style, node), height) for node in members)
-            wide = width + 0.55 * em > height
+            wide = width + PADDING * em > height + 1e-9
             result[row] = Size(width + 1.3 * em if wide else height, height, shape)
         else:
             result[row] = Size(max(width + 0.9 * em, height), height, shape)

@@ -128,7 +128,8 @@ class StaticZone:
         end = self._port(node.id, -90.0)
         for number, (x, tap, bands) in enumerate(places):
             top = (x, self.grid.ceiling)
-            stem = router.climb(tap.cell, 1, bands[:-1], top, (0.0, -1.0), None)
+            leaving = router.ports.leaving_tap(tap)
+            stem = router.climb(tap.cell, 1, bands[:-1], top, (0.0, -1.0), None, leaving)
             first = number == 0
             edge = tap.edge
             if first:

@@ -169,6 +169,12 @@ def _arranged(
             inner = a.startswith("d") + b.startswith("d")
             adjacent.add(low + i if link.lower is not None else low + 1 + i)
             arrows.append(f"{a}->{b}[weight={weights[inner]}];")
+    linked = {row for link in links for row in (link.lower, link.upper)}
+    for row in rows:
+        lower = [other for other in rows if other in linked and layers[other] < layers[row]]
+        if row not in linked and lower:  # what reads or is read elsewhere only stands above others
+            under = max(lower, key=lambda other: layers[other])
+            arrows.append(f"{names[under]}->{names[row]}[style=invis,weight=2];")
     levels = sorted(members)
     for low, high in itertools.pairwise(levels):
         if low not in adjacent or high != low + 1:
