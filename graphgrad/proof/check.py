@@ -24,6 +24,8 @@ from graphgrad.proof.check_places import fixed_sizes, size_names
 from graphgrad.proof.check_result import Checked
 from graphgrad.proof.check_run import Program, program_of
 from graphgrad.proof.check_trial import Check, Trial
+from graphgrad.proof.clock import Clock, enforced
+from graphgrad.proof.poly import ExhaustedError
 from graphgrad.proof.result import Claim
 
 EXACT = "a traced run against SymPy's derivative of the substituted loss, zero decided exactly"
@@ -62,7 +64,7 @@ def check_function(
     after `time_limit` seconds what is left is undecided. Raises CheckError where code does not run
     on the circuit's shapes or returns nothing that is recognised as a gradient.
     """
-    started = time.monotonic()
+    started, clock = time.monotonic(), Clock(time_limit)
     if layout not in LAYOUTS:
         raise CheckError(f"{layout!r} is not a layout", remedy=f"use one of {', '.join(LAYOUTS)}")
     program = program_of(fn)
@@ -71,31 +73,43 @@ def check_function(
     chosen, adapter = _sizes(program, goal, adapter, dict(sizes or {}))
     check = Check(circuit, program, goal, adapter, results, chosen, batch, layout)
     chosen = check.bound(lambda k: DEFAULT_SIZE)
-    try:
-        apart = check.bound(lambda k: DEFAULT_SIZE + 1 + k)
-        check.adapter = fitted(adapter, program, partial(check.case, 2, apart), results)
-    except CheckError:  # an object may know its sizes already
-        check.adapter = fitted(adapter, program, partial(check.case, tau, chosen), results)
-    case = check.case(tau, chosen)
     deadline = started + time_limit
-    notes = list(check.adapter.notes(program))
     trial: Trial | None = None
     told: tuple[str, ...] = ()
     try:
-        trial = check.best_trial(case, deadline)
-    except Exception as error:  # whatever foreign code raises on scalars it does not know
-        notes.append(f"not traced: {why_not_traced(error)}")
-    claims = tuple(trial.claims) if trial is not None else ()
-    if trial is None or trial.tainted:
-        reduction = trial.case.reduction if trial is not None else "sum"
-        digits = certified(check, tau, dict(case.sizes), reduction)
-        claims = tuple(_mixed(trial, digits))
-        if trial is not None:
-            notes += [f"at {place} a number {what}" for place, what in trial.run.tape.leaks.items()]
-    elif trial.refuted:
-        finding = Finding(claims, check.smallest(trial, started + time_limit / 3))
-        elsewhere = partial(check.elsewhere, trial, deadline)
-        told = tuple(lessons(trial.evidence(deadline), finding, elsewhere, time_limit / 4))
+        with enforced(clock):
+            try:
+                apart = check.bound(lambda k: DEFAULT_SIZE + 1 + k)
+                check.adapter = fitted(adapter, program, partial(check.case, 2, apart), results)
+            except CheckError:  # an object may know its sizes already
+                check.adapter = fitted(adapter, program, partial(check.case, tau, chosen), results)
+            case = check.case(tau, chosen)
+            notes = list(check.adapter.notes(program))
+            try:
+                trial = check.best_trial(case, deadline)
+            except Exception as error:  # whatever foreign code raises on scalars it does not know
+                notes.append(f"not traced: {why_not_traced(error)}")
+            claims = tuple(trial.claims) if trial is not None else ()
+            if trial is None or trial.tainted:
+                reduction = trial.case.reduction if trial is not None else "sum"
+                digits = certified(check, tau, dict(case.sizes), reduction)
+                claims = tuple(_mixed(trial, digits))
+    except ExhaustedError:
+        raise CheckError(
+            f"{program.name} could not be run and judged in {time_limit:g} s",
+            remedy="give a smaller tau or sizes, or a larger time_limit",
+        ) from None
+    if trial is not None and trial.tainted:
+        notes += [f"at {place} a number {what}" for place, what in trial.run.tape.leaks.items()]
+    elif trial is not None and trial.refuted:
+        finding = Finding(claims, {})
+        try:
+            with enforced(clock):
+                finding = Finding(claims, check.smallest(trial, started + time_limit / 3))
+                elsewhere = partial(check.elsewhere, trial, deadline)
+                told = tuple(lessons(trial.evidence(deadline), finding, elsewhere, time_limit / 4))
+        except ExhaustedError:
+            notes.append("no time was left to explain the faults")
     return Checked(
         circuit.name,
         goal.loss,

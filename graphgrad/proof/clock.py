@@ -97,9 +97,11 @@ def enforced(clock: Clock) -> Iterator[None]:
     if clock.deadline is None:
         yield
         return
-    watch = _Watch(clock.left + GRACE)
+    clock.tick()
+    watch = _Watch()
     try:
         try:
+            watch.start(clock.left + GRACE)
             yield
         finally:
             watch.end()
@@ -110,10 +112,13 @@ def enforced(clock: Clock) -> Iterator[None]:
 class _Watch:
     """A thread that interrupts the one that made it."""
 
-    def __init__(self, seconds: float) -> None:
+    def __init__(self) -> None:
         self.thread = threading.get_ident()
         self.lock = threading.Lock()
         self.ended = threading.Event()
+
+    def start(self, seconds: float) -> None:
+        """Interrupt after so many seconds, and then again and again."""
         threading.Thread(target=self._wait, args=(seconds,), daemon=True).start()
 
     def _wait(self, seconds: float) -> None:
