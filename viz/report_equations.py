@@ -14,14 +14,12 @@ from graphgrad.notation.boxes import operator
 from graphgrad.notation.equations import Line, Page, broken
 from graphgrad.notation.text import grouped_splits
 
-NAMESPACE = "http://www.w3.org/1998/Math/MathML"
-
 
 @dataclass(frozen=True)
 class Equations:
-    """Some equations in three forms: `mathml` and `latex` to look at, `text` to compute with."""
+    """Some equations in three forms: an HTML `table` of MathML, `latex`, `text` to compute with."""
 
-    mathml: str
+    table: str
     latex: str
     text: str
 
@@ -97,19 +95,21 @@ def _equations(lines: list[tuple[str, Line]], text: str) -> Equations:
             aligned.append(f"  {left} {sign} {part.right.latex}")
     body = " \\\\\n".join(aligned)
     latex = f"\\begin{{align*}}\n{body}\n\\end{{align*}}\n"
-    spoken = escape(text.rpartition("\n\n")[2].strip())
-    mathml = (
-        f'<math xmlns="{NAMESPACE}" display="block" alttext="{spoken}">'
-        f'<mtable displaystyle="true">{"".join(rows)}</mtable></math>'
-    )
-    return Equations(mathml, latex, text.strip() + "\n")
+    table = f'<table class="lines" role="presentation">{"".join(rows)}</table>'
+    return Equations(table, latex, text.strip() + "\n")
 
 
 def _row(names: str, line: Line) -> str:
-    """Return one row of the table, marked with the variables it defines."""
+    """Return one row of the table, marked with the variables it defines.
+
+    Its sides are formulas of their own, so that a long table can go on on the next sheet of paper.
+    """
     if line.left is None:
         left, right = "", f'<mspace width="2em"/>{line.right.mathml}'
     else:
-        left, right = line.left.mathml, f"{operator('=').mathml}{line.right.mathml}"
-    cells = f"<mtd>{left}</mtd><mtd><mrow>{right}</mrow></mtd>"
-    return f'<mtr data-names="{escape(names)}">{cells}</mtr>\n'
+        left, right = _math(line.left.mathml), f"{operator('=').mathml}{line.right.mathml}"
+    return f'<tr data-names="{escape(names)}"><td>{left}</td><td>{_math(right)}</td></tr>\n'
+
+
+def _math(inside: str) -> str:
+    return f'<math displaystyle="true"><mrow>{inside}</mrow></math>'

@@ -59,11 +59,18 @@ def _table(name: str, norms: Any, steps: list[str], loss: str) -> str:
         f"<tr><th>{_text(step)}</th>" + "".join(_cell(float(norm), top) for norm in row) + "</tr>"
         for step, row in zip(steps, norms, strict=True)
     )
-    title = f"∂{symbol(loss).text}/∂{symbol(name).text}"
+    title = f"∂{_sign(loss)} / ∂{_sign(name)}"
     return (
-        f'<table class="map"><caption>{_text(title)}</caption>'
+        f'<table class="map"><caption>{title}</caption>'
         f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
     )
+
+
+def _sign(name: str) -> str:
+    """Return a name as it is printed, with its subscript, in HTML."""
+    base, _, below = symbol(name).text.partition("_")
+    lowered = f"<sub><i>{_text(below)}</i></sub>" if below else ""
+    return f"<i>{_text(base)}</i>{lowered}"
 
 
 def _cell(norm: float, top: float) -> str:

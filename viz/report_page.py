@@ -106,7 +106,7 @@ def _declarations(contents: Contents) -> str:
 def _equations(equations: Equations, what: str, key: str) -> str:
     """Return equations as mathematics, and the same as text to copy."""
     return f"""<div class="equations" role="group" aria-label="{what}">
-{equations.mathml}
+{equations.table}
 </div>
 <details class="source"><summary>The {what} as text</summary>
 <pre tabindex="0" id="text-{key}">{_text(equations.text)}</pre>

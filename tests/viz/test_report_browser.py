@@ -372,6 +372,18 @@ def test_print(show, elman):
         assert control not in text
 
 
+def test_long_equations_go_on_over_the_page(show):
+    browser = show(viz.report(gg.cells.load("lstm")))
+    data = browser.driver.execute_cdp_cmd("Page.printToPDF", {"preferCSSPageSize": True})["data"]
+    pages = [
+        page.extract_text() for page in pypdf.PdfReader(io.BytesIO(base64.b64decode(data))).pages
+    ]
+    assert all(len(text) > 80 for text in pages)  # no sheet is empty, or has a heading alone
+    (first,) = [number for number, text in enumerate(pages) if "Backward: " in text]
+    assert "∂" in pages[first] or "𝜕" in pages[first]
+    assert len(pages) <= 7
+
+
 def test_notebook_frame(running, tmp_path, elman):
     page = tmp_path / "notebook.html"
     page.write_text(f"<!DOCTYPE html><title>n</title>{elman._repr_html_()}", encoding="utf-8")
