@@ -13,9 +13,10 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.call import Call, as_arrays, handed_over, lengths_of, prepared, signature
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.finite import all_finite, check_given, report
+from graphgrad.compile.masked import Masked, masked, pays
 from graphgrad.compile.pieces import check_backend
 from graphgrad.compile.plan import schedule_of
-from graphgrad.compile.ragged import ragged
+from graphgrad.compile.ragged import by_length, checked_examples, together
 from graphgrad.compile.run_numpy import numpy_program
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import Stream, last_steps, state_inputs, steps_before, streamed
@@ -51,6 +52,7 @@ class Compiled:
         self.system: System = circuit.check()
         self.outputs = outputs
         self.gradients = gradients
+        self.reduced = frozenset(gradients.values())  # over the examples
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.backend = backend
         self.threads = threads
@@ -58,6 +60,7 @@ class Compiled:
         self._remade = remade
         self.stream: Stream | None = None
         self._pieces: dict[bool, Compiled] = {}
+        self._masked: tuple[Masked, Compiled] | tuple[()] | None = None  # () where there is none
         self._calls: dict[tuple[Any, ...], Call] = {}
         self._programs: dict[frozenset[str], tuple[Program, Callable[..., Any]]] = {}
 
@@ -150,23 +153,45 @@ class Compiled:
             if check_finite and not all_finite(results):
                 self._report(arrays, tau, sizes)
             return results
+        results = self._ragged(arrays, lengths, sizes)
+        if check_finite and not all_finite(results):
+            raise GraphgradError(
+                "a result is not finite", remedy="give the examples one by one to see where"
+            )
+        if batch == "mean":
+            for name in self.gradients.values():
+                results[name] = results[name] / results[name].dtype.type(len(lengths))
+        return results
+
+    def _ragged(
+        self, arrays: Mapping[str, Any], lengths: Any, sizes: Mapping[str, int]
+    ) -> dict[str, Any]:
+        """Return the results for a ragged batch, gradients summed over it."""
         check_names(self.system, arrays)
+        lengths = checked_examples(self.system, arrays, lengths)
         gradients = self.gradients.values()
-        results = ragged(
+        if pays(lengths):
+            if self._masked is None:
+                made = masked(self.primal)
+                assert self._remade is not None
+                self._masked = (made, self._remade(made.circuit, ())) if made else ()
+            if self._masked:
+                made, function = self._masked
+                return together(
+                    made,
+                    self.system,
+                    arrays,
+                    lengths,
+                    gradients,
+                    lambda whole, steps: function._run(whole, steps, sizes, "sum"),
+                )
+        return by_length(
             self.system,
             arrays,
             lengths,
             gradients,
             lambda part, steps: self._run(part, steps, sizes, "sum"),
         )
-        if check_finite and not all_finite(results):
-            raise GraphgradError(
-                "a result is not finite", remedy="give the examples one by one to see where"
-            )
-        if batch == "mean":
-            for name in gradients:
-                results[name] = results[name] / results[name].dtype.type(len(lengths))
-        return results
 
     def _report(self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> None:
         """Compute every variable, and raise GraphgradError for the first that is not finite."""
@@ -218,12 +243,12 @@ class Compiled:
     def _shaped(self, results: dict[str, Any], call: Call, reduction: str) -> dict[str, Any]:
         """Return outputs with the batch axes as given, gradients under their names."""
         shaped: dict[str, Any] = {}
-        batch, scale = call.batch, 1 / call.count if reduction == "mean" else 1
-        gradients = set(self.gradients.values())
+        batch, scaled = call.batch, reduction == "mean" and call.count != 1
+        scale = call.dtype(1 / call.count)
         for name, value in results.items():
-            if name in gradients:
+            if name in self.reduced:
                 array = np.asarray(value)
-                shaped[name] = array * array.dtype.type(scale) if scale != 1 else array
+                shaped[name] = array * scale if scaled else array
                 continue
             index = self.system.index_of(name)
             array = np.asarray(value, call.dtype if isinstance(value, int | float) else None)

@@ -177,7 +177,8 @@ class Expressions:
         rank, lead = len(statement.shape), TIME + lead.replace(TIME, "")
         mask = self.mask(statement.attr, statement.index)
         codes = ", ".join(each.to(lead, rank) for each in (mask, *given))
-        return Value(f"{self.module}.where({codes})", lead, rank)
+        typed = "" if statement.reads else ".astype(dtype)"
+        return Value(f"{self.module}.where({codes}){typed}", lead, rank)
 
     def either(self, test: str, given: Sequence[Value], rank: int) -> Value:
         """Return the first value where one test holds, else the second."""

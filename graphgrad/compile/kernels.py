@@ -179,4 +179,6 @@ def concat(*parts: Any) -> Any:
 def select(relation: str, left: Any, right: Any, a: Any, b: Any) -> Any:
     """Return `a` where the comparison holds, else `b`."""
     test = {">": np.greater, ">=": np.greater_equal, "<": np.less, "<=": np.less_equal}
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        a = np.result_type(left, right).type(a)
     return np.where(test[relation](left, right), a, b)

@@ -1,4 +1,4 @@
-"""Ragged batches: examples of equal length run together, results padded with zeros."""
+"""Ragged batches: all examples in one call, or those of equal length; results padded with zeros."""
 
 from __future__ import annotations
 
@@ -8,22 +8,13 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compile.call import batched_inputs
+from graphgrad.compile.masked import Masked, with_masks
 from graphgrad.errors import DataError
 from graphgrad.system import System
 
 
-def ragged(
-    system: System,
-    arrays: Mapping[str, Any],
-    lengths: Any,
-    gradients: Collection[str],
-    run: Callable[[Mapping[str, Any], int], dict[str, Any]],
-) -> dict[str, Any]:
-    """Return the results for examples that have as many steps as `lengths` says.
-
-    `run(arrays, tau)` computes examples of one length, gradients summed over them; so are those
-    returned. No example sees the length of another: each gets what it gets alone.
-    """
+def checked_examples(system: System, arrays: Mapping[str, Any], lengths: Any) -> Any:
+    """Return the lengths of examples as an array; DataError where they do not fit the data."""
     if len(system.indices) > 1:
         raise DataError(
             "lengths= needs a circuit with one time index",
@@ -37,6 +28,22 @@ def ragged(
             remedy="give data with axes (steps, examples, …) and as many lengths as examples",
         )
     _check(system, arrays, lengths, batched)
+    return lengths
+
+
+def by_length(
+    system: System,
+    arrays: Mapping[str, Any],
+    lengths: Any,
+    gradients: Collection[str],
+    run: Callable[[Mapping[str, Any], int], dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the results for examples that have as many steps as `lengths` says.
+
+    `run(arrays, tau)` computes examples of one length, gradients summed over them; so are those
+    returned. No example sees the length of another: each gets what it gets alone.
+    """
+    batched = batched_inputs(system, arrays)
     collected: dict[str, Any] = {}
     for length in sorted({int(n) for n in lengths}):
         chosen = np.flatnonzero(lengths == length)
@@ -44,8 +51,27 @@ def ragged(
             name: _part(system, name, array, length, chosen if name in batched else None)
             for name, array in arrays.items()
         }
-        results = run(part, length)
-        _collect(system, collected, results, gradients, chosen, lengths)
+        _collect(system, collected, run(part, length), gradients, chosen, lengths)
+    return collected
+
+
+def together(
+    made: Masked,
+    system: System,
+    arrays: Mapping[str, Any],
+    lengths: Any,
+    gradients: Collection[str],
+    run: Callable[[Mapping[str, Any], int], dict[str, Any]],
+) -> dict[str, Any]:
+    """Return the same results, from one call of `run` for the masked circuit."""
+    collected: dict[str, Any] = {}
+    results = run(with_masks(made, system, arrays, lengths), int(lengths.max()))
+    everyone = np.arange(len(lengths))
+    _collect(system, collected, results, gradients, everyone, lengths)
+    outside = np.arange(lengths.max())[:, None] >= lengths
+    for name, value in collected.items():
+        if name not in gradients and system.index_of(name) is not None:
+            value[outside] = 0
     return collected
 
 

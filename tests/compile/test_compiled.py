@@ -118,6 +118,16 @@ def test_float32_in_float32_out(name: str) -> None:
         close(value, compiled(values)[key], 1e-4)
 
 
+def test_choices_between_numbers_have_the_type_of_the_data() -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\np[t] = 1 if t > 2 else 2\nq[t] = where(x[t] > 0, 1, 2)\n"
+        "h[t] = h[t-1] * w + p[t] * q[t] * x[t]\nloss = sum(h[t] for t in steps)\n"
+    )
+    values = {"w": np.float32(0.5), "x": np.linspace(-1, 1, 5, dtype=np.float32)}
+    compiled = circuit.compile("p", "q", "h", grad="loss")
+    assert {value.dtype for value in compiled(values).values()} == {np.dtype(np.float32)}
+
+
 def test_inputs_are_never_changed_and_calls_do_not_share_results() -> None:
     circuit = gg.cells.load("lstm")
     chosen = sizes(circuit)

@@ -1,0 +1,88 @@
+"""Ragged batches: each example gets what it gets alone, in one call or in one for each length."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.compile.masked import masked, pays
+from tests.compile.reference import cast, close, sizes
+
+STEPS = np.array([5, 2, 4, 2, 1])
+CELLS = [
+    name
+    for name in gg.cells.names()
+    if len(gg.cells.load(name).indices) == 1
+    and any(given.index for given in gg.cells.load(name).inputs.values())
+]
+BY_LENGTH = {"bidirectional"}
+"""Cells whose steps depend on later ones."""
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_each_example_gets_what_it_gets_alone(name: str) -> None:
+    circuit = gg.cells.load(name)
+    assert (masked(circuit) is None) == (name in BY_LENGTH)
+    chosen = sizes(circuit)
+    loss = "loss" if "loss" in circuit.equations and circuit.params else None
+    function = circuit.compile(*circuit.variables, grad=loss)
+    params, inputs = circuit.init(0, **chosen), circuit.example(1, 5, (5,), **chosen)
+    alone = []
+    for example, length in enumerate(STEPS):
+        single = {
+            key: value[:length, example] if circuit.inputs[key].index else value[example]
+            for key, value in inputs.items()
+        }
+        alone.append(function(params | single))
+    for key, value in inputs.items():  # nothing behind the end of an example is read
+        if circuit.inputs[key].index and value.dtype.kind == "f":
+            value[np.arange(5)[:, None] >= STEPS] = np.nan
+    assert pays(STEPS)
+    for key, value in function(params | inputs, lengths=STEPS, batch="sum").items():
+        if key in function.gradients.values():
+            close(value, sum(each[key] for each in alone))
+            continue
+        for example, length in enumerate(STEPS):
+            if circuit.variables[key].index is None:
+                close(value[example], alone[example][key])
+            else:
+                close(value[:length, example], alone[example][key])
+                assert not value[length:, example].any()
+
+
+def test_one_long_example_among_many_short_ones_is_run_by_itself() -> None:
+    assert not pays(np.array([1000] + [10] * 50))
+    assert not pays(np.array([7, 7, 7]))
+    assert pays(np.array([7, 7, 8]))
+
+
+def test_single_precision_stays() -> None:
+    circuit = gg.cells.load("gru")
+    chosen = sizes(circuit)
+    values = cast(circuit.init(0, **chosen), np.float32)
+    data = cast(circuit.example(1, 5, (5,), **chosen), np.float32)
+    loss, grads = gg.value_and_grad(circuit)(values, lengths=STEPS, **data)
+    assert loss.dtype == np.float32
+    assert {grad.dtype for grad in grads.values()} == {np.dtype(np.float32)}
+
+
+def test_means_and_last_steps_are_those_of_each_example() -> None:
+    circuit = gg.parse(
+        "x[t]: input(H)\nw: param(H)\nh[0] = w\n"
+        "h[t] = tanh(w * h[t-1] + x[t]) if t % 2 == 1 else h[t-1]\n"
+        "m = mean(sum(h[t]) for t in steps if t % 2 == 1)\n"
+        "loss = m * sum(h[tau] * h[1]) + mean(h[t] @ x[t] for t in steps)\n"
+    )
+    assert masked(circuit) is not None
+    params, inputs = circuit.init(0, H=3), circuit.example(1, 5, (5,), H=3)
+    function = gg.value_and_grad(circuit)
+    loss, grads = function(params, lengths=STEPS, batch="sum", **inputs)
+    alone = [function(params, x=inputs["x"][:n, k]) for k, n in enumerate(STEPS)]
+    close(loss, sum(each for each, _ in alone))
+    close(grads["w"], sum(each["w"] for _, each in alone))
+
+
+def test_a_step_that_knows_the_length_is_run_by_length() -> None:
+    for text in ("h[t] = x[t] / tau", "h[t] = x[t] + x[tau-1]", "h[t] = x[t] if t < tau else 0"):
+        assert masked(gg.parse(f"x[t]: input()\n{text}\nloss = sum(h[t] for t in steps)")) is None
