@@ -160,14 +160,16 @@ def _middle(a: Point, b: Point) -> Point:
 
 def with_arrow(curve: Curve, length: float) -> tuple[Curve, Point]:
     """The curve drawn back by the length of an arrowhead, and the arrow's tip."""
-    *front, before, handle, tip = curve
+    before, handle, tip = curve[-3:]
     way = _direction(handle, tip) if math.dist(handle, tip) > 1e-6 else _direction(before, tip)
-    dx, dy = way[0] * length, way[1] * length
+    while len(curve) > 4 and math.dist(curve[-4], tip) < 1.3 * length:
+        curve = curve[:-3]
+    *front, before, handle, last = curve
     if math.dist(front[-1], tip) <= length:
         length = 0.6 * math.dist(front[-1], tip)
-        dx, dy = way[0] * length, way[1] * length
-    end = (tip[0] - dx, tip[1] - dy)
-    return (*front, before, (handle[0] - dx, handle[1] - dy), end), tip
+    end = (tip[0] - way[0] * length, tip[1] - way[1] * length)
+    handle = (handle[0] + end[0] - last[0], handle[1] + end[1] - last[1])
+    return (*front, before, handle, end), tip
 
 
 def flatten(curve: Curve, *, steps: int = 12) -> list[Point]:

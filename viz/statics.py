@@ -82,8 +82,9 @@ class StaticZone:
                 continue
             far = mine[-1][0]
             turn = min(TURN, abs(far - start[0]) / 2, abs(entry - y) / 2)
-            turn_at = (far - direction * turn, y)
-            if len(mine) > 1:
+            goes_on = direction > 0 and self._feeds_result(node)
+            turn_at = (far if goes_on else far - direction * turn, y)
+            if len(mine) > 1 or goes_on:
                 router.ink.emit(
                     line(start, turn_at),
                     name=f"trunk-{node.id}-{direction}",
@@ -94,7 +95,7 @@ class StaticZone:
                     arrow=False,
                 )
             for number, (x, tap, bands) in enumerate(mine):
-                last = number == len(mine) - 1
+                last = number == len(mine) - 1 and not goes_on
                 end, out = router.ports.of_tap(tap)
                 approach = router.approach(tap.cell, -side)
                 if last:
@@ -114,6 +115,13 @@ class StaticZone:
                     tail=tap.edge.tail,
                     head=tap.edge.head,
                 )
+
+    def _feeds_result(self, node: Node) -> bool:
+        """Whether the bus of a source goes on to a result."""
+        results = self.places.results
+        return node.id not in results and any(
+            edge.tail == node.id and edge.head in results for edge in self.plan.between
+        )
 
     def _fan_in(self, node: Node, row: str, taps: list[Tap]) -> None:
         """A bus that collects from the columns into the side of a result."""
@@ -199,12 +207,15 @@ class StaticZone:
             o for o in same if (o.tail in self.places.results) == (edge.tail in self.places.results)
         ]
         same.sort(key=lambda other: -self.places.at[other.tail][1])
-        if len(same) == 1:
+        rises = [self.places.at[o.tail][1] - self.places.at[edge.head][1] for o in same]
+        rise = rises[same.index(edge)]
+        if len(same) == 1 or abs(rise) < 0.5:
             return self._port(edge.head, -90.0)
-        lean = 2 * same.index(edge) / (len(same) - 1) - 1
-        angle = -90.0 + 45.0 * abs(lean)
         box, shape = self.places.box(edge.head), self.places.sizes[edge.head].shape
-        return port(box, shape, angle, 1 if lean < 0 else -1)[0]
+        if any(abs(other) < 0.5 for other in rises):
+            return port(box, shape, -45.0, 1 if rise > 0 else -1)[0]
+        lean = 2 * same.index(edge) / (len(same) - 1) - 1
+        return port(box, shape, -90.0 + 45.0 * abs(lean), 1 if lean < 0 else -1)[0]
 
     def _stepped(self, edge: Edge, start: Point, end: Point) -> Curve:
         """A line that changes its height right of its tail or left of its head.
