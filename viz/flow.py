@@ -17,6 +17,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.errors import GradientError, GraphgradError, unknown_name
 from viz import jacobians
 from viz.label import symbol
+from viz.tex import mathematics
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -134,9 +135,9 @@ def _map(figure: Figure, axes: Axes, table: Any, loss: str, parameter: str) -> N
         extent=(0.5, steps + 0.5, 0.5, steps + 0.5), interpolation="nearest",
     )  # fmt: skip
     figure.colorbar(image, ax=axes, shrink=0.85)
-    axes.set_xlabel("step of use t")
-    axes.set_ylabel("step of loss s")
-    axes.set_title(f"‖contribution to ∂{_math(loss)}/∂{_math(parameter)}‖", fontsize=10)
+    axes.set_xlabel("step of use $t$")
+    axes.set_ylabel("step of loss $s$")
+    axes.set_title(f"‖contribution to ∂{_math(loss)} / ∂{_math(parameter)}‖", fontsize=10)
     _whole(axes, steps)
 
 
@@ -154,18 +155,19 @@ def _distance(axes: Axes, flow: Flow) -> None:
     low, middle, high = np.maximum(rows, floor).T
     told = "least to greatest"
     axes.fill_between(reach, low, high, color="#0072b2", alpha=0.2, linewidth=0, label=told)
+    middle = np.where(rows[:, 1] > 0, middle, np.nan)  # zero is nowhere on this axis
     axes.plot(reach, middle, color="#0072b2", marker="o", markersize=3, label="median")
     if flow.radius is not None and flow.matrix is not None:
         line = np.maximum(flow.radius**reach, floor)
-        told = f"ρ({_math(flow.matrix)})ᵈ, ρ = {flow.radius:.3g}"
+        told = f"$\\rho$({_math(flow.matrix)})$^d$, $\\rho$ = {flow.radius:.3g}"
         axes.plot(reach, line, color="#d55e00", linestyle="--", label=told)
     axes.set_yscale("log")
     positive = rows[rows > 1e-300]
     if positive.size:
         axes.set_ylim(max(positive.min() / 3, 1e-300), positive.max() * 3)
-    axes.set_xlabel("distance d = t - k")
-    name = _math(flow.state)
-    axes.set_title(f"‖∂{name}[t]/∂{name}[k]‖", fontsize=10)
+    axes.set_xlabel("distance $d = t - k$")
+    later, earlier = _math(flow.state, "t"), _math(flow.state, "k")
+    axes.set_title(f"‖∂{later} / ∂{earlier}‖", fontsize=10)
     axes.legend(fontsize=8, frameon=False)
     axes.grid(alpha=0.3)
 
@@ -239,6 +241,8 @@ def saturation(circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str,
         )
         axes.set_title(f"{_math(name)}: {told}", fontsize=9)
         axes.set_xlabel("relative slope", fontsize=8)
+        axes.set_ylabel("values", fontsize=8)
+        axes.yaxis.get_major_locator().set_params(integer=True)
         axes.tick_params(labelsize=7)
     return figure
 
@@ -265,6 +269,6 @@ def _plain(text: str) -> str:
     return "".join(c for c in text if c.isprintable())
 
 
-def _math(name: str) -> str:
-    """Return a name as it is read: ŷ for yhat, δ_h for delta_h."""
-    return symbol(name).text
+def _math(name: str, step: str = "") -> str:
+    """Return a name, at a step, as matplotlib prints it: ŷ for yhat, with true subscripts."""
+    return f"${mathematics(symbol(name, sup=f'({step})' if step else ''))}$"

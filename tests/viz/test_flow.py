@@ -12,7 +12,7 @@ import pytest
 import graphgrad as gg
 import viz
 from viz import jacobians
-from viz.flow import measured_flow, unit_summaries
+from viz.flow import _math, measured_flow, unit_summaries
 from viz.shading import gate_variables
 
 CHAIN = """
@@ -103,7 +103,7 @@ def test_a_figure_of_the_flow(chain, tmp_path):
     circuit, params, data = chain
     figure = viz.gradient_flow(circuit, params, data)
     left, right = figure.axes[:2]
-    assert "∂L/∂W" in left.get_title()
+    assert "∂$L$ / ∂$W$" in left.get_title()
     assert right.get_yscale() == "log"
     figure.savefig(tmp_path / "flow.png")
     assert (tmp_path / "flow.png").stat().st_size > 5000
@@ -119,7 +119,7 @@ def test_units_that_are_saturated_or_dead():
     assert found["a"].saturated == pytest.approx(0.75)
     assert found["r"].dead == (0,)
     titles = [axes.get_title() for axes in viz.saturation(circuit, {}, data).axes]
-    assert titles == ["a: 75 % saturated", "r: 1 of 2 units dead"]
+    assert titles == ["$a$: 75 % saturated", "$r$: 1 of 2 units dead"]
 
 
 def test_what_cannot_be_shown_is_named(chain):
@@ -155,3 +155,27 @@ def test_a_missing_matplotlib_is_named_with_the_remedy():
         [sys.executable, "-c", textwrap.dedent(code)], capture_output=True, text=True, check=False
     )
     assert "graphgrad[plots]" in done.stdout, done.stderr
+
+
+NAMES = [
+    "W_hh",
+    "delta_h2",
+    "yhat",
+    "h_m1",
+    "alpha_1_2",
+    "d_h",
+    "htilde",
+    "prior",
+    "loss",
+    "Ω",
+    "dot_x",
+    "ddot_x",
+    "x__1",
+]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_name_is_mathematics_to_matplotlib(name):
+    from matplotlib.mathtext import MathTextParser
+
+    MathTextParser("path").parse(_math(name, "t"))
