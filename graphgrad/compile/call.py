@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,7 +39,7 @@ class Call:
     @property
     def count(self) -> int:
         """The number of examples."""
-        return int(np.prod(self.batch)) if self.batch else 1
+        return math.prod(self.batch)
 
 
 def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -130,7 +131,10 @@ def _check(system: System, call: Call, name: str, array: Any) -> None:
         size = kind.size.bind(call.sizes)
         fine = array.min() >= 0 and (not size.known or array.max() < int(size))
     else:
-        fine = array.min() >= 0 and np.abs(array.sum(axis=-1) - 1).max() < 1e-6
+        rows = array.reshape(-1, array.shape[-1])
+        totals = rows @ np.ones(array.shape[-1], array.dtype)
+        least, most = np.minimum.reduce(totals), np.maximum.reduce(totals)
+        fine = np.minimum.reduce(array, axis=None) >= 0 and 1 - 1e-6 < least <= most < 1 + 1e-6
     if not fine:
         check_inputs(system, call.sizes, {name: array})
 

@@ -51,6 +51,7 @@ class Compiled:
         self.circuit = circuit
         self.system: System = circuit.check()
         self.outputs = outputs
+        self.axes = {name: _axes(self.system, name) for name in outputs}
         self.gradients = gradients
         self.reduced = frozenset(gradients.values())  # over the examples
         self.dtype = None if dtype is None else np.dtype(dtype)
@@ -243,18 +244,21 @@ class Compiled:
     def _shaped(self, results: dict[str, Any], call: Call, reduction: str) -> dict[str, Any]:
         """Return outputs with the batch axes as given, gradients under their names."""
         shaped: dict[str, Any] = {}
-        batch, scaled = call.batch, reduction == "mean" and call.count != 1
-        scale = call.dtype(1 / call.count)
+        batch, count = call.batch, call.count if reduction == "mean" else 1
+        share = None if count == 1 else call.dtype(1 / count)
         for name, value in results.items():
             if name in self.reduced:
                 array = np.asarray(value)
-                shaped[name] = array * scale if scaled else array
+                shaped[name] = array if share is None else array * share
                 continue
-            index = self.system.index_of(name)
+            lead, own = self.axes[name]
             array = np.asarray(value, call.dtype if isinstance(value, int | float) else None)
-            own = self.system.variables[name].shape
-            lead = 0 if index is None else 1
-            if batch and array.ndim > lead + len(own):
+            if batch and array.ndim > lead + own:
                 array = array.reshape(*array.shape[:lead], *batch, *array.shape[lead + 1 :])
             shaped[name] = array
         return shaped
+
+
+def _axes(system: System, name: str) -> tuple[int, int]:
+    """Return how many axes a variable has: for steps, and its own."""
+    return int(system.index_of(name) is not None), len(system.variables[name].shape)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+import numpy as np
+
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.compiled import Compiled
@@ -162,7 +164,9 @@ class ValueAndGrad:
         if return_state:
             results, after = results[0], results[1:]
         loss = results[self.loss]
-        reduced = loss.mean() if batch == "mean" else loss.sum()
+        reduced = np.add.reduce(loss, axis=None)
+        if batch == "mean":
+            reduced = reduced / loss.size
         return reduced, {name: results[self.prefix + name] for name in self.names}, *after
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import linecache
 from collections.abc import Callable, Mapping
-from functools import cache
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,14 @@ from graphgrad.compile.code import KERNELS
 from graphgrad.compile.emit_numpy import Program, emit_numpy
 from graphgrad.compile.schedule import Schedule
 
+# New pages from the operating system cost a third of the time of a small network. glibc keeps of
+# freed memory up to twice the largest array freed so far, of at most 32 MiB: from here on 64 MiB.
+# That the array is never written keeps it out of memory; other libraries do not care.
+np.empty(2**25 - 2**14, np.uint8)
+
 
 def numpy_program(schedule: Schedule, name: str) -> tuple[Program, Callable[..., Any]]:
     """Return the program of a schedule for the circuit of a name, and the function that runs it."""
-    _keep_freed_memory()
     program = emit_numpy(schedule, "compiled")
     return program, executable(program, name, {"np": np, **KERNELS})
 
@@ -30,13 +33,3 @@ def executable(program: Program, name: str, namespace: Mapping[str, Any]) -> Cal
     exec(compile(program.source, filename, "exec"), space)
     function: Callable[..., Any] = space[program.name]
     return function
-
-
-@cache
-def _keep_freed_memory() -> None:
-    """Make the C library keep up to 64 MiB that arrays have freed, for the arrays of the next call.
-
-    New pages from the operating system cost a third of the time of a small network. glibc adapts
-    how much it keeps to the largest array freed so far, up to 32 MiB; other libraries do not care.
-    """
-    np.empty(2**25 - 2**14, np.uint8)
