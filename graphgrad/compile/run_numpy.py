@@ -26,7 +26,7 @@ def numpy_program(schedule: Schedule, name: str) -> tuple[Program, Callable[...,
 
 def executable(program: Program, name: str, namespace: Mapping[str, Any]) -> Callable[..., Any]:
     """Return the function of a program; a debugger can step through its source."""
-    filename = f"<graphgrad {name} {abs(hash(program.source)):x}>"
+    filename = f"<graphgrad {ascii(name)[1:-1]} {abs(hash(program.source)):x}>"
     lines = program.source.splitlines(keepends=True)
     linecache.cache[filename] = (len(program.source), None, lines, filename)
     space = dict(namespace)

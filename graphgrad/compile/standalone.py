@@ -51,7 +51,9 @@ def header(circuit: Circuit) -> str:
     sizes = ", ".join(f"{name!r}: {name}" for name in declared.sizes)
     lines.append(f"    lengths = {{{lengths}}}, sizes = {{{sizes}{', ' if sizes else ''}'': B}}")
     text = "\n".join(lines) + "\n"
-    return text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    quoted = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
+    escape = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in quoted)
+    return "".join(escape)
 
 
 def _needed(body: str) -> list[str]:

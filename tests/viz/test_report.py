@@ -233,6 +233,18 @@ def test_hostile_title():
         viz.report(circuit, title=control).html.encode()
 
 
+@pytest.mark.parametrize("name", [HOSTILE, "a\0b", "\ud800", '"""\nassert False\n"""', "a\\"])
+def test_hostile_name_of_a_circuit(name):
+    circuit = gg.cells.load("vanilla")
+    circuit.name = circuit.title = name
+    html = viz.report(circuit).html
+    html.encode()
+    page = Page(html)
+    assert [tag for tag, _ in page.elements].count("script") == 2
+    assert not [key for _, attributes in page.elements for key in attributes if key[:2] == "on"]
+    exec(compile(payload(html)["code"], "code", "exec"), {})
+
+
 def test_hostile_comment():
     circuit = gg.parse(f"# {HOSTILE}\n{gg.cells.load('vanilla')}")
     assert HOSTILE in "".join(Page(viz.report(circuit).html).text)
