@@ -11,7 +11,7 @@ from viz.companions import Companions
 from viz.font import text_width
 from viz.frames import PAD, room_of_frames
 from viz.grid import Grid, Plan, Role
-from viz.label import typeset
+from viz.label import Label, typeset
 from viz.labelling import place_labels
 from viz.layout_circuit import plan_circuit, turn_loops_outward
 from viz.layout_unfolded import plan_unfolded
@@ -45,6 +45,7 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
         plan = plan_circuit(scene, style)
     else:
         plan = plan_unfolded(scene, style)
+    derivatives = {edge.beside: edge.label for edge in back if edge.label is not None}
     plan.accompanied = frozenset(edge.beside for edge in back)
     plan.framed = 2 * PAD if scene.groups else 0.0
     if style.fan == "dotted" or (style.fan == "auto" and _many_parameters(plan)):
@@ -57,7 +58,10 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
     framed = room_of_frames(scene, plan)
     for _ in range(2):
         tracks = assign(plan, grid, chosen)
-        grid.place(_gaps(plan, tracks, scene), _channels(plan, grid, chosen, tracks, framed))
+        grid.place(
+            _gaps(plan, tracks, scene, derivatives, chosen),
+            _channels(plan, grid, chosen, tracks, framed),
+        )
         # Wider channels can bring a node into the way of a slanting line.
         kept = manners(plan, grid, before=chosen)
         if kept == chosen:
@@ -166,21 +170,30 @@ def _one_per_layer(plan: Plan, rows: dict[str, tuple[float, float]], wanted: set
     return {group[0] for group in found.values() if len(group) == 1}
 
 
-def _gaps(plan: Plan, tracks: Tracks, scene: Scene) -> list[float]:
-    """The width of the channel left of each column."""
+def _gaps(
+    plan: Plan,
+    tracks: Tracks,
+    scene: Scene,
+    labels: Mapping[str, Label],
+    chosen: Mapping[str, Manner],
+) -> list[float]:
+    """The width of the channel left of each column; `labels` are those beside level lines."""
     style = plan.style
-    labels: defaultdict[int, float] = defaultdict(float)
-    widest = 0.0
-    for edge in scene.edges:
-        if edge.label is not None:
-            widest = max(widest, typeset(edge.label, style.font_size, text_width).width)
+    wanted: dict[int, Label] = {}
     for item in plan.across:
-        if item.edge is not None and item.edge.label is not None:
-            labels[item.tail[0] + (item.side > 0)] = widest + 14
+        label = item.edge.label if item.edge is not None else None
+        if chosen[item.id] == "level" and item.id in labels:
+            label = labels[item.id]
+        if label is not None:
+            wanted[item.tail[0] + (item.side > 0)] = label
+    texts = {edge.label for edge in scene.edges if edge.label is not None} | {*wanted.values()}
+    widest = max((typeset(t, style.font_size, text_width).width for t in texts), default=0.0)
     gaps = []
     for number, column in enumerate(plan.columns):
         nets = len(tracks.vertical.get(number, ()))
-        gap = max(style.column_gap, 18 + (nets + 1) * style.track_gap, labels[number])
+        gap = max(style.column_gap, 18 + (nets + 1) * style.track_gap)
+        if number in wanted:
+            gap = max(gap, widest + 14)
         apart = number and plan.columns[number - 1].template[0] != column.template[0]
         if apart:
             gap += style.column_gap
