@@ -21,7 +21,7 @@ from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import Call, as_arrays, lengths_of
-from graphgrad.compile.memory import bytes_of
+from graphgrad.compile.memory import Need, bytes_of
 from graphgrad.compile.pieces import check_backend, check_pieces, counted_on, shares_of_loss
 from graphgrad.compile.revolve import forward_pieces, revolve
 from graphgrad.compile.streams import opened, state_inputs
@@ -159,18 +159,18 @@ class Checkpointed:
         )
         back = self._back[True, False]
         schedule = back.schedule_for(back.system.inputs)
-        fixed, step = bytes_of(schedule, call.count, call.sizes, itemsize)
+        need = bytes_of(schedule, call.count, call.sizes, itemsize)
         least = max(self.stream.depths.values(), default=1)  # a piece holds the state after it
         if isinstance(self.checkpoint, Mapping):
             every = min(max(self.checkpoint["every"], least), steps)
             pieces = -(-steps // every)
             snapshots = min(self.checkpoint.get("snapshots", pieces - 1), pieces - 1)
-            return _plan(steps, every, snapshots, fixed, step, state)
-        plans = _plans(steps, least, self.checkpoint, fixed, step, state)
+            return _plan(steps, every, snapshots, need, state)
+        plans = _plans(steps, least, self.checkpoint, need, state)
         if not plans:
             raise GraphgradError(
                 f"a budget of {self.checkpoint} bytes is too small",
-                remedy=f"give {fixed + least * step + 2 * state} bytes or more, or smaller batches",
+                remedy=f"give {need.of(least) + 2 * state} bytes or more, or smaller batches",
             )
         return min(plans, key=lambda plan: plan.again)
 
@@ -180,26 +180,26 @@ class Checkpointed:
         return (*call.batch, *concrete(shape, call.sizes))
 
 
-def _plans(steps: int, least: int, budget: int, fixed: int, step: int, state: int) -> list[Plan]:
+def _plans(steps: int, least: int, budget: int, need: Need, state: int) -> list[Plan]:
     """Return plans within a budget, for pieces of many lengths."""
     plans: list[Plan] = []
     every = steps
     while every >= min(least, steps):
         pieces = -(-steps // every)
-        room = budget - fixed - every * step
+        room = budget - need.of(every)
         snapshots = min(pieces - 1, room // max(state, 1) - 2)
         if snapshots >= 0:
-            plans.append(_plan(steps, every, snapshots, fixed, step, state))
+            plans.append(_plan(steps, every, snapshots, need, state))
             if plans[-1].again < 1:  # every state is kept; shorter pieces gain nothing
                 break
         every = min(every - 1, every * 7 // 8)
     return plans
 
 
-def _plan(steps: int, every: int, snapshots: int, fixed: int, step: int, state: int) -> Plan:
+def _plan(steps: int, every: int, snapshots: int, need: Need, state: int) -> Plan:
     pieces = -(-steps // every)
     ahead = forward_pieces(pieces, snapshots) if pieces > 1 else 0
-    memory = fixed + every * step + (snapshots + 2) * state
+    memory = need.of(every) + (snapshots + 2) * state
     return Plan(every, snapshots, memory, ahead / pieces)
 
 

@@ -1,24 +1,36 @@
-"""How much memory a program takes: a fixed part, and one that grows with the number of steps."""
+"""How much memory a program takes for a number of steps: an upper bound."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import NamedTuple
 
-from graphgrad.compile.places import Places
+from graphgrad.compile.places import TILE, Places
 from graphgrad.compile.schedule import Leaf, Schedule, Statement
 from graphgrad.dims import concrete
 
 
-def bytes_of(
-    schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize: int
-) -> tuple[int, int]:
-    """Return the bytes of a program's arrays, once and for each step, for `count` examples.
+class Need(NamedTuple):
+    """Bytes: once, for each step, for each step computed ahead of a loop, and at most for those."""
+
+    fixed: int
+    step: int
+    ahead: int
+    tile: int
+
+    def of(self, steps: int) -> int:
+        """Return the bytes for a number of steps."""
+        return self.fixed + steps * self.step + min(steps * self.ahead, self.tile)
+
+
+def bytes_of(schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize: int) -> Need:
+    """Return the bytes of a program's arrays for `count` examples.
 
     Every value outside a loop counts as an array, although some are parts of one expression: an
     upper bound that leaves room for what NumPy's functions allocate.
     """
     places = Places(schedule)
-    fixed = step = 0
+    fixed = step = ahead = 0
     seen: set[str] = set()
     for name, leaf in schedule.leaves.items():
         array = schedule.array(name)
@@ -31,11 +43,13 @@ def bytes_of(
         seen.add(root)
         value = schedule.type_of(root)
         size = _numbers(value, count, sizes) * itemsize
-        if value.index is not None and root in places.arrays and root not in places.rings:
+        if name in places.prelude:
+            ahead += size
+        elif value.index is not None and root in places.arrays and root not in places.rings:
             step += size
         else:
             fixed += size
-    return fixed, step
+    return Need(fixed, step, ahead, 2 * TILE * itemsize)  # what is named, and what is on the way
 
 
 def _numbers(value: Statement | Leaf, count: int, sizes: Mapping[str, int]) -> int:

@@ -18,7 +18,7 @@ from graphgrad.compile.code import (
     plus,
     var,
 )
-from graphgrad.compile.places import WRITES
+from graphgrad.compile.places import TILE, WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
 from graphgrad.dims import Dim
 from graphgrad.ir import OPS, Number
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from graphgrad.compile.emit_numpy import Emitter
 
 _IN_PLACE = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/="}
-TILE = 2**16  # numbers that are computed ahead of a sweep at once, so that they stay in the cache
 _SUFFIX = {0: "_t", 1: "_before", -1: "_after"}
 
 

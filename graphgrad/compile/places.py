@@ -24,6 +24,7 @@ from graphgrad.ir import OPS
 IN_PLACE = {name for name, op in OPS.items() if op.ufunc is not None} - {"matmul"}
 IN_PLACE |= {"sigmoid", "relu"}
 WRITES = IN_PLACE | {"matmul", "copy"}
+TILE = 2**16  # numbers that are computed ahead of a sweep at once, so that they stay in the cache
 
 
 @dataclass(frozen=True)
