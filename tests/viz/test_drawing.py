@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import re
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import pypdf
 import pytest
 
 from graphgrad.errors import GraphgradError
@@ -79,6 +81,16 @@ def test_hostile_texts_are_displayed_and_not_obeyed() -> None:
     for text in scenes.HOSTILE:
         assert displayable(text).replace("\xa0", " ") in shown
     assert "<script" not in drawn
+
+
+def test_hostile_texts_are_in_the_pdf() -> None:
+    pdf = Drawing.of(lay_out(scenes.hostile()), title="</title>").to_bytes("pdf")
+    (page,) = pypdf.PdfReader(io.BytesIO(pdf)).pages
+    shown = page.extract_text().replace("\xa0", " ")
+    for text in scenes.HOSTILE[:6]:
+        assert text in shown
+    assert b"/JavaScript" not in pdf
+    assert b"/URI" not in pdf
 
 
 @pytest.mark.parametrize("ending", ["svg", "dot", "tex", "png", "pdf"])
