@@ -17,7 +17,7 @@ from tests.faults.subjects import gallery, generated
 
 GALLERY, GENERATED, CIRCUITS = 60, 40, 60
 """How many faults of a circuit of the gallery and of a generated one at most; how many of these."""
-PASSES, COMPOSED, COMPOSITIONS = 24, 24, 160
+PASSES, COMPOSED, COMPOSITIONS = 24, 24, 110
 """How many faults of a hand-written pass and of a composed one at most; how many of these."""
 
 
