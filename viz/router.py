@@ -120,9 +120,15 @@ class Router:
         return joined(line(start, first), rest)
 
     def approach(self, cell: Cell, side: int) -> float | None:
-        """The border of the layer on one side, if the node is much smaller than its layer."""
-        low, high = self.grid.band(self.plan.layers[cell[1]])
-        if self.plan.sizes[cell[1]].height + 4 > high - low:
+        """The border of the layer on one side, if the node is smaller than others beside it."""
+        level, height = self.plan.layers[cell[1]], self.plan.sizes[cell[1]].height
+        low, high = self.grid.band(level)
+        if height + 4 > high - low:
+            return None
+        if not any(
+            self.plan.layers[row] == level and self.plan.sizes[row].height > height + 4
+            for row in self.grid.rows_of(cell[0])
+        ):
             return None
         return high if side > 0 else low
 
