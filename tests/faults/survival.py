@@ -150,7 +150,7 @@ def killer(mutant: Mutant, group: str, seconds: float = float("inf")) -> str | N
 
     The calls are made in a fork of this process, so that nothing that a mutant computed stays.
     """
-    candidates = _in_order(mutant, group)
+    candidates = _in_order(mutant, group, timed=seconds < float("inf"))
     often = {name for name, _ in KILLS.most_common(OFTEN)}
     candidates = [each for each in candidates if each[2] <= seconds or each[0] in often]
     reader, writer = os.pipe()
@@ -164,7 +164,8 @@ def killer(mutant: Mutant, group: str, seconds: float = float("inf")) -> str | N
         name = pipe.read().decode()
     _, status = os.waitpid(child, 0)
     name = name or (f"ended with status {status}" if status else "")
-    KILLS[name] += 1
+    if name:
+        KILLS[name] += 1
     return name or None
 
 
@@ -194,9 +195,9 @@ def forget() -> None:
             each.cache_clear()
 
 
-def _in_order(mutant: Mutant, group: str) -> list[Timed]:
+def _in_order(mutant: Mutant, group: str, *, timed: bool) -> list[Timed]:
     """Return the calls, first those that are quick or have killed before."""
-    found = [(name, run, _seconds(name, run)) for name, run in _of(mutant, group)]
+    found = [(name, run, _seconds(name, run) if timed else 1.0) for name, run in _of(mutant, group)]
     return sorted(found, key=lambda each: each[2] / (1 + KILLS[each[0]]))
 
 
