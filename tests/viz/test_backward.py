@@ -204,3 +204,18 @@ def _dense(points: list[tuple[float, float]]) -> list[tuple[float, float]]:
         for a, b in pairwise(points)
         for k in range(41)
     ]
+
+
+def test_no_arrow_leaves_the_line_of_a_gradient() -> None:
+    """Where only some uses of a parameter reach the loss, the others have no line."""
+    for name in ("feedforward_taps", "autoregressive"):
+        layout = viz.backward(gg.cells.load(name), 3).layout
+        assert {edge.kind for edge in layout.edges} == {"forward", "adjoint", "gradient"}
+    layout = viz.backward(gg.cells.load("elman"), 3, wrt=["W"]).layout
+    assert {edge.tail for edge in layout.edges if edge.kind == "parameter"} == set("UVbc")
+
+
+def test_there_is_room_beside_the_recurrence() -> None:
+    layout = viz.backward(gg.cells.load("bidirectional"), 3, derivatives=True).layout
+    texts = [label.text.label.text for label in layout.labels]
+    assert texts.count("W^⊤(1 − h^2)") == texts.count("R^⊤(1 − g^2)") == 2

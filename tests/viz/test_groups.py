@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 import graphgrad as gg
@@ -68,6 +70,21 @@ def test_operations_belong_to_their_variable() -> None:
     assert {"i", "f", "g"} <= names
     assert {name.split("/")[0] for name in names} == {"i", "f", "g"}
     assert len(names) > 8
+
+
+@pytest.mark.parametrize("draw", [viz.circuit, viz.unfolded, viz.backward])
+def test_inputs_stand_below_groups_of_operations(draw: Callable[..., Drawing]) -> None:
+    drawing = draw(
+        gg.cells.load("lstm"), level="operations", groups={"gates": ["i", "f", "g", "o"]}
+    )
+    assert overlaps(drawing.layout) == []
+    for names in framed(drawing).values():
+        assert {"i", "f", "g", "o"} <= names
+        assert "x" not in names
+    lowest = min(frame.box[1] for frame in drawing.layout.frames)
+    inputs = [placed for placed in drawing.layout.nodes if placed.node.id.split(".")[0] == "x"]
+    assert inputs
+    assert all(placed.box[3] < lowest for placed in inputs)
 
 
 def test_titles_are_shown_as_typed() -> None:

@@ -14,7 +14,7 @@ from viz.label import symbol
 from viz.layering import layers_of
 from viz.layout import lay_out
 from viz.picture import Layout, PlacedNode, overlaps
-from viz.routing import Point
+from viz.routing import Point, segment_meets_box
 from viz.scene import CircuitScene, Edge, Node, folded
 from viz.style import BOOK, COLOUR, DARK
 
@@ -170,6 +170,26 @@ def test_delays_and_advances() -> None:
 def test_delays_of_one_node_share_a_square() -> None:
     (shared,) = (mark for mark in lay_out(scenes.lstm_circuit()).marks if len(mark.edges) > 1)
     assert len([name for name in shared.edges if name.startswith("e")]) == 4
+
+
+def test_different_delays_have_a_square_and_a_trunk_each() -> None:
+    names = ("p", "q", "s", "h")
+    nodes = tuple(Node(name, symbol(name)) for name in names)
+    ends = [("p", "s", 0), ("q", "s", 0), ("s", "h", 0), ("h", "p", 1), ("h", "q", 2)]
+    edges = tuple(Edge(f"e{i}", a, b, delay=lag) for i, (a, b, lag) in enumerate(ends))
+    layout = lay_out(CircuitScene(nodes, edges))
+    assert overlaps(layout) == []
+    assert sorted(mark.edges for mark in layout.marks) == [("e3",), ("e4",)]
+    assert [label.text.label.text for label in layout.labels] == ["2"]
+    first, second = (edge for edge in layout.edges if edge.id in ("e3", "e4"))
+    for mark in layout.marks:
+        through = [
+            edge.id
+            for edge in (first, second)
+            for a, b in pairwise(edge.curve[::3])
+            if segment_meets_box(a, b, mark.box)
+        ]
+        assert through == list(mark.edges)
 
 
 def test_what_is_left_out_is_shown_by_dots() -> None:

@@ -115,3 +115,12 @@ def test_segment_against_box_agrees_with_sampling(
         assert segment_meets_box(start, end, box)
     if not segment_meets_box(start, end, box, 1.0):
         assert not inside
+
+
+def test_an_arrowhead_keeps_its_size_at_the_end_of_short_pieces() -> None:
+    whole = line((0.0, 0.0), (40.0, 0.0), (42.0, 0.0), (44.0, 0.0))
+    for curve in (whole, whole[:4], (*whole[:4], (41.0, 0.0), (41.5, 0.5), (42.0, 2.0))):
+        cut, tip = with_arrow(curve, 6.0)
+        assert tip == curve[-1]
+        assert math.dist(cut[-1], tip) == pytest.approx(6.0)
+        assert cut[0] == curve[0]
