@@ -30,27 +30,26 @@ from tests.faults.fault import at_most, quietly
 from tests.faults.library import Mutant, mutants_of
 from tests.faults.rules import candidates, ops_of
 
+ALL = ("tests.faults.test_noticed", "tests.faults.test_printed")
+"""Tests that notice mutants of every group."""
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sweep": (
         tuple(f"graphgrad.autodiff.{name}" for name in ("plans", "requests", "reverse", "sweep")),
-        ("tests.test_autodiff", "tests.adjoint.test_square", "tests.test_time_slices",
-         "tests.faults.test_printed"),
+        ("tests.test_autodiff", "tests.adjoint.test_square", "tests.test_time_slices"),
     ),
     "adjoint": (
         tuple(f"graphgrad.adjoint.{name}" for name in (
             "rules", "sweep", "build", "deliver", "live", "names")),
-        ("tests.faults.test_printed", "tests.adjoint.test_nasty", "tests.adjoint.test_square",
-         "tests.adjoint.test_requests", "tests.adjoint.test_growth", "tests.adjoint.test_corners",
-         "tests.adjoint.test_readable", "tests.faults.test_printed"),
+        ("tests.adjoint.test_nasty", "tests.adjoint.test_square", "tests.adjoint.test_requests",
+         "tests.adjoint.test_growth", "tests.adjoint.test_corners", "tests.adjoint.test_readable"),
     ),
     "truncation": (
         ("graphgrad.truncation", "graphgrad.adjoint.copies"),
-        ("tests.faults.test_printed", "tests.test_truncation", "tests.adjoint.test_nasty",
-         "tests.adjoint.test_square", "tests.adjoint.test_requests",
-         "tests.faults.test_printed"),
+        ("tests.test_truncation", "tests.adjoint.test_nasty", "tests.adjoint.test_square",
+         "tests.adjoint.test_requests"),
     ),
 }  # fmt: skip
-"""The modules that are mutated, and the tests that have to notice."""
+"""The modules that are mutated, and the tests that have to notice besides."""
 Timed = tuple[str, Callable[[], Any], float]
 LEFT_OUT = {"wrong variable", "rounded constant"}
 """Kinds of changes that are left out: exchanged names mostly raise at once."""
@@ -85,7 +84,7 @@ def calls(group: str) -> tuple[tuple[str, Callable[[], Any]], ...]:
 
 def _calls(group: str) -> Iterator[list[tuple[str, Callable[[], Any]]]]:
     """Yield the calls of each test of a group."""
-    for module_name in GROUPS[group][1]:
+    for module_name in (*ALL, *(GROUPS[group][1] if group in GROUPS else ())):
         module = importlib.import_module(module_name)
         for name, function in vars(module).items():
             if (
@@ -153,6 +152,7 @@ def killer(mutant: Mutant, group: str, seconds: float = float("inf")) -> str | N
     candidates = _in_order(mutant, group, timed=seconds < float("inf"))
     often = {name for name, _ in KILLS.most_common(OFTEN)}
     candidates = [each for each in candidates if each[2] <= seconds or each[0] in often]
+    _caches()
     reader, writer = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of threads that a fork does not take along
@@ -190,9 +190,18 @@ def _call(mutant: Mutant, candidates: list[Timed], writer: int) -> NoReturn:
 
 def forget() -> None:
     """Empty the caches of the library: what stands in them was computed without the mutant."""
-    for each in gc.get_objects():
-        if type(each) is _lru_cache_wrapper and str(each.__module__).startswith("graphgrad"):
-            each.cache_clear()
+    for each in _caches():
+        each.cache_clear()
+
+
+@cache
+def _caches() -> list[Any]:
+    """Return the caches of the library's functions."""
+    return [
+        each
+        for each in gc.get_objects()
+        if type(each) is _lru_cache_wrapper and str(each.__module__).startswith("graphgrad")
+    ]
 
 
 def _in_order(mutant: Mutant, group: str, *, timed: bool) -> list[Timed]:
@@ -226,6 +235,7 @@ def _of(mutant: Mutant, group: str) -> Iterator[tuple[str, Callable[[], Any]]]:
                 f"tests.proof.test_rules.test_certificate[{key}]",
                 partial(test_certificate, op, text),
             )
+    yield from calls(group)
 
 
 def equivalent() -> dict[str, str]:
