@@ -43,7 +43,7 @@ def test_a_mean_is_divided_by_what_its_axis_is_long(shape, count):
 
 def test_a_boundary_that_is_zero_by_itself_has_no_cotangent():
     circuit = gg.cells.load("elman")
-    dag = circuit.unfold(3, **{name: 2 for name in circuit.sizes}).grad()
+    dag = circuit.unfold(3, **dict.fromkeys(circuit.sizes, 2)).grad()
     assert dag.series["h"].outside
     assert dag.series["d_h"].outside == {}
     assert all(one.name == name for name, one in dag.series.items())
@@ -52,7 +52,7 @@ def test_a_boundary_that_is_zero_by_itself_has_no_cotangent():
 def test_what_is_named_twice_is_differentiated_once():
     circuit = gg.cells.load("elman")
     assert circuit.adjoint(wrt=["W", "W", "U"]) == circuit.adjoint(wrt=["W", "U"])
-    dag = circuit.unfold(2, **{name: 2 for name in circuit.sizes})
+    dag = circuit.unfold(2, **dict.fromkeys(circuit.sizes, 2))
     twice, once = dag.grad(wrt=["W", "W"]), dag.grad(wrt="W")
     assert list(twice.outputs) == list(once.outputs)
 
