@@ -303,6 +303,10 @@ class Emitter:
         self.declare(block.name)
         owner = self.schedule.type_of(block.name)
         value = self.read(block.value)
+        if isinstance(block.value, Operand) and block.value.name in self.schedule.statements:
+            made = self.schedule.statements[block.value.name]
+            if made.op == "fill":
+                value = Value(str(made.attr.value), "", 0)
         code = value.to(BATCH * owner.batched, len(owner.shape))
         self.write(f"{self.name_of(block.name)}[{self.row(block)}] = {code}")
 

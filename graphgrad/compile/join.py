@@ -77,7 +77,8 @@ def _products(draft: Draft) -> Draft:
         matrix, vector = statement.operands
         if is_matrix(draft, matrix) and isinstance(vector, Operand):
             transposed = matrix.name in draft.statements if isinstance(matrix, Operand) else None
-            key = (loop_of.get(statement.name), vector, transposed)
+            loops = loop_of.get(statement.name), _user_loop(readers, loop_of, statement.name)
+            key = (*loops, vector, transposed)
             if len(draft.type_of(vector.name).shape) == 1:
                 groups.setdefault(key, []).append(statement)
     statements = dict(draft.statements)
@@ -93,6 +94,20 @@ def _products(draft: Draft) -> Draft:
         )
         _cut(statements, name, ordered)
     return replace(draft, statements=statements)
+
+
+def _user_loop(
+    readers: Mapping[str, list[Operand]], loop_of: Mapping[str, int], name: str
+) -> int | None:
+    """Return the loop that a lifted value ends up in: values of two loops stand in two arrays."""
+    for _ in range(8):
+        loops = {loop_of.get(user) for user, _ in readers.get(name, ())}
+        if loops != {None}:
+            return loops.pop() if len(loops) == 1 else None
+        if len(readers[name]) != 1:
+            return None
+        name = readers[name][0].name
+    return None
 
 
 def _cut(statements: dict[str, Statement], joint: str, parts: Sequence[Statement]) -> None:
