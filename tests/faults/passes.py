@@ -48,6 +48,10 @@ class Pass:
     family: str = "passes"
     within: str = ""
 
+    def is_changed(self, function: str) -> bool:
+        """Whether a function is changed; what makes an object is no part of a pass."""
+        return function == self.within if self.within else not function.endswith("__init__")
+
     @cached_property
     def module(self) -> ModuleType:
         """The right pass."""
@@ -275,7 +279,7 @@ def written() -> list[Pass]:
 def pass_faults(right: Pass, seed: int = 0) -> Iterator[Fault]:
     """Yield the faults of a pass, in an order drawn from the seed."""
     tree = ast.parse(right.source)
-    found = mutations(tree, lambda name: not right.within or name == right.within)
+    found = mutations(tree, right.is_changed)
     Random(f"{seed} {right.name}").shuffle(found)
     seen = {ast.unparse(tree)}
     number = 0
