@@ -172,12 +172,15 @@ def _unnamed(
     """Return which result is the gradient by what, where no name says that it is a gradient.
 
     The results of a backward function may stand in the order of forward's arguments, `return da @
-    Wx.T, da @ Wh.T, x.T @ da`; or those of a function have the names of its arguments, `{"W": dW}`.
+    Wx.T, da @ Wh.T, x.T @ da`; or those of a function have the names of its arguments, `{"W": dW}`,
+    be it beside others that say so, `{"W": dW, "dh0": dh}`.
     """
     known = {**values.symbols, **dict.fromkeys(quantities(case.goal))}
     paths = program.last_results(outcomes)
-    if any(gradient_name(path, known) for path in found):
-        return {}
+    said = {gradient_name(path, known) for path in found} - {None}
+    if said:
+        own = {path: path for path in paths if path in case.params and path in values.symbols}
+        return {path: name for path, name in own.items() if name not in said}
     taken = [name for name in program.stages[0].parameters if name in values.symbols]
     if len(program.stages) > 1 and len(paths) == len(taken) and not set(paths) & set(known):
         return dict(zip(paths, taken, strict=True))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -273,6 +274,7 @@ def _spread(parts: Mapping[str, Any]) -> dict[str, Any]:
     while pending and len(found) < LARGEST_RESULT:
         path, value = pending.pop()
         if isinstance(value, dict) and value and all(isinstance(key, str) for key in value):
+            path = path if re.fullmatch(r"[\w.]*", path) else ""  # an expression is no name
             pending += [(_under(path, key), each) for key, each in reversed(value.items())]
         elif hasattr(value, "_asdict"):
             pending += [(_under(path, k), v) for k, v in reversed(value._asdict().items())]
