@@ -168,7 +168,10 @@ if_less_equal = _function(ir_math.if_less_equal)
 
 
 def _address(context: Any, builder: Any, kind: Any, array: Any, indices: list[Any]) -> Any:
-    """Return the address of an entry of a C-contiguous array."""
+    """Return the address of an entry of a C-contiguous array, or behind a pointer."""
+    if isinstance(kind, types.CPointer):
+        (offset,) = indices
+        return builder.gep(array, [offset])
     view = context.make_array(kind)(context, builder, array)
     if len(indices) == 1:
         offset = indices[0]

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import njit
+from numba import carray, njit
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
@@ -104,6 +104,15 @@ def _tile_body(
             _masked(builder, "store", ir.VoidType(), arguments)
 
 
+def _tile_bodies(builder: Any, rows: int, kind: Any, align: int, given: dict[str, Any]) -> None:
+    """Write instructions for a tile of `rows` rows, narrow or wide."""
+    narrow = builder.icmp_signed("<=", given["left"], ir.Constant(given["left"].type, kind.count))
+    with builder.if_else(narrow) as branches:
+        for vectors, branch in enumerate(branches, 1):
+            with branch:
+                _tile_body(builder, rows, vectors, kind, align, given)
+
+
 @intrinsic
 def _tile(
     typingctx: Any, rows: Any, c: Any, c0: Any, c_row: Any, a: Any, a0: Any, a_row: Any,
@@ -127,19 +136,15 @@ def _tile(
             "left": args[11],
             "fresh": args[12],
         }
-        narrow = builder.icmp_signed("<=", args[11], ir.Constant(args[11].type, kind.count))
-        with builder.if_else(narrow) as branches:
-            for vectors, branch in enumerate(branches, 1):
-                with branch:
-                    end = builder.append_basic_block(f"tile.{vectors}.end")
-                    switch = builder.switch(args[0], end)
-                    for count in range(1, ROWS + 1):
-                        block = builder.append_basic_block(f"tile.{vectors}.{count}")
-                        switch.add_case(ir.Constant(args[0].type, count), block)
-                        builder.position_at_end(block)
-                        _tile_body(builder, count, vectors, kind, c.dtype.bitwidth // 8, given)
-                        builder.branch(end)
-                    builder.position_at_end(end)
+        end = builder.append_basic_block("tile.end")
+        switch = builder.switch(args[0], end)
+        for count in range(1, ROWS + 1):
+            block = builder.append_basic_block(f"tile.{count}")
+            switch.add_case(ir.Constant(args[0].type, count), block)
+            builder.position_at_end(block)
+            _tile_bodies(builder, count, kind, c.dtype.bitwidth // 8, given)
+            builder.branch(end)
+        builder.position_at_end(end)
         return context.get_dummy_value()
 
     return signature(types.none, *kinds), lower
@@ -201,7 +206,7 @@ def outer_sum_kernel(
 ) -> None:  # fmt: skip
     """Do what `outer_sum` says."""
     width = VECTORS * lanes(out)
-    panels = np.empty(packed_size(columns, min(DEPTH, count), out), out.dtype)
+    panels = np.empty(packed_size(columns, min(DEPTH, count), out), carray(out, 1).dtype)
     for s in range(0, count, DEPTH):
         depth = min(DEPTH, count - s)
         for column in range(0, columns, lanes(out)):
@@ -259,7 +264,7 @@ def kernel_symbol(name: str, dtype: str) -> str:
 
 def kernel_source(dtype: str) -> str:
     """Return the source of a module with the kernels for one type of numbers."""
-    lines = ["from numba import carray, cfunc", ""]
+    lines = ["from numba import cfunc", ""]
     imports = ", ".join(f"{name}_kernel" for name in KERNELS)
     lines += [f"from graphgrad.compile.vector.product import {imports}", ""]
     for name, kernel in KERNELS.items():
@@ -267,15 +272,11 @@ def kernel_source(dtype: str) -> str:
         names = code.co_varnames[: code.co_argcount]
         arrays = [each in ("packed", "m", "out", "a", "u", "v") for each in names]
         kinds = [f"CPointer({dtype})" if array else "intp" for array in arrays]
-        values = [
-            f"carray({each}, (1,))" if array else each
-            for each, array in zip(names, arrays, strict=True)
-        ]
         lines += [
             "",
             f'@cfunc("void({", ".join(kinds)})", cache=True)',
             f"def {name}({', '.join(names)}):",
-            f"    {name}_kernel({', '.join(values)})",
+            f"    {name}_kernel({', '.join(names)})",
             "",
         ]
     return "\n".join(lines)
@@ -309,10 +310,47 @@ def product(
     """Put the products of `rows` rows of `a` with a packed matrix into rows of `out`.
 
     The first row of `out` begins at its number `to`, that of `a` at `start`; rows lie as many
-    numbers apart as the strides say.
+    numbers apart as the strides say. A single row is computed without a call, which would take
+    longer than a small product.
     """
     given = (out, to, stride, rows, columns, a, start, a_stride, depth, packed)
-    return _kernel("product", given)
+    sig, call = _kernel("product", given)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        alone = builder.icmp_signed("==", args[3], ir.Constant(args[3].type, 1))
+        with builder.if_else(alone) as (then, otherwise):
+            with then:
+                _row_product(context, builder, sig, args)
+            with otherwise:
+                call(context, builder, sig, args)
+        return context.get_dummy_value()
+
+    return sig, lower
+
+
+def _row_product(context: Any, builder: Any, sig: Any, args: Any) -> None:
+    """Write the instructions of a product with one row."""
+    out, to, _, _, columns, a, start, _, depth, packed = args
+    c, left, b = sig.args[0], sig.args[5], sig.args[9]
+    kind = context.get_value_type(lanes_of(c.dtype))
+    word = columns.type
+    width = ir.Constant(word, VECTORS * kind.count)
+    panels = builder.sdiv(builder.add(columns, ir.Constant(word, VECTORS * kind.count - 1)), width)
+    with cgutils.for_range(builder, panels, intp=word) as loop:
+        column = builder.mul(loop.index, width)
+        first = builder.mul(column, depth)
+        given = {
+            "c": _address(context, builder, c, out, [builder.add(to, column)]),
+            "c_row": ir.Constant(word, 0),
+            "a": _address(context, builder, left, a, [start]),
+            "a_row": ir.Constant(word, 0),
+            "a_step": ir.Constant(word, 1),
+            "b": _address(context, builder, b, packed, [first]),
+            "depth": depth,
+            "left": builder.sub(columns, column),
+            "fresh": ir.Constant(ir.IntType(1), 1),
+        }
+        _tile_bodies(builder, 1, kind, c.dtype.bitwidth // 8, given)
 
 
 @intrinsic
