@@ -81,7 +81,7 @@ class NumbaEmitter:
         arrays = tuple(self.schedule.leaves)
         scalars = [*lengths, *map(size_code, sizes), "B", "real"]
         names = [*map(array_name, arrays)]
-        work = [name for name in rooms.allocations if name in rooms.roomy]
+        work = [name for name in rooms.allocations if name in rooms.scratch]
         names += [*work, *returned]
         lines = ["mode = set_flush_to_zero()", *rooms.padded]
         if any(piece.ahead for piece in uses.pieces):

@@ -57,6 +57,12 @@ class LaneCode:
             return f"read({memory.array}, {index_code(index)})"
         return f"load({memory.array}, {index_code(index)}, left)"
 
+    def _store(self, memory: Memory, target: str, text: str) -> str:
+        """Return the code that puts a vector into memory."""
+        if memory.array in self.emitter.rooms.whole:
+            return f"write({memory.array}, {target}, {text})"
+        return f"store({memory.array}, {target}, left, {text})"
+
     def _lanes(self, code: Code) -> Code:
         """Return a vector, also where the code is a plain number."""
         text = code.text.replace(" ", "")

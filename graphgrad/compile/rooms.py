@@ -21,8 +21,9 @@ class Rooms:
     """The memory of a program.
 
     `memory` says where each value stands that is not in registers alone; `allocations` are the
-    shapes of arrays, as code; a call adds to the arrays in `summed`; behind the `roomy` ones, which
-    are neither given nor returned, a whole vector can be read. `padded` are lines of code that give
+    shapes of arrays, as code; a call adds to the arrays in `summed`; `scratch` are those that it
+    neither is given nor returns. Behind the `roomy` ones a whole vector can be read, to the `whole`
+    ones, which hold nothing but one vector, it can be written. `padded` are lines of code that give
     inputs their margins.
     """
 
@@ -34,10 +35,14 @@ class Rooms:
         self.padded: list[str] = []
         self.allocations: dict[str, str] = {}
         self.summed: set[str] = set()
+        self.rows: set[str] = set()  # arrays of one vector
         self._place_all()
         outputs = self.schedule.outputs
         self.returned = tuple(dict.fromkeys(self.memory[name].array for name in outputs))
-        self.roomy = self.allocations.keys() - self.summed - {*self.returned}
+        shared = {self.memory[home.name].array for home in uses.homes.values()}
+        self.scratch = self.allocations.keys() - self.summed - {*self.returned}
+        self.whole = self.rows & (self.scratch | {*self.returned}) - shared
+        self.roomy = self.scratch | self.whole
 
     def allocated(self, array: str) -> str:
         """Return the code that allocates an array."""
@@ -192,6 +197,8 @@ class Rooms:
             shape = [STEPS_AHEAD if ahead else rows, *shape]
         shape_code = f"({', '.join(shape or ['1'])}{',' * (len(shape) <= 1)})"
         self.allocations[code] = shape_code
+        if len(shape) == len(own) == 1:
+            self.rows.add(code)
         if each.op in ACCUMULATIONS | {"outer_sum"}:
             self.summed.add(code)
         self.memory[each.name] = Memory(

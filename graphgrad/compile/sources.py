@@ -15,7 +15,7 @@ VECTOR_FUNCTIONS = frozenset(
         "absolute across_max across_sum choose cos divide exp if_equal if_greater",
         "if_greater_equal if_less if_less_equal kept lanes load log log1p maximum minimum number",
         "outer_sum pack packed_size padded power product put read relu restore room",
-        "set_flush_to_zero sigmoid sin softplus spread sqrt store tanh unit",
+        "set_flush_to_zero sigmoid sin softplus spread sqrt store tanh unit write",
     )
     for name in line.split()
 )

@@ -130,7 +130,7 @@ class SweepWriter(LaneCode):
         text = self.value(boundary.value).text
         target = index_code(memory.index(row, "j"))
         assert self.body is not None
-        self.body.append(f"store({memory.array}, {target}, left, {text})")
+        self.body.append(self._store(memory, target, text))
         self._close(kind.shape, [], [])
 
     def _open(self, shape: Shape) -> None:
@@ -193,16 +193,16 @@ class SweepWriter(LaneCode):
                 continue
             if each.op in ACCUMULATIONS:
                 assert memory is not None
-                target = index_code(self._accumulated(each, memory, "j"))
+                target = self._accumulated(each, memory, "j")
                 value = self._counted(each, self.value(each.operands[-1]))
-                old = f"load({memory.array}, {target}, left)"
-                self._line(f"store({memory.array}, {target}, left, {old} + {value.at(PRODUCT)})")
+                old = self._load(memory, target)
+                self._line(self._store(memory, index_code(target), f"{old} + {value.at(PRODUCT)}"))
                 continue
             code = self._expression(each)
             if memory is not None:
                 target = index_code(memory.index(memory.row(0), "j"))
             if memory is not None and not self.uses[each.name, 0]:
-                self._line(f"store({memory.array}, {target}, left, {code.text})")
+                self._line(self._store(memory, target, code.text))
                 continue
             if memory is None and self.uses[each.name, 0] == 1 and len(code.text) < WIDTH:
                 self.registers[each.name, 0] = self._lanes(code)
@@ -213,7 +213,7 @@ class SweepWriter(LaneCode):
             self.registers[each.name, 0] = Code(name)
             local.append(each.name)
             if memory is not None:
-                self._line(f"store({memory.array}, {target}, left, {name})")
+                self._line(self._store(memory, target, name))
         self._close(shape, before, after)
         for name in local:
             del self.registers[name, 0]

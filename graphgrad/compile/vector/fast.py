@@ -34,6 +34,7 @@ from graphgrad.compile.vector.lanes import (
     store,
     tanh,
     unit,
+    write,
 )
 from graphgrad.compile.vector.product import (
     divide,
@@ -50,5 +51,5 @@ __all__ = [
     "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes", "load", "log",
     "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size", "padded", "power",
     "product", "put", "read", "relu", "restore", "room", "set_flush_to_zero", "sigmoid", "sin",
-    "softplus", "spread", "sqrt", "store", "tanh", "unit",
+    "softplus", "spread", "sqrt", "store", "tanh", "unit", "write",
 ]  # fmt: skip

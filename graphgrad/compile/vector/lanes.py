@@ -2,8 +2,8 @@
 
 `load(array, i, left)` reads up to LANES numbers, of which `left` are wanted; lanes beyond are zero
 and `store` leaves what is beyond untouched. Arrays are C-contiguous. Whole vectors go without
-masks: a processor does not forward what a masked instruction has just written. `read` is for arrays
-with room behind them; what it finds beyond the wanted numbers means nothing.
+masks: a processor does not forward what a masked instruction has just written. `read` and `write`
+are for arrays with room behind them; what stands beyond the wanted numbers means nothing.
 """
 
 from __future__ import annotations
@@ -290,6 +290,23 @@ def store(typingctx: Any, array: Any, index: Any, left: Any, value: Any) -> Any:
         return context.get_dummy_value()
 
     return signature(types.none, array, index, types.intp, value), lower
+
+
+@intrinsic
+def write(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
+    """Write a whole vector from `array[index]` on; behind the array there is `room` for it."""
+    lanes = lanes_of(array.dtype)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        where = _address(
+            context, builder, array, args[0], _indices(context, builder, args[1], index)
+        )
+        vector = _to_lanes(context, builder, args[2], value, lanes)
+        address = builder.bitcast(where, vector.type.as_pointer())
+        builder.store(vector, address, align=array.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return signature(types.none, array, index, value), lower
 
 
 @intrinsic

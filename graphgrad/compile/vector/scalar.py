@@ -16,7 +16,9 @@ MARGIN = 64
 
 def room(shape: tuple[int, ...], like: Any) -> Any:
     """Return an array of zeros with numbers behind it, so that whole vectors can be read."""
-    size = int(np.prod(shape))
+    size = 1
+    for length in shape:
+        size *= length
     return np.zeros(size + MARGIN, like.dtype)[:size].reshape(shape)
 
 
@@ -53,6 +55,12 @@ def read(array: Any, index: Any) -> Any:
 
 @plain
 def store(array: Any, index: Any, left: int, value: Any) -> None:
+    """Write the number at an index."""
+    array.reshape(array.size)[_offset(array.shape, index)] = value
+
+
+@plain
+def write(array: Any, index: Any, value: Any) -> None:
     """Write the number at an index."""
     array.reshape(array.size)[_offset(array.shape, index)] = value
 
