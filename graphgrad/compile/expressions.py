@@ -207,7 +207,8 @@ class Expressions:
             return Value(f"{value.grouped}.sum(axis=0)", "", rank) if attr.batch else value
         rows = f"{value.grouped}{chosen}"
         if attr.batch and attr.kind == "sum" and value.lead == TIME + BATCH:
-            return Value(f"{rows}.sum(axis=(0, 1))", "", rank)
+            code = f"row_sum({rows})" if rank == 1 else f"{rows}.sum(axis=(0, 1))"
+            return Value(code, "", rank)
         code = f"{rows}.{attr.kind}(axis=0)"
         if attr.batch:
             return Value(f"{code}.sum(axis=0)", "", rank)

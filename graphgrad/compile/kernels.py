@@ -33,9 +33,10 @@ def relu(u: Any, out: Any = None) -> Any:
 
 
 def softmax(u: Any) -> Any:
-    """Return softmax over the last axis, without overflow."""
-    weights = np.exp(u - np.max(u, axis=-1, keepdims=True))
-    weights /= np.sum(weights, axis=-1, keepdims=True)
+    """Return softmax over the last axis; only what may overflow is shifted by its largest entry."""
+    small = u.size and np.max(u) < 64 and np.min(u) > -64
+    weights = np.exp(u if small else u - np.max(u, axis=-1, keepdims=True))
+    weights /= np.einsum("...i->...", weights)[..., None]
     return weights
 
 
@@ -104,6 +105,12 @@ def outer(u: Any, v: Any) -> Any:
 def outer_sum(u: Any, v: Any) -> Any:
     """Return Σ u vᵀ over all axes in front: one product."""
     return u.reshape(-1, u.shape[-1]).T @ v.reshape(-1, v.shape[-1])
+
+
+def row_sum(u: Any) -> Any:
+    """Return the sum of vectors over all axes in front: one product."""
+    rows = u.reshape(-1, u.shape[-1])
+    return np.ones(len(rows), u.dtype) @ rows
 
 
 def outer_sums(u: Any, v: Any) -> Any:

@@ -87,6 +87,11 @@ def outer_sum(u: Any, v: Any) -> Any:
     return u.reshape(-1, u.shape[-1]).T @ v.reshape(-1, v.shape[-1])
 
 
+def row_sum(u: Any) -> Any:
+    """Return the sum of vectors over all axes in front."""
+    return u.reshape(-1, u.shape[-1]).sum(axis=0)
+
+
 def outer_sums(u: Any, v: Any) -> Any:
     """Return Σ u vᵀ over the steps, for each example."""
     return jnp.einsum("tbi,tbj->bij", u, v)

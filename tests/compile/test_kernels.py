@@ -1,0 +1,43 @@
+"""The array functions of generated NumPy code: large numbers, empty arrays, both precisions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from graphgrad.compile import kernels
+from tests.compile.reference import close
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("size", [0.1, 60.0, 70.0, 1e4])
+def test_softmax_is_exact_for_numbers_of_any_size(size: float, dtype: type) -> None:
+    u = (size * np.random.default_rng(0).uniform(-1, 1, (5, 3, 7))).astype(dtype)
+    shifted = u.astype(np.longdouble) - u.max(axis=-1, keepdims=True)
+    weights = np.exp(shifted)
+    found = kernels.softmax(u)
+    assert found.dtype == dtype
+    expected = weights / weights.sum(axis=-1, keepdims=True)
+    assert np.all(
+        np.abs(found - expected) <= 8 * max(1, size) * np.finfo(dtype).eps * expected + 1e-37
+    )
+
+
+def test_softmax_of_extremes() -> None:
+    close(kernels.softmax(np.array([[-np.inf, 0.0], [800.0, 0.0]])), [[0, 1], [1, 0]], 0)
+    assert np.isnan(kernels.softmax(np.array([np.nan, 0.0]))).all()
+    assert kernels.softmax(np.zeros((0, 3))).shape == (0, 3)
+
+
+def test_rows_of_any_layout_are_summed() -> None:
+    u = np.random.default_rng(0).standard_normal((4, 3, 6))
+    close(kernels.row_sum(u[..., 1:5]), u[..., 1:5].sum(axis=(0, 1)))
+    close(kernels.row_sum(u[::2]), u[::2].sum(axis=(0, 1)))
+
+
+def test_the_right_factor_is_the_same_matrix() -> None:
+    m = np.arange(6.0).reshape(2, 3)
+    for dtype, order in ((np.float32, "C_CONTIGUOUS"), (np.float64, "F_CONTIGUOUS")):
+        made = kernels.right_factor(m.astype(dtype).T)
+        np.testing.assert_array_equal(made, m.T)
+        assert made.flags[order]
