@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from tests.faults.composed import CELLS, composed
+from tests.faults.passes import written
 from tests.faults.refactored import SOURCES, refactored
 from tests.faults.rewrite import PATTERNS, rewrites
 from tests.faults.styles import LAYOUTS
@@ -45,6 +46,23 @@ def test_a_composed_pass_is_right_by_finite_differences():
         steps = 1e-5 * np.eye(len(numbers.point))
         apart = [numbers.value(numbers.point + d) - numbers.value(numbers.point - d) for d in steps]
         np.testing.assert_allclose(np.array(apart) / 2e-5, numbers.claimed, rtol=1e-6, atol=1e-8)
+
+
+@pytest.mark.parametrize(
+    ("condition", "verdict", "where"),
+    [
+        ("norm > max_norm", "proved", "is False, as at the sampled values"),
+        ("norm > 0.01", "proved", "is False, as for small numbers"),
+        ("norm <= max_norm", "refuted", "is True, as at the sampled values"),
+    ],
+)
+def test_a_clip_by_the_norm_is_an_exception_for_large_numbers(condition, verdict, where):
+    """Clipping what is small was proved once: the branch of small numbers was left out."""
+    right = next(each for each in written() if each.name == "sequence_to_one")
+    source = right.source.replace("norm > max_norm", condition)
+    proof = right.prove(source)
+    assert proof.verdict == verdict, proof
+    assert any(where in each for each in proof.assumptions), proof.assumptions
 
 
 def values(text, space):
