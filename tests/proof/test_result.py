@@ -1,7 +1,9 @@
 """Proofs as text, HTML and JSON."""
 
+import html
 import io
 import json
+import re
 from dataclasses import replace
 
 import pytest
@@ -9,6 +11,7 @@ from rich.console import Console
 
 import graphgrad as gg
 from graphgrad.proof.result import Claim, Proof, _outward
+from graphgrad.proof.shown import verdict_text
 
 CLAIM = Claim("d_W", "∂loss/∂W", "adjoint equations", "proved", 4, by="W")
 REFUTED = replace(
@@ -108,6 +111,50 @@ def test_witness_as_arrays():
     assert values["W"].tolist() == [[0.5, -3], [0, 4 / 13]]
     assert values["x"].dtype.kind == "i"
     assert values["k"] == 2
+
+
+def test_text_table_html_latex_and_json_say_the_same():
+    """What one form of a proof says, every other says as well."""
+    claims = {
+        "d_a[t]": "(1 - h[t]) * d_h[t]",
+        "d_h[t]": "V.T @ (yhat[t] - y[t]) + W.T @ d_a[t+1]",
+        "d_W": "sum(outer(d_a[t], h[t-1]) for t in steps)",
+        "d_V": "-sum(outer(yhat[t] - y[t], h[t]) for t in steps)",
+        "d_c": "sum(yhat[t] - y[t] for t in steps)",
+    }
+    proof = gg.prove(gg.cells.load("elman"), claims=claims)
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(proof)
+    forms = {
+        "text": str(proof),
+        "table": console.export_text(),
+        "html": html.unescape(re.sub(r"<[^>]*>", " ", proof._repr_html_())),
+        "latex": unlatex(proof.latex()),
+    }
+    said = [each for claim in proof.claims for each in (
+        f"{claim.name} = {claim.truth}", claim.origin, claim.cause, claim.residual,
+        *(f"{name} = {value}".replace("'", "") for name, value in claim.witness.items()),
+    )]  # fmt: skip
+    said += [part for each in proof.equations for part in (each.name, each.cause, each.residual)]
+    said += [proof.scope, proof.method, *proof.assumptions, "nothing is claimed about U, b"]
+    said += [text for claim in proof.claims for text in verdict_text(claim).split(" with ")]
+    assert any(claim.cause for claim in proof.claims)
+    assert any(each.cause for each in proof.equations)
+    for form, text in forms.items():
+        words = "".join(text.split())
+        for each in said:
+            assert "".join(each.split()) in words, (form, each)
+    assert Proof.from_json(proof.to_json()) == proof
+
+
+def unlatex(text):
+    """What LaTeX shows, near enough."""
+    text = re.sub(r"\\texttt\{((?:[^{}\\]|\\.)*)\}", r"\1", text)
+    signs = {r"\partial": "∂", "-": "−", r"\neq": "≠", r"\tau": "τ", r"\geq": "≥", r"\surd": "✓",
+             r"\times": "✗"}  # fmt: skip
+    text = re.sub(r"\\ensuremath\{([^}]*)\}", lambda m: signs[m[1]], text)
+    text = text.replace(r"\textasciicircum{}", "^").replace(r"\ldots{}", "…")
+    return re.sub(r"\\([_{}#$%&])", r"\1", text)
 
 
 def test_html_escapes_what_came_from_outside():

@@ -23,7 +23,7 @@ OPTIONS = {"tau": 2, "sizes": {"D": 2, "H": 2}}
 
 
 class GRU:
-    """Reset gate after the product, as in the fast libraries; the gradients add up in attributes."""
+    """Reset gate after the product, as in fast libraries; gradients add up in attributes."""
 
     def __init__(self, inputs, hidden):
         draw = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Sequences of different lengths in one batch: a mask holds the state where a sequence has ended."""
+"""Sequences of several lengths in a batch: a mask holds the state where a sequence has ended."""
 
 import numpy as np
 
