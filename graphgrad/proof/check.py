@@ -174,7 +174,8 @@ def _assumptions(circuit: Circuit, trial: Trial) -> Iterator[str]:
         yield f"{constant}, added for safety, is read as 0"
     answers = {each.place: each.answer for each in tape.decisions}
     for place, answer in list(answers.items())[:5]:
-        yield f"the condition at {place} is {answer}, as at the sampled values"
+        where = "for small numbers" if place in tape.flips else "at the sampled values"
+        yield f"the condition at {place} is {answer}, as {where}"
     kinks = {t.op.name for t in case.dag.templates if t.op.kinks}
     if kinks or {"step", "choose", "abs"} & set(tape.ops):
         yield "no value stands at a kink or tie" + (

@@ -33,6 +33,7 @@ from graphgrad.proof.trace_tape import Tape
 from graphgrad.proof.zero import Field
 
 TINY = Fraction(1, 10**5)
+SMALL = Fraction(1, 2**10)
 LARGEST_FREE = 4
 MOST_FLIPS = 4
 FAITHFUL = 1e-6
@@ -188,7 +189,8 @@ class Check:
         """Return the run in which the fewest results are refuted.
 
         A constant that is added for safety may be meant as 0, a clip may be a kink, a branch that
-        the sample takes may be the exception: each is tried where the plain run is refuted.
+        the sample takes may be the exception: each is tried where the plain run is refuted. An
+        exception, such as a clip by the norm, is not for small numbers.
         """
         best = self.trial(case, deadline)
         if not best.refuted:
@@ -198,7 +200,7 @@ class Check:
         variants: list[dict[str, Any]] = [{"tiny": TINY}] if tape.small else []
         kinks = any(template.op.kinks for template in case.dag.templates)
         variants += [{"clips": False}] if tape.clipped and forward and kinks else []
-        places = list(dict.fromkeys(each.place for each in tape.decisions))
+        places = self._exceptions(case, tape) if tape.decisions else []
         variants += [{"flips": frozenset({place})} for place in places[:MOST_FLIPS]]
         for options in variants:
             try:
@@ -210,6 +212,18 @@ class Check:
             if not best.refuted:
                 break
         return best
+
+    def _exceptions(self, case: Case, tape: Tape) -> list[str]:
+        """Return the places where the sample's branch is not the one that small numbers take."""
+        small = self.case(case.tau, case.sizes)
+        small.point = {symbol: value * SMALL for symbol, value in small.point.items()}
+        try:
+            usual = traced_run(self.adapter, self.program, small).tape.decisions
+        except FOREIGN:
+            return []
+        answers = {each.place: each.answer for each in usual}
+        taken = {each.place: each.answer for each in tape.decisions}
+        return [place for place, answer in taken.items() if answers.get(place, answer) != answer]
 
     def smallest(self, trial: Trial, deadline: float) -> dict[str, tuple[str, Claim]]:
         """Return the smallest length and sizes at which each result is refuted, with the claim."""
