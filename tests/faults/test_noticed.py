@@ -1,11 +1,13 @@
 """What nothing noticed before the library was mutated: kinks, names, messages, odd requests."""
 
 import warnings
+from unittest.mock import patch
 
 import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.adjoint import copies
 from graphgrad.errors import DataError, GradientError
 
 
@@ -69,6 +71,7 @@ def test_messages_say_why():
     for wrt, message in (
         ("h", "h is a variable, not a parameter"),
         (["w", "q"], "q"),
+        (["w", "x", "w", "q"], "q"),
         ([3], "names nothing to differentiate by"),
     ):
         with pytest.raises(gg.GraphgradError, match=message):
@@ -118,3 +121,20 @@ def test_what_the_loss_does_not_depend_on():
         found = circuit.unfold(1).grad().evaluate({"w": 3.0, "q": np.ones(2)})
     assert found["d_w"] == 6
     np.testing.assert_array_equal(found["d_q"], [0, 0])
+
+
+def test_what_is_left_out_and_what_is_zero():
+    """No cotangent where it is unknown: r matters without a parameter in it, q does not."""
+    text = "x[t]: input()\nw: param()\nq[t] = 2 * x[t]\nr[t] = 3 * x[t]\n"
+    circuit = gg.parse(text + "loss = w * sum(r[t] for t in steps)")
+    dag = circuit.unfold(3).grad()
+    assert "d_r" not in dag.series
+    np.testing.assert_array_equal(dag.evaluate({"w": 1.0, "x": np.ones(3)})["d_q"], np.zeros(3))
+
+
+def test_so_many_copies_and_no_more():
+    circuit = gg.parse("x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\nloss = h[tau]")
+    with patch.object(copies, "MOST_COPIES", 6):
+        circuit.adjoint(truncate=gg.window(5))
+        with pytest.raises(GradientError, match="more than 6 copies would be needed"):
+            circuit.adjoint(truncate=gg.window(6))

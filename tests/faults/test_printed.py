@@ -43,12 +43,15 @@ def nasty(name):
 
 
 def counted(name):
-    """Return how many nodes of each op the gradient of a graph has."""
+    """Return how many nodes of each op a gradient has: by all parameters, by the first one."""
     circuit = gg.cells.load(name)
     sizes = {size: number or 2 for size, number in circuit.sizes.items()}
-    dag = circuit.unfold(3, **sizes).grad()
-    found = Counter(dag.templates[kind].op.name for kind in dag.kinds.tolist())
-    return ", ".join(f"{op} {count}" for op, count in sorted(found.items()))
+    lines = []
+    for wrt in (None, next(iter(circuit.params))):
+        dag = circuit.unfold(3, **sizes).grad(wrt=wrt)
+        found = Counter(dag.templates[kind].op.name for kind in dag.kinds.tolist())
+        lines.append(", ".join(f"{op} {count}" for op, count in sorted(found.items())))
+    return "\n".join(lines)
 
 
 CASES = {
