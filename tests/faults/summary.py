@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from tests.faults.fault import CAUSES, FAMILIES
-from tests.faults.survival import equivalent
+from tests.faults.survival import equivalent, mutants
 
 NAMES = {"torch": "torch gradcheck", "autograd": "autograd check_grads", "jax": "JAX check_grads"}
 VISIBLE = 1e-9
@@ -21,6 +21,9 @@ tolerances. Written by
 
     python tools/fault_corpus.py run --seed {seed}    # resumable; {hours}
     python tools/fault_corpus.py stories
+    python tools/fault_corpus.py right
+    python tools/fault_corpus.py refactored
+    python tools/fault_corpus.py library
     python tools/fault_corpus.py table
 
 A change that leaves the pass equivalent has to be *proved* so; every other one has to be *refuted*,
@@ -36,7 +39,9 @@ PARTS = """
 `rules`: one change in the source of a derivative rule, and the backward equations that the library
 makes of it. `adjoint`: one change in the backward equations of a circuit of the gallery or a
 generated one. `drivers`: one change in the loop around a cell whose step is right. `passes`: one
-change in the syntax tree of a hand-written NumPy pass. Two units a layer, three or four steps.
+change in the syntax tree of a hand-written NumPy pass of the tests, or of one that is put together
+from interchangeable pieces (`tests/faults/composed.py`). One or two units a layer, two to four
+steps.
 """
 
 
@@ -200,9 +205,10 @@ def _library(rows: list[Row]) -> str:
     lines = [
         "\n## Mutants of the library\n",
         "One change in the source of a module, in a fixed random order; the tests of the module",
-        "are called until one fails. `python tools/fault_corpus.py library` goes on from here.\n",
-        "| module | mutants tried | killed | equivalent | survivors |",
-        "|---|---:|---:|---:|---:|",
+        "are called until one fails; some changes make no mutant, since no function changes.",
+        "`python tools/fault_corpus.py library` goes on from here.\n",
+        "| module | changes | mutants tried | killed | equivalent | survivors |",
+        "|---|---:|---:|---:|---:|---:|",
     ]
     survivors = []
     for group, title in {**GROUPS, "": "**all**"}.items():
@@ -210,7 +216,8 @@ def _library(rows: list[Row]) -> str:
         killed = sum(row["killer"] is not None for row in chosen)
         left = [row for row in chosen if not row["killer"] and row["name"] not in harmless]
         survivors += left if group else []
-        cells = [len(chosen), killed, len(chosen) - killed - len(left), len(left)]
+        changes = sum(len(mutants(each)) for each in ([group] if group else GROUPS))
+        cells = [changes, len(chosen), killed, len(chosen) - killed - len(left), len(left)]
         lines.append(" | ".join([f"| {title}", *(f"{cell:,}" for cell in cells)]) + " |")
     if survivors:
         lines.append("\nSurvivors are either equivalent or not tested; nobody has looked yet at:\n")
