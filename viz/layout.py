@@ -134,6 +134,8 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
     first: set[str] = set()
     last: set[str] = set()
     entered: dict[str, int] = {}
+    # Chains in both directions stand apart: each ends where it leaves, wherever it is entered.
+    both = len({item.side for item in plan.across if item.distance}) == 2
     for item in plan.across:
         entered[item.head[1]] = -item.side if item.distance else item.side
         if not item.distance:
@@ -141,7 +143,8 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
         if item.tail[1] != item.head[1]:
             near, far = (last, first) if item.side > 0 else (first, last)
             near.add(item.tail[1])
-            (far if item.distance else near).add(item.head[1])
+            if not both:
+                (far if item.distance else near).add(item.head[1])
     top = max(plan.layers.values(), default=0)
     labels = any(item.edge is not None and item.edge.label is not None for item in plan.across)
     gap = plan.style.node_gap * (1.5 if labels else 1.0)

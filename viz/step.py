@@ -12,6 +12,8 @@ from viz.engine import render
 
 LANE = 3.0
 """Width of the free lane in which a line passes a layer."""
+CLEARLY = 0.88
+"""An order replaces another if its cost is smaller by this factor: the cost is an estimate."""
 BESIDE = 5.0
 """How much wider the lane is for two lines."""
 
@@ -74,8 +76,9 @@ def arrange(
 ) -> Step:
     """Place the rows of a step so that its links cross little and run straight.
 
-    Of two orders, the one with fewer crossings: with what is leftmost or rightmost, and entered
-    from there, outside of the lines that pass its layer, or only outside of the other rows.
+    Of a few orders, the one with fewest crossings: from different starts, and with what is leftmost
+    or rightmost and entered from there either outside of the lines that pass its layer, or only
+    outside of the other rows.
 
     `rows` gives how far each reaches to the left and to the right of its centre; `top` is the
     highest layer of the whole picture; rows in `first` and `last` are leftmost and rightmost in
@@ -85,13 +88,21 @@ def arrange(
     """
     outside = {row: side for row, side in entered.items() if row in (first if side < 0 else last)}
 
-    def arranged(outside: Mapping[str, int]) -> Step:
-        return _arranged(rows, layers, links, top, node_gap, first, last, outside, doubled, unit)
-
-    loose = arranged({})
-    if not _passed(loose, layers, outside):
-        return loose
-    return min((arranged(outside), loose), key=lambda step: _crossed(step, layers, entered))
+    best: Step | None = None
+    least = 0
+    turned = dict(list(rows.items())[::-1])
+    for order, lines in ((rows, links), (turned, links), (turned, links[::-1])):
+        for held in ({}, outside):
+            step = _arranged(order, layers, lines, top, node_gap, first, last, held, doubled, unit)
+            cost = _crossed(step, layers, entered)
+            if best is None or cost < CLEARLY * least:
+                best, least = step, cost
+            if not least or not _passed(step, layers, outside):
+                break
+        if not least:
+            break
+    assert best is not None
+    return best
 
 
 def _passed(step: Step, layers: Mapping[str, int], entered: Mapping[str, int]) -> int:
