@@ -40,8 +40,8 @@ import numpy as np
 
 from graphgrad.ir import OPS
 from graphgrad.proof.clock import Clock
-from graphgrad.proof.generators import Generators, Poly
-from graphgrad.proof.polynomial import PolynomialAlgebra, flat
+from graphgrad.proof.generators import Generators
+from graphgrad.proof.polynomial import Poly, PolynomialAlgebra, flat
 from graphgrad.proof.sparse import Relations, Terms, scaled, total
 from graphgrad.unfold import Dag
 

@@ -12,12 +12,74 @@ from graphgrad.algebras import ObjectAlgebra
 from graphgrad.dims import Token, concrete
 from graphgrad.evaluate import kernel_of
 from graphgrad.ir import Number
-from graphgrad.proof.generators import LONG, Generators, Poly, constant
-from graphgrad.proof.sparse import Terms, add_product, cleaned, total
+from graphgrad.proof.arithmetic import LONG
+from graphgrad.proof.generators import Generators
+from graphgrad.proof.sparse import Terms, add_product, cleaned, constant, scaled, total
 from graphgrad.system import System
 from graphgrad.unfold import Dag
 
 PLAIN = ("tanh", "sigmoid", "softplus", "exp", "log", "sqrt", "sin", "cos", "relu", "abs")
+
+
+class Poly:
+    """A polynomial as a number type: what object arrays hold while a graph is evaluated."""
+
+    __slots__ = ("table", "terms")
+
+    def __init__(self, table: Generators, terms: Terms) -> None:
+        self.table = table
+        self.terms = terms
+
+    def _lifted(self, other: Any) -> Terms:
+        return other.terms if isinstance(other, Poly) else constant(other)
+
+    def __add__(self, other: Any) -> Poly:
+        a, b = self.terms, self._lifted(other)
+        if len(a) < len(b):
+            a, b = b, a
+        if not b:
+            return Poly(self.table, a)
+        out = a.copy()
+        get = out.get
+        for m, c in b.items():
+            value = get(m, 0) + c
+            if value:
+                out[m] = value
+            else:
+                del out[m]
+        return Poly(self.table, out)
+
+    __radd__ = __add__
+
+    def __neg__(self) -> Poly:
+        return Poly(self.table, {m: -c for m, c in self.terms.items()})
+
+    def __sub__(self, other: Any) -> Poly:
+        return self + Poly(self.table, scaled(self._lifted(other), -1))
+
+    def __rsub__(self, other: Any) -> Poly:
+        return (-self).__add__(other)
+
+    def __mul__(self, other: Any) -> Poly:
+        return Poly(self.table, self.table.product(self.terms, self._lifted(other)))
+
+    __rmul__ = __mul__
+
+    def __truediv__(self, other: Any) -> Poly:
+        inverse = self.table.inverse(self._lifted(other))
+        return Poly(self.table, self.table.product(self.terms, inverse))
+
+    def __rtruediv__(self, other: Any) -> Poly:
+        return self._quotient(constant(other))
+
+    def _quotient(self, numerator: Terms) -> Poly:
+        return Poly(self.table, self.table.product(numerator, self.table.inverse(self.terms)))
+
+    def __pow__(self, exponent: Any) -> Poly:
+        return Poly(self.table, self.table.power(self.terms, self._lifted(exponent)))
+
+    def __rpow__(self, base: Any) -> Poly:
+        return Poly(self.table, self.table.power(constant(base), self.terms))
 
 
 class PolynomialAlgebra(ObjectAlgebra):

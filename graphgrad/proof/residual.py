@@ -14,8 +14,9 @@ from functools import reduce
 import sympy
 
 from graphgrad.proof import functions
+from graphgrad.proof.arithmetic import DEFINED
 from graphgrad.proof.cases import vanishes_by_cases
-from graphgrad.proof.generators import DEFINED, Generators, applied
+from graphgrad.proof.generators import Generators, applied
 from graphgrad.proof.poly import ExhaustedError, UndecidableError
 from graphgrad.proof.sparse import Terms, add_product, cleaned, total
 from graphgrad.proof.zero import Field

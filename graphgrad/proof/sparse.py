@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from fractions import Fraction
+from typing import Any
 
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.poly import UndecidableError
@@ -208,3 +209,22 @@ def normal(number: int | Fraction) -> int | Fraction:
     if isinstance(number, Fraction) and number.denominator == 1:
         return number.numerator
     return number
+
+
+def constant(number: Any) -> Terms:
+    """Return a number as a polynomial."""
+    value = normal(number if isinstance(number, int | Fraction) else Fraction(str(number)))
+    return {(): value} if value else {}
+
+
+def key_of(terms: Terms) -> object:
+    """Return what two polynomials share if they are equal."""
+    if len(terms) == 1:
+        ((m, c),) = terms.items()
+        return m, c
+    return frozenset(terms.items())
+
+
+def leading_sign(terms: Terms) -> int:
+    """Return the sign of the first term, which tells a polynomial from its negative."""
+    return 1 if terms[min(terms)] > 0 else -1

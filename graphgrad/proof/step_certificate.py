@@ -11,13 +11,12 @@ from graphgrad.ir import OPS
 from graphgrad.proof.certificate import BackwardPass, Certificate, Instance, Local, entry_name
 from graphgrad.proof.classes import Cuts, Zone
 from graphgrad.proof.clock import Clock
-from graphgrad.proof.generators import Poly, constant
 from graphgrad.proof.lengths import AT_ONE_LENGTH
 from graphgrad.proof.plan import Plan
 from graphgrad.proof.poly import UndecidableError
-from graphgrad.proof.polynomial import flat
+from graphgrad.proof.polynomial import Poly, flat
 from graphgrad.proof.residual import vanishes
-from graphgrad.proof.sparse import Terms, cleaned, quotient, scaled, total
+from graphgrad.proof.sparse import Terms, cleaned, constant, quotient, scaled, total
 from graphgrad.unfold import STATIC
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.proof.trace import ACTIVE, Traced, lift
+from graphgrad.proof.trace_scalars import BOOLEAN, NATIVE, SCALAR, TESTS, select
 from graphgrad.proof.trace_tape import Tape, TraceError
 
 
@@ -180,10 +181,6 @@ def _known(entry: Any) -> Any:
 # Masks
 
 
-def _select(mask: Traced, a: Traced, b: Traced) -> Traced:
-    return Traced(mask.tape, mask.tape.choose(mask.node, a.node, b.node))
-
-
 def _mask_in(key: Any) -> Any:
     """Return the symbolic mask that an index is, else None."""
     if isinstance(key, Traced) or not isinstance(key, TracedArray):
@@ -220,76 +217,12 @@ def _choose(mask: Any, a: Any, b: Any) -> Any:
         tape = tape_of(m, x, y) or ACTIVE.get()
         if tape is None:
             return x if m else y
-        return _select(lift(tape, m), lift(tape, x), lift(tape, y))
+        return select(lift(tape, m), lift(tape, x), lift(tape, y))
 
     return np.frompyfunc(one, 3, 1)(plain(mask), plain(a), plain(b))
 
 
 # ufuncs
-
-
-def _unary(name: str) -> Callable[[Traced], Traced]:
-    return lambda u: u.function(name)
-
-
-def _maximum(a: Traced, b: Traced) -> Traced:
-    return _select(a > b, a, b)
-
-
-def _minimum(a: Traced, b: Traced) -> Traced:
-    return _select(b > a, a, b)
-
-
-def _exponent_base(base: int) -> Callable[[Traced], Traced]:
-    return lambda u: u.log() / lift(u.tape, base).log()
-
-
-SCALAR: dict[str, Callable[..., Any]] = {
-    "exp": _unary("exp"),
-    "log": _unary("log"),
-    "tanh": _unary("tanh"),
-    "sin": _unary("sin"),
-    "cos": _unary("cos"),
-    "sqrt": lambda u: u.sqrt(),
-    "square": lambda u: u * u,
-    "reciprocal": lambda u: 1 / u,
-    "absolute": abs,
-    "fabs": abs,
-    "conjugate": lambda u: u,
-    "expit": lambda u: u.sigma(),
-    "log1p": lambda u: (1 + u).log(),
-    "expm1": lambda u: u.exp() - 1,
-    "exp2": lambda u: (u * lift(u.tape, 2).log()).exp(),
-    "log2": _exponent_base(2),
-    "log10": _exponent_base(10),
-    "sinh": lambda u: (u.exp() - (-u).exp()) / 2,
-    "cosh": lambda u: (u.exp() + (-u).exp()) / 2,
-    "sign": lambda u: (u > 0) * 2 - 1,
-    "heaviside": lambda u, v: u > 0,
-    "maximum": _maximum,
-    "fmax": _maximum,
-    "minimum": _minimum,
-    "fmin": _minimum,
-    "logaddexp": lambda a, b: (a.exp() + b.exp()).log(),
-    "greater": lambda a, b: a > b,
-    "less": lambda a, b: a < b,
-    "greater_equal": lambda a, b: a >= b,
-    "less_equal": lambda a, b: a <= b,
-    "equal": lambda a, b: a == b,
-    "not_equal": lambda a, b: a != b,
-    "logical_not": lambda a: ~a,
-    "invert": lambda a: ~a,
-    "logical_and": lambda a, b: a & b,
-    "bitwise_and": lambda a, b: a & b,
-    "logical_or": lambda a, b: a | b,
-    "bitwise_or": lambda a, b: a | b,
-    "float_power": lambda a, b: a**b,
-}
-NATIVE = {"add", "subtract", "multiply", "divide", "true_divide", "power", "negative", "positive"}
-NATIVE |= {"matmul", "vecdot", "matvec", "vecmat"}
-TESTS = {"isnan": False, "isinf": False, "isfinite": True}
-BOOLEAN = {"greater", "less", "greater_equal", "less_equal", "equal", "not_equal", "logical_not"}
-BOOLEAN |= {"invert", "logical_and", "logical_or", "bitwise_and", "bitwise_or"}
 
 
 def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: Any) -> Any:
@@ -412,9 +345,9 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **option
         tape.clipped[f"[{_shown(low)}, {_shown(high)}]"] = None
     else:
         if low is not None and low != -np.inf:
-            result = np.frompyfunc(_maximum, 2, 1)(result, lifted(low, tape))
+            result = np.frompyfunc(SCALAR["maximum"], 2, 1)(result, lifted(low, tape))
         if high is not None and high != np.inf:
-            result = np.frompyfunc(_minimum, 2, 1)(result, lifted(high, tape))
+            result = np.frompyfunc(SCALAR["minimum"], 2, 1)(result, lifted(high, tape))
     if out is not None:
         return _write(out[0] if isinstance(out, tuple) else out, result)
     return wrap(np.array(result), tape)
