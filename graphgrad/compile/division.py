@@ -41,6 +41,7 @@ def divided(schedule: Schedule) -> list[Piece]:
     """Return the pieces of a schedule, in order."""
     divider = _Divider(schedule)
     pieces = divider.unjoined(divider.sunk(divider.pieces()))
+    divider.give_margins(pieces)
     divider.take_along(pieces)
     return pieces
 
@@ -92,9 +93,9 @@ class _Divider:
             base = types[base.reads[0].name]
         if isinstance(base, Statement):
             return [each]
-        view = replace(each, name=f"{each.name}_0_")
+        view, copy = _view_and_copy(each)
         types[view.name] = view
-        return [view, replace(each, op="copy", operands=(Operand(view.name),), attr=None)]
+        return [view, copy]
 
     def sunk(self, pieces: list[Piece]) -> list[Piece]:
         """Move elementwise statements and slices into the loop that alone needs them."""
@@ -171,6 +172,19 @@ class _Divider:
                         types[each.name] = each
         return pieces
 
+    def give_margins(self, pieces: list[Piece]) -> None:
+        """Copy views of which other steps are read than there are: what they look at has others."""
+        for piece in pieces:
+            for work, _ in piece.parts:
+                work[:] = chain.from_iterable(
+                    _view_and_copy(each)
+                    if isinstance(each, Statement)
+                    and each.op in VIEWS
+                    and any(self.schedule.array(each.name))
+                    else [each]
+                    for each in work
+                )
+
     def take_along(self, pieces: list[Piece]) -> None:
         """Move products into the loop that alone reads them: computed for some steps ahead."""
         readers: dict[str, set[int | None]] = {}
@@ -204,6 +218,12 @@ def elementwise(each: Statement) -> bool:
     other = VIEWS | COMPONENT_SUMS | ACCUMULATIONS | WHOLE | ENTRYWISE
     other |= {"lookup", "at_step", "onehot", "basis", "fill", "expand", "batch_times"}
     return each.op not in other and not each.token
+
+
+def _view_and_copy(each: Statement) -> list[Statement]:
+    """Return a view as one that nobody knows, and a copy of it that has its name."""
+    view = replace(each, name=f"{each.name}_0_")
+    return [view, replace(each, op="copy", operands=(Operand(view.name),), attr=None)]
 
 
 def _whole(each: Statement, types: Mapping[str, Any]) -> Statement:

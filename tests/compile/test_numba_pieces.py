@@ -315,6 +315,44 @@ def agrees(drawn: Drawn, seed: int, run: Any) -> None:
             close(np.asarray(found[key]).reshape(np.shape(wanted)), wanted, scale)
 
 
+DECLARED = "x[t]: input(2*H)\nz[t]: input()\nk: param()\nw: param(2*H)\nW: param(2*H, 2*H)\n"
+EDGES = [
+    "loss = k * z[tau] + z[tau-1]",
+    "loss = sum(w * x[0]) + k * z[tau+1] + z[2]",
+    """h[t] = tanh(W @ x[t] + k * w)
+    a[t] = at(h[t], 0)
+    loss = sum(a[t+1] * a[t-1] * k for t in steps)""",
+    """h[t] = tanh(W @ h[t-1] + x[t])
+    a[t] = at(h[t], 0)
+    a[0] = k + 5
+    a[-1] = 2
+    loss = sum(a[t-1] * a[t-2] + sum(w * h[t-1]) for t in steps)""",
+    """h[t] = tanh(W @ concat(b[t-1], a[t-1]) + w + x[t])
+    a[t], b[t] = split(h[t], 2)
+    a[0] = k + 5
+    loss = sum(sum(a[t-2]) + sum(b[t+2] * a[t-1]) + sum(w * h[t-1]) for t in steps)""",
+    """x[0] = w
+    a[t] = at(x[t], 0)
+    a[0] = k
+    b[t] = at(x[t-1], 1)
+    loss = sum(a[t-1] * b[t+1] + sum(x[t-2] * w) * a[t-2] for t in steps)""",
+]
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
+@pytest.mark.parametrize("text", EDGES)
+def test_what_is_read_outside_the_steps_is_not_in_the_array_beside(text: str) -> None:
+    """Parts of a value have other boundaries than the value they are part of."""
+    circuit = gg.parse(DECLARED + text.replace("    ", ""))
+    for tau in (2, 5):
+        values = circuit.init(0, H=2) | circuit.example(1, tau, H=2)
+        wanted = circuit.compile(*circuit.variables, grad="loss")(values)
+        compiled = circuit.compile(*circuit.variables, grad="loss", backend="numba")
+        found = as_python(compiled, frozenset())(values, {"t": tau}, 1)
+        for key, value in wanted.items():
+            np.testing.assert_allclose(found[key], value, rtol=1e-12, atol=1e-12, err_msg=key)
+
+
 @settings(max_examples=max(1, EXAMPLES // 4))
 @pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
 @given(circuits("smooth", wide=True), st.integers(0, 3))
