@@ -20,6 +20,8 @@ REACH = 6.0
 SHORT = 3.0
 """A line is prolonged by less than this without a segment of its own."""
 TOUCH = 0.8
+Joint = tuple[PlacedEdge, Point, Point]
+"""Another line, where a piece leaves it, and its direction there."""
 
 
 class Companions:
@@ -41,7 +43,7 @@ class Companions:
             if piece.tip is not None:
                 self._ends.setdefault((piece.head, piece.kind), []).append(piece)
         self._chosen: dict[str, PlacedEdge] = {}
-        self._joints: dict[str, tuple[PlacedEdge, Point]] = {}
+        self._joints: dict[str, Joint] = {}
 
     def run(self, edges: Iterable[Edge]) -> None:
         """Add the lines of edges with `beside`."""
@@ -55,7 +57,7 @@ class Companions:
             self._choose(piece)
         turned = {piece.id for piece in self._chosen.values() if piece.kind == "parameter"}
         added = [self._back(piece, wanted.get(piece.id)) for piece in self._chosen.values()]
-        joints = {_near(at) for piece, at in self._joints.values() if piece.id in turned}
+        joints = {_near(at) for piece, at, _ in self._joints.values() if piece.id in turned}
         self._ink.edges[:] = [piece for piece in self._ink.edges if piece.id not in turned]
         self._ink.edges.extend(added)
         self._ink.dots[:] = [
@@ -79,18 +81,24 @@ class Companions:
                 return
             if other is None:
                 return
-            self._joints[piece.id] = other, start
-            piece = other
+            self._joints[piece.id] = other
+            piece = other[0]
 
     def _touches(self, node: str, at: Point) -> bool:
         left, bottom, right, top = self._nodes[node].box
         return left - 1 <= at[0] <= right + 1 and bottom - 1 <= at[1] <= top + 1
 
-    def _through(
-        self, piece: PlacedEdge, at: Point, others: Iterable[PlacedEdge]
-    ) -> PlacedEdge | None:
-        found = [p for p in others if p.id != piece.id and _passes(p, at) is not None]
-        return min(found, key=lambda p: p.edge is not None, default=None)
+    def _through(self, piece: PlacedEdge, at: Point, others: Iterable[PlacedEdge]) -> Joint | None:
+        """The line on which a piece starts or ends, a trunk rather than another."""
+        found: Joint | None = None
+        for other in others:
+            if other.id != piece.id and (found is None or other.edge is None):
+                way = _passes(other, at)
+                if way is not None and other.edge is None:
+                    return other, at, way
+                if way is not None:
+                    found = other, at, way
+        return found
 
     def _back(self, piece: PlacedEdge, edge: Edge | None) -> PlacedEdge:
         """The companion of one piece."""
@@ -142,14 +150,9 @@ class Companions:
             return side
         return math.copysign(side, left if piece.tip is not None else -left)
 
-    def _joined(
-        self, curve: Curve, joint: tuple[PlacedEdge, Point], side: float, *, at_start: bool
-    ) -> Curve:
+    def _joined(self, curve: Curve, joint: Joint, side: float, *, at_start: bool) -> Curve:
         """The curve prolonged or cut so that it ends on the companion of the piece it leaves."""
-        other, at = joint
-        way = _passes(other, at)
-        if way is None:
-            return curve
+        _, at, way = joint
         if not at_start:
             curve = reversed_curve(curve)
         start, after = curve[0], _next(curve)
@@ -181,11 +184,11 @@ def _near(at: Point) -> tuple[int, int]:
     return round(at[0]), round(at[1])
 
 
-def _goes_on(whole: Curve, joint: tuple[PlacedEdge, Point], *, at_start: bool) -> bool:
+def _goes_on(whole: Curve, joint: Joint, *, at_start: bool) -> bool:
     """Whether a line continues the one that it joins, instead of branching off."""
-    way = _passes(*joint)
+    way = joint[2]
     own = _unit(whole[0], _next(whole)) if at_start else _unit(_next(whole[::-1]), whole[-1])
-    return way is not None and abs(way[0] * own[0] + way[1] * own[1]) > 0.9
+    return abs(way[0] * own[0] + way[1] * own[1]) > 0.9
 
 
 def _extended(curve: Curve, way: Point, by: float) -> Curve:
@@ -228,7 +231,10 @@ def _near_segments(piece: PlacedEdge, at: Point) -> Iterator[tuple[Point, Point]
 
 
 def _next(curve: Curve) -> Point:
-    return next((p for p in curve[1:] if math.dist(p, curve[0]) > 1e-6), curve[-1])
+    for point in curve[1:]:
+        if math.dist(point, curve[0]) > 1e-6:
+            return point
+    return curve[-1]
 
 
 def _unit(a: Point, b: Point) -> Point:

@@ -278,6 +278,12 @@ def blend(low: str, high: str, share: float) -> str:
 
 
 def _n(value: float) -> str:
-    """A number in as few characters as two decimals allow."""
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    """A number in as few characters as two decimals allow.
+
+    >>> _n(100.0), _n(2.5), _n(-0.001), _n(0.0)
+    ('100', '2.5', '0', '0')
+    """
+    text = f"{value:.2f}"
+    if text[-1] == "0":
+        text = text.rstrip("0").rstrip(".")
+    return "0" if text == "-0" else text

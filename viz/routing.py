@@ -20,9 +20,8 @@ def line(*points: Point) -> Curve:
     """Straight from point to point."""
     curve: list[Point] = [points[0]]
     for (x0, y0), (x1, y1) in pairwise(points):
-        curve.append((x0 + (x1 - x0) / 3, y0 + (y1 - y0) / 3))
-        curve.append((x1 - (x1 - x0) / 3, y1 - (y1 - y0) / 3))
-        curve.append((x1, y1))
+        dx, dy = (x1 - x0) / 3, (y1 - y0) / 3
+        curve += ((x0 + dx, y0 + dy), (x1 - dx, y1 - dy), (x1, y1))
     return tuple(curve)
 
 
