@@ -12,6 +12,7 @@ import tracemalloc
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ from graphgrad.compile.call import Call, as_arrays, lengths_of
 from graphgrad.compile.memory import Need, bytes_of
 from graphgrad.compile.pieces import check_backend, check_pieces, counted_on, shares_of_loss
 from graphgrad.compile.revolve import forward_pieces, revolve
+from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import opened, state_inputs
 from graphgrad.declared import fresh_name
 from graphgrad.dims import concrete
@@ -117,6 +119,12 @@ class Checkpointed:
         """The code that goes back over one piece, for data with one batch axis on every input."""
         return self._back[True, False].source
 
+    @cached_property
+    def _schedule(self) -> Schedule:
+        """The schedule of the way back over one piece."""
+        back = self._back[True, False]
+        return back.schedule_for(back.system.inputs)
+
     def __call__(
         self,
         values: Mapping[str, Any],
@@ -157,9 +165,7 @@ class Checkpointed:
         state = sum(
             depth * prod(self._shape(name, call)) * itemsize for name, depth in self.states.items()
         )
-        back = self._back[True, False]
-        schedule = back.schedule_for(back.system.inputs)
-        need = bytes_of(schedule, call.count, call.sizes, itemsize)
+        need = bytes_of(self._schedule, call.count, call.sizes, itemsize)
         least = max(self.stream.depths.values(), default=1)  # a piece holds the state after it
         if isinstance(self.checkpoint, Mapping):
             every = min(max(self.checkpoint["every"], least), steps)

@@ -30,7 +30,7 @@ def bytes_of(schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize:
     upper bound that leaves room for what NumPy's functions allocate.
     """
     places = Places(schedule)
-    fixed = step = ahead = 0
+    fixed = step = ahead = largest = 0
     seen: set[str] = set()
     for name, leaf in schedule.leaves.items():
         array = schedule.array(name)
@@ -44,12 +44,15 @@ def bytes_of(schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize:
         value = schedule.type_of(root)
         size = _numbers(value, count, sizes) * itemsize
         if name in places.prelude:
-            ahead += size
+            largest = max(largest, size)
+            if not places.inlined_ahead(name):
+                ahead += size
         elif value.index is not None and root in places.arrays and root not in places.rings:
             step += size
         else:
             fixed += size
-    return Need(fixed, step, ahead, 2 * TILE * itemsize)  # what is named, and what is on the way
+    on_the_way = 2 * largest  # in the expressions of what is named
+    return Need(fixed, step, ahead + on_the_way, 2 * TILE * itemsize)
 
 
 def _numbers(value: Statement | Leaf, count: int, sizes: Mapping[str, int]) -> int:

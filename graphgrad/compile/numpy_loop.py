@@ -63,7 +63,8 @@ class LoopWriter:
 
     def _tiles(self, length: str) -> None:
         """Write the loop over pieces of the sequence, with what is computed for a piece at once."""
-        named = [each for each in self.loop.prelude if not self._once(each)]
+        inlined = self.emitter.places.inlined_ahead
+        named = [each for each in self.loop.prelude if not inlined(each.name)]
         width = Dim.of(0)
         for each in named:
             width = width + (each.shape[0] if len(each.shape) == 1 else 1)
@@ -88,11 +89,6 @@ class LoopWriter:
             self._beforehand(statement)
         self.emitter.window = None
 
-    def _once(self, statement: Statement) -> bool:
-        """Whether only another value of the prelude reads a value of it."""
-        readers = self.emitter.places.readers[statement.name]
-        return len(readers) == 1 and readers[0][0] in self.prelude
-
     def _beforehand(self, statement: Statement) -> None:
         """Compute a value of the prelude for all steps, in the expression of its one reader."""
         given = [self.emitter.read(each) for each in statement.operands]
@@ -102,7 +98,7 @@ class LoopWriter:
         if value.lead != lead:
             code = f"np.broadcast_to({code}, {self._full(statement)})"
             value = Value(code, lead, len(statement.shape))
-        if self._once(statement):
+        if self.emitter.places.inlined_ahead(statement.name):
             self.emitter.inlined[statement.name] = value
         else:
             self.emitter.write(f"{var(statement.name)} = {code}")

@@ -58,6 +58,11 @@ class Places:
         self.names: dict[Place, str] = {}  # one of the values in each place
         self.labels = self._labels()
 
+    def inlined_ahead(self, name: str) -> bool:
+        """Whether only another value of the prelude reads a value of it."""
+        readers = self.readers[name]
+        return len(readers) == 1 and readers[0][0] in self.prelude
+
     def label(self, place: Place) -> str:
         """Return the name to show for a place: that of a variable there, if there is one."""
         return self.labels.get(place, self.names[place])
