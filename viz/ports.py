@@ -44,6 +44,7 @@ class Ports:
         wishes: defaultdict[Place, dict[object, float]] = defaultdict(dict)
         self._wish_links(wishes)
         self._wish_across(wishes, chosen, tracks)
+        self._avoid_loops(wishes)
         self._avoid_departures(wishes, chosen)
         for mine in wishes.values():
             _change_sides(mine)
@@ -193,10 +194,8 @@ class Ports:
                 source = self._grid.centre(item.tail)
                 mine.setdefault(self._key(item, "line"), self._straight(item.head, source))
 
-    def _avoid_departures(
-        self, wishes: defaultdict[Place, dict[object, float]], chosen: dict[str, Manner]
-    ) -> None:
-        """Keep arriving lines off the places where others leave."""
+    def _avoid_loops(self, wishes: defaultdict[Place, dict[object, float]]) -> None:
+        """Keep arriving lines on the inner side of where self loops leave and arrive."""
         for inner in self._plan.loops:
             cell = (inner.column, inner.tail)
             half = self._plan.sizes[inner.tail].width / 2
@@ -204,7 +203,16 @@ class Ports:
             for side in (-1, 1):
                 mine = wishes.get(self._place(cell, side))
                 if mine:
+                    inner_end = 0.45 * half * turn
+                    for key, wish in mine.items():  # what arrives beyond would meet the loop
+                        if wish * turn > inner_end * turn:
+                            mine[key] = inner_end
                     mine["loop"] = half * turn
+
+    def _avoid_departures(
+        self, wishes: defaultdict[Place, dict[object, float]], chosen: dict[str, Manner]
+    ) -> None:
+        """Keep arriving lines off the places where others leave."""
         for tap in self._plan.taps:
             mine = wishes.get(self._place(tap.cell, 1))
             if mine and not tap.inward and ("out", tap.link) not in mine:
