@@ -135,8 +135,10 @@ class Compiled:
 
         With `return_state=True` the result is a pair: the outputs, and the state to give as `state`
         with the steps that follow: `{"h": array[k, *batch, H]}`, the last k steps of what is read k
-        steps back. Gradients then stop where the piece begins. With `check_finite=True` NaN or
-        infinity in a result raises GraphgradError with the variable and the step it is from.
+        steps back, and the number of steps so far as `"t"` where that matters. Gradients then stop
+        where the piece begins; a mean is that of the piece, a penalty counts with each. With
+        `check_finite=True` NaN or infinity in a result raises GraphgradError with the variable and
+        the step it is from.
         """
         if state is not None or return_state:
             if lengths is not None:
