@@ -16,9 +16,9 @@ from statistics import median
 from typing import Any
 
 from tests.bench.cell_steps import CELLS
+from tests.bench.grid import circuit_of
 
-HERE = Path(__file__).resolve().parent
-KEPT = HERE.parents[1] / "out" / "bench" / "first_calls.json"
+KEPT = Path(__file__).resolve().parents[2] / "out" / "bench" / "first_calls.json"
 SHORTEST = "x[t]: input()\nw: param()\nloss = w * sum(x[t] for t in steps)"
 COUNTS = (10, 20, 40, 80, 160)
 
@@ -61,8 +61,6 @@ def first_call(text: str, backend: str, dtype: str, **sizes: int) -> dict[str, f
 
 def cells() -> list[str]:
     """Return the table of cold and cached first calls; every one is in a process of its own."""
-    import graphgrad as gg
-
     kernels = {}
     for dtype in ("float32", "float64"):
         kernels[dtype] = first_call(SHORTEST, "numba", dtype)["first"]
@@ -78,12 +76,8 @@ def cells() -> list[str]:
         "|---|---:|---:|---:|",
     ]
     imports = []
-    for name, cell in CELLS.items():
-        text = (
-            (HERE / "cells" / cell.file).read_text("utf-8")
-            if cell.file
-            else str(gg.cells.load(name))
-        )
+    for name in CELLS:
+        text = str(circuit_of(name))
         for dtype in ("float32", "float64"):
             sizes = {"H": 32, "D": 16, "K": 16}
             each = [first_call(text, by, dtype, **sizes) for by in ("numpy", "numba", "numba")]

@@ -159,17 +159,12 @@ def measured(case: Case) -> dict[str, Any]:
     """Return medians in milliseconds, rounds and seconds of the first calls, by way."""
     import jax
 
-    import graphgrad as gg
     from tests.bench import peers, pytensor_peer
     from tests.bench.floor import Floor
 
     steps, examples, hidden, width = SIZES[case.size]
     cell = CELLS[case.cell]
-    circuit = (
-        gg.load(Path(__file__).parent / "cells" / cell.file)
-        if cell.file
-        else gg.cells.load(case.cell)
-    )
+    circuit = circuit_of(case.cell)
     sizes = {"H": hidden, "D": width, "K": width}
     params = {name: value.astype(case.dtype) for name, value in circuit.init(0, **sizes).items()}
     made = circuit.example(1, steps, (examples,), **sizes)
@@ -204,6 +199,14 @@ def measured(case: Case) -> dict[str, Any]:
         "floor": floor.milliseconds(),
         "at": time.strftime("%Y-%m-%d %H:%M"),
     }
+
+
+def circuit_of(name: str) -> Any:
+    """Return the circuit of a cell, from the gallery or from the folder beside this file."""
+    import graphgrad as gg
+
+    file = CELLS[name].file
+    return gg.load(Path(__file__).parent / "cells" / file) if file else gg.cells.load(name)
 
 
 def interleaved(
