@@ -15,7 +15,7 @@ from tests.faults.passes import pass_faults, written
 from tests.faults.rules import rule_faults
 from tests.faults.subjects import gallery, generated
 
-GALLERY, GENERATED, CIRCUITS = 60, 40, 60
+GALLERY, GENERATED, CIRCUITS = 60, 40, 72
 """How many faults of a circuit of the gallery and of a generated one at most; how many of these."""
 PASSES, COMPOSED, COMPOSITIONS = 24, 24, 110
 """How many faults of a hand-written pass and of a composed one at most; how many of these."""
