@@ -51,8 +51,8 @@ class Arithmetic:
         self.cotangents: set[int] = set()
         self.strict: set[int] = set()
         """Steps and choices of the forward pass: its kinks are not in the domain."""
-        self.ties: dict[int, set[int]] = {}
-        """What steps have to be where their argument is 0."""
+        self.ties: dict[int, int] = {}
+        """What steps are where their argument is 0."""
         self.forward = False
         """Whether the forward pass is evaluated."""
         self._known: dict[object, int] = {}

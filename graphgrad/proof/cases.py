@@ -4,12 +4,12 @@ A step atom s stands for "u > 0", the choices of a maximum for "v_i is the large
 finitely many holds at every point of the domain. In a case every step is 0 or 1 and every choice is
 made; the residual is rewritten with these numbers, and the inequalities of the case are known:
 u ≥ 0 or -u ≥ 0, v_i - v_j ≥ 0. They are strict where the forward pass compares, since its kinks are
-not in the domain. A claim may compare what is equal, `relu(u) > 0` with u < 0: then the step is
-what the comparison wants it to be, if all comparisons want the same. Either the residual is zero
-then, or the inequalities contradict each other, which is shown by eliminating monomials one after
-the other as if they were independent (Fourier–Motzkin): a positive combination of them says 0 > 0.
-If all cases are settled, the residual vanishes on the domain. A case that is not settled shows
-nothing.
+not in the domain. A claim may compare what is equal, `relu(u) > 0` with u < 0; so `>` and `>=` have
+steps of their own in a claim, 0 and 1 where u = 0, and one inequality is strict. Either the
+residual is zero then, or the inequalities contradict each other, which is shown by eliminating
+monomials one after the other as if they were independent (Fourier–Motzkin): a positive combination
+of them says 0 > 0. If all cases are settled, the residual vanishes on the domain. A case that is
+not settled shows nothing.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ def _alternatives(table: Generators, terms: Terms, facts: list[Fact]) -> Iterato
     item, strict = table.items[gid], gid in table.strict
     if item.kind == "step":
         (argument,) = item.args
-        ties = table.ties.get(gid)
-        yield Alternative({gid: {(): 1}}, [Fact(argument, strict or ties == {0})])
-        yield Alternative({gid: {}}, [Fact(scaled(argument, -1), strict or ties == {1})])
+        tie = table.ties[gid]
+        yield Alternative({gid: {(): 1}}, [Fact(argument, strict or tie == 0)])
+        yield Alternative({gid: {}}, [Fact(scaled(argument, -1), strict or tie == 1)])
         return
     entries = item.args
     group = sorted({gid, *table.relations.exclusive.get(gid, ())})

@@ -15,7 +15,7 @@ class Kinks(Arithmetic):
     def step(self, u: Terms, tie: int | None = None) -> Terms:
         """Return 1 where u > 0, 0 where u < 0; for -u it is the other of the two.
 
-        `tie` is the value at u = 0, None where it does not matter.
+        `tie` is the value at u = 0; it does not matter where u is a factor.
         """
         if not u:
             return {(): tie} if tie else {}
@@ -27,14 +27,24 @@ class Kinks(Arithmetic):
             other = self.step(scaled(u, -1), None if tie is None else 1 - tie)
             return total([{(): 1}, scaled(other, -1)])
         unit = scaled(u, normal(Fraction(1) / u[min(u)]))
-        gid = self._atom("step", unit)
+        return {(self._step(unit, 0 if tie is None else tie),): 1}
+
+    def _step(self, u: Terms, tie: int) -> int:
+        """Return the step of an argument that has a value `tie` at 0.
+
+        Where the forward pass compares, 0 is not in the domain, and there is one step for both.
+        """
+        keys = [("step", key_of(u), other) for other in (tie, 1 - tie)]
+        mine, other = (self._known.get(key) for key in keys)
+        if mine is None and other is not None and (self.forward or other in self.strict):
+            mine = other
+        if mine is None:
+            mine = self._known[keys[0]] = self.new("step", args=(u,))
+            self.ties[mine] = tie
+            self.relations.power(mine, 2, {(mine,): 1})
         if self.forward:
-            self.strict.add(gid)
-        if tie is not None:
-            self.ties.setdefault(gid, set()).add(tie)
-        if gid not in self.relations.powers:
-            self.relations.power(gid, 2, {(gid,): 1})
-        return {(gid,): 1}
+            self.strict.add(mine)
+        return mine
 
     def relu(self, u: Terms) -> Terms:
         """Return max(u, 0)."""
@@ -55,7 +65,7 @@ class Kinks(Arithmetic):
     def where(self, relation: str, left: Terms, right: Terms, a: Terms, b: Terms) -> Terms:
         """Return a where the comparison holds, else b, off the kink."""
         test = self._choice(left, right) if relation == ">=" else None
-        if test is None:
+        if test is None or not self.strict.issuperset(g for m in test for g in m):
             tie = 0 if relation in (">", "<=") else 1
             test = self.step(total([left, scaled(right, -1)]), tie)
             if relation in ("<", "<="):

@@ -20,7 +20,9 @@ from graphgrad.proof.question import (
     Question,
     Side,
     Stated,
+    backward_pass,
     claimed_equations,
+    may_compare_equals,
     own_equations,
     swept,
 )
@@ -35,6 +37,10 @@ TEXTS = {
     "enclosure": sampled.ENCLOSURE_TEXT,
     "truncation": TRUNCATED_TEXT,
 }
+TIES = (
+    "the claims may compare equal values, as in relu(u) > 0 with u < 0, which this method leaves "
+    'out: use method="certificate"'
+)
 CERTIFICATE_SHARE, INDUCTION_SHARE = 0.6, 0.1
 """Of the time limit, what `auto` leaves to the certificate, and to the induction after it."""
 ANCHOR_SCALARS, OPEN_SCALARS = 800, 3000
@@ -146,8 +152,22 @@ class Panel:
         except ExhaustedError:
             answer = [blank(self.question, side, name) for name in names]
             found = [replace(claim, verdict="undecided", reason=NO_TIME) for claim in answer]
+        if method not in ("certificate", "induction") and side.origin == CLAIMED:
+            found = self._without_ties(side, found)
         name = "probabilistic" if method == "truncation" else method
         return [replace(claim, methods={name: claim.verdict}) for claim in found]
+
+    def _without_ties(self, side: Side, found: list[Claim]) -> list[Claim]:
+        """Return claims of a method that does not know how equal values compare."""
+        proved = any(claim.verdict == "proved" for claim in found)
+        if not proved or not may_compare_equals(backward_pass(self.question, side)):
+            return found
+        return [
+            replace(claim, verdict="undecided", reason=TIES, error=None)
+            if claim.verdict == "proved"
+            else claim
+            for claim in found
+        ]
 
     def _judged(self, side: Side) -> list[Claim]:
         """Return a claim for each gradient of a side."""

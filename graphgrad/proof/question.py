@@ -287,6 +287,29 @@ def instances(dag: Dag, names: Iterable[str]) -> dict[Instance, int]:
     return found
 
 
+def may_compare_equals(passes: BackwardPass) -> bool:
+    """Whether claims compare values that may be equal in a whole region, as `relu(u) > 0` does.
+
+    Only what has kinks itself can be; what the forward pass compares is never equal in the domain.
+    """
+    dag, forward = passes.dag, passes.forward()
+    starts, args, kinds = dag.starts.tolist(), dag.args.tolist(), dag.kinds.tolist()
+    bent, compared = bytearray(len(dag)), bytearray(len(dag))
+    for node in range(len(dag)):
+        operands = args[starts[node] : starts[node + 1]]
+        kinked = bool(dag.templates[kinds[node]].op.kinks)
+        bent[node] = kinked or any(bent[arg] for arg in operands)
+        if kinked and forward[node]:
+            for arg in operands:
+                compared[arg] = 1
+    return any(
+        dag.templates[kinds[node]].op.name == "where"
+        and not forward[node]
+        and any(bent[arg] and not compared[arg] for arg in args[starts[node] : starts[node] + 2])
+        for node in range(len(dag))
+    )
+
+
 def backward_pass(question: Question, side: Side) -> BackwardPass:
     """Return the nodes of a side's values, cotangents and gradients."""
     dag, prefix = side.dag, side.prefix

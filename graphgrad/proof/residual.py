@@ -111,21 +111,15 @@ def _rewritten(
         if any(g in known for arg in item.args for m in arg for g in m):
             args = [_substituted(table, arg, known) for arg in item.args]
             if item.kind == "step":
-                step = _step(table, gid, args[0], everywhere=everywhere)
-                known |= {} if step is None else {gid: step}
+                known[gid] = _step(table, gid, args[0], everywhere=everywhere)
             else:
                 known[gid] = args[0] if item.kind in DEFINED else applied(table, item.kind, args)
     return _substituted(table, terms, known)
 
 
-def _step(table: Generators, gid: int, argument: Terms, *, everywhere: bool) -> Terms | None:
-    """Return a step at another argument; None where that is 0, and the step not known there."""
-    ties = table.ties.get(gid, set())
-    if not argument and len(ties) != 1:
-        return None
-    found = table.step(argument)
-    for tie in ties:
-        found = table.step(argument, tie)
+def _step(table: Generators, gid: int, argument: Terms, *, everywhere: bool) -> Terms:
+    """Return a step at another argument."""
+    found = table.step(argument, table.ties[gid])
     if everywhere and gid in table.strict:
         table.strict |= {g for m in found for g in m}
     return found
@@ -227,6 +221,8 @@ def as_sympy(table: Generators, terms: Terms, *, write_lets: bool = False) -> sy
             continue
         args = [_sum(arg, images) for arg in item.args]
         kind, *degree = item.kind.split()
+        if kind == "step" and table.ties[gid] and gid not in table.strict:
+            raise UndecidableError("SymPy has one step for > and >=")
         if kind == "root":
             images[gid] = args[0] ** sympy.Rational(1, int(degree[0]))
         elif kind == "let":

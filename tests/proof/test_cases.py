@@ -4,7 +4,10 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.proof.cases import Fact, contradictory
+from graphgrad.proof.clock import Clock
 from graphgrad.proof.generators import Generators
+from graphgrad.proof.judge import certified
+from graphgrad.proof.question import backward_pass, claimed_equations, question_of, sizes_of
 from graphgrad.proof.sparse import Relations
 
 HEAD = """
@@ -107,3 +110,23 @@ def test_inequalities_contradict_each_other_or_do_not():
     assert contradictory(table, [Fact(x, True), Fact({m: -1}, False)])
     assert contradictory(table, [Fact({k: -c for k, c in square.items()} | {(): -1}, True)])
     assert not contradictory(table, [Fact(more, True), Fact(y, True)])
+
+
+DEAD = {
+    "more or equal": "where(h[t] >= 0, 1, 0) - where(h[t] > 0, 1, 0)",
+    "less": "where(h[t] < 0, 0, 1) - where(h[t] > 0, 1, 0)",
+    "of the negative": "where(-h[t] > 0, 1, 0) + where(h[t] > 0, 1, 0) - 1",
+}
+
+
+@pytest.mark.parametrize("method", ["certificate", "sympy", "probabilistic", "auto", "induction"])
+@pytest.mark.parametrize("term", DEAD.values(), ids=DEAD)
+def test_what_only_equal_values_tell_apart_is_never_proved(term, method):
+    """These differ where a unit is off, and nowhere else."""
+    slope = f"(where(W @ u[t] + b > 0, 1, 0) + 7 * ({term}))"
+    assert judged(RELU, slope, method=method).verdict in ("refuted", "undecided")
+    question = question_of(RELU, "loss")
+    claims = {"d_b": f"sum({slope} * (h[t] - y[t]) for t in steps)"}
+    stated = claimed_equations(question, claims, ["b"], None)
+    passes = backward_pass(question, stated.side(2, sizes_of(RELU, None)))
+    assert not certified(passes, Clock()).proved, "no witness is needed for that"
