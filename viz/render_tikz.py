@@ -24,7 +24,8 @@ def to_tikz(layout: Layout, *, title: str = "") -> str:
     head = [
         *([f"% {displayable(title)}"] if title else []),
         r"\documentclass{article}",
-        rf"\usepackage[papersize={{{width},{height}}},margin=0bp]{{geometry}}",
+        # TeX rounds lengths: a text as large as its page may be too small for a picture as large.
+        rf"\usepackage[papersize={{{width},{height}}},margin=0bp,right=-1bp,bottom=-1bp]{{geometry}}",
         r"\usepackage{amsmath,iftex,tikz}",
         r"\iftutex\usepackage{fontspec}\else\usepackage[T1]{fontenc}\usepackage{textcomp}\fi",
         r"\IfFileExists{lmodern.sty}{\usepackage{lmodern}}{\usepackage{fix-cm}}",

@@ -91,6 +91,17 @@ def test_latex_sets_it(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.oracle("latex")
+def test_a_picture_that_tex_rounds_up_stays_on_its_page(tmp_path: Path) -> None:
+    picture = viz.circuit(gg.cells.load("elman"))
+    width, height = picture.size
+    larger = rf"\useasboundingbox (0,0) rectangle ({width + 0.05}bp,{height + 0.05}bp);"
+    text, count = re.subn(r"\\useasboundingbox .*;", lambda _: larger, picture.tex)
+    assert count == 1
+    _, log = typeset(text, tmp_path)
+    assert "Overfull" not in log
+
+
+@pytest.mark.oracle("latex")
 def test_latex_shows_what_was_typed(tmp_path: Path) -> None:
     text = to_tikz(lay_out(scenes.hostile()), title="50% \\end{document}")
     page, _ = typeset(text, tmp_path)
