@@ -198,6 +198,7 @@ def measured(case: Case) -> dict[str, Any]:
         "first": first,
         "floor": floor.milliseconds(),
         "at": time.strftime("%Y-%m-%d %H:%M"),
+        "load": os.getloadavg()[0],
     }
 
 

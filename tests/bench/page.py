@@ -148,13 +148,15 @@ def section(threads: int, size: str, found: dict[Case, dict[str, Any]]) -> list[
     """Return the two tables of one size and number of threads."""
     steps, examples, hidden, width = SIZES[size]
     times = sorted(row["at"] for row in found.values())
+    load = max(row["load"] for row in found.values())
+    busy = " Other programs ran at the same time." if load > threads + 1.5 else ""
     ways = list(dict.fromkeys(name for row in found.values() for name in row["ms"]))
     products = size in ("medium", "large")
     lines = [
         f"## {size}, {threads} thread{'s' * (threads > 1)}",
         "",
         f"τ = {steps}, {examples} example{'s' * (examples > 1)}, H = {hidden}, D = K = {width}; "
-        f"measured {times[0][:10]}.",
+        f"measured {times[0][:10]}, load average up to {load:.1f}.{busy}",
         "",
         *table(
             "ms",
