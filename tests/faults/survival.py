@@ -30,7 +30,7 @@ from tests.faults.fault import at_most, quietly
 from tests.faults.library import Mutant, mutants_of
 from tests.faults.rules import candidates, ops_of
 
-ALL = ("tests.faults.test_noticed", "tests.faults.test_printed")
+ALL = tuple(f"tests.faults.test_{name}" for name in ("noticed", "noticed_cuts", "printed"))
 """Tests that notice mutants of every group."""
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sweep": (
