@@ -191,6 +191,21 @@ def test_which_cotangents_are_left_out(text, left_out):
     assert variables - {name[2:] for name in series if name.startswith("d_")} == left_out
 
 
+def test_what_a_variable_that_is_an_input_has():
+    """Its node is the first one of the graph."""
+    dag = gg.parse("x: input()\nq = x\nr = exp(q)\nloss = exp(r)").unfold(1)
+    assert list(dag.grad(wrt=[]).series) == list(dag.series)
+
+
+@pytest.mark.parametrize("name", ["elman", "encoder_decoder"])
+def test_nodes_of_a_step_are_of_its_index(name):
+    circuit = gg.cells.load(name)
+    lengths = {index.length: 2 for index in circuit.check().indices.values()}
+    dag = circuit.unfold(lengths, **dict.fromkeys(circuit.sizes, 2)).grad()
+    for kind, step in zip(dag.kinds, dag.times, strict=True):
+        assert (dag.spaces[kind] is None) == (step < 0)
+
+
 def test_cotangents_are_summed_in_the_order_of_the_uses():
     dag = gg.parse("a: input()\nb: input()\nw: param()\nloss = w * a + w * b").unfold(1).grad()
     kinds = [dag.templates[kind].op.name for kind in dag.kinds]
@@ -217,6 +232,7 @@ def test_what_is_blocked_has_no_cotangent(name):
         ("u = w * a\nloss = where(u > 0, 1, 2) * w", [1, 0]),
         ("p = w * a\nq = w * b\nr = w * c\nloss = p * q * r", [3 * 2**2 * 2 * 3, 0]),
         ("g[t] = w * g[t+1] * t + x[t]\ng[tau+1] = v\nloss = sum(g[t] for t in steps)", [329, 78]),
+        ("g[t] = t * g[t+1] + w * x[t]\ng[tau+1] = v\nloss = sum(g[t] for t in steps)", [20, 15]),
         ("g[t] = w * g[t+1] + x[t]\ng[tau+1] = v\nloss = g[4]", [0, 1]),
         ("g[t] = w * g[t-1] + x[t]\ng[0] = v\nloss = g[tau-3]", [0, 1]),
         ("h[t] = w * x[t] if t == 2 else x[t]\nloss = sum(h[t] * h[t] for t in steps)", [16, 0]),
@@ -259,3 +275,17 @@ def test_what_is_written():
     circuit = gg.parse(two + "h_[t] = w * h_[t-1] + x[t]\nloss = h[tau]")
     found = circuit.adjoint(truncate=gg.window(2)).variables
     assert {"d_h__0", "d_h__0_"} <= set(found)
+    frozen = gg.parse("v: param(H)\nh[0] = v\nh[t] = h[t-1]\nloss = sum(h[0])").adjoint()
+    assert "d_h[t]: state(H)\n" in str(frozen)
+
+
+@pytest.mark.parametrize(
+    ("term", "name"),
+    [("w * x[t]", "delta_wx"), ("wy * x[t]", "delta_wyx"), ("w * x[t] * 2", "delta_loss2"),
+     ("wyz * x[t]", "delta_loss2")],
+)  # fmt: skip
+def test_the_names_of_shared_cotangents(term, name):
+    w = term.split()[0]
+    text = f"x[t]: input()\n{w}: param()\nq: param()\nloss = exp({w}) * sum("
+    found = gg.parse(f"{text}(q * q * ({term} * {w}) if t % 2 == 0 else 0) for t in steps)")
+    assert f"{name}[t] = q * q * delta_loss if t % 2 == 0 else 0\n" in str(found.adjoint())

@@ -61,6 +61,8 @@ def test_a_sum_within_a_step_is_refused():
         ("g[t] = u * x[t]\nh[t] = w * x[t] + g[t-1]", gg.chunks(1), set()),
         ("k[t] = w * x[t]\ng[t] = u * x[t]\nh[t] = k[t-1] + g[t-3] * x[t-1] + x[t-3] * k[t]",
          gg.chunks(2), {"d_k"}),
+        ("g[t] = u * h[t-1] + x[t]\nh[t] = w * g[t-1] + x[t]", gg.window(1), {"d_h"}),
+        ("g[t] = u * h[t-1] + x[t]\nh[t] = w * g[t-1] + x[t]", gg.chunks(1), {"d_h"}),
         ("h[t] = x[t]", gg.window(2), set()),
     ],
 )  # fmt: skip
