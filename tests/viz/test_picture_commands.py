@@ -14,7 +14,7 @@ STARTS = {
     "png": b"\x89PNG",
     "pdf": b"%PDF",
     "dot": b"digraph",
-    "tex": b"\\documentclass",
+    "tex": b"% ",
 }
 
 
