@@ -269,6 +269,11 @@ def test_what_is_written():
     circuit = gg.parse(two + "h_[t] = w * h_[t-1] + x[t]\nloss = h[tau]")
     found = circuit.adjoint(truncate=gg.window(2)).variables
     assert {"d_h__0", "d_h__0_"} <= set(found)
+    never = (
+        "x[t]: input()\nw: param()\nh[t] = w * x[t]\nloss = w + sum(h[t-1] for t in steps if {})"
+    )
+    assert "d_h" not in gg.parse(never.format("tau + 3 == tau")).adjoint().variables
+    assert "d_h" in gg.parse(never.format("tau + 3 == 5")).adjoint().variables
     assert str(gg.parse("w: param()\nloss = w ** 1").adjoint()).endswith("d_w = 1\n")
     frozen = gg.parse("v: param(H)\nh[0] = v\nh[t] = h[t-1]\nloss = sum(h[0])").adjoint()
     assert "d_h[t]: state(H)\n" in str(frozen)
