@@ -1,7 +1,8 @@
 """Which mutants of the library survive its tests: the tests of a module, called directly.
 
 Tests are plain functions; those whose arguments are all parametrised are called with each
-combination, one of each test first, until one fails.
+combination, one of each test first, until one fails. Where calls are timed, tests of generated
+circuits are called as well, with some examples that are the same each time.
 """
 
 from __future__ import annotations
@@ -21,9 +22,11 @@ from functools import _lru_cache_wrapper, cache, partial
 from pathlib import Path
 from random import Random
 from typing import Any, NoReturn
+from unittest.mock import patch
 
 import pytest
 from _pytest.mark.structures import ParameterSet
+from hypothesis import Phase, settings
 
 import graphgrad as gg
 from tests.faults.fault import at_most, quietly
@@ -55,10 +58,14 @@ LEFT_OUT = {"wrong variable", "rounded constant"}
 """Kinds of changes that are left out: exchanged names mostly raise at once."""
 SECONDS, SHARE = 2.0, 20.0
 """How long a call may take under a mutant: so long, or so many times what it takes without."""
+LONG = 60.0
+"""Calls of tests end before, in seconds."""
 MEMORY = 4 << 30
 OFTEN = 4
 SLOW = ("thousand", "growth", "long_sequences")
 """What stands in the names of tests that take long."""
+EXAMPLES = 60
+"""How many circuits are generated for a test that is called with them."""
 EQUIVALENT = Path(__file__).parent / "equivalent.txt"
 
 
@@ -98,6 +105,31 @@ def _calls(group: str) -> Iterator[list[tuple[str, Callable[[], Any]]]]:
                  partial(function, **given))
                 for given in _combinations(function)
             ]  # fmt: skip
+
+
+@cache
+def generated(group: str) -> tuple[tuple[str, Callable[[], Any]], ...]:
+    """Return calls of the tests of generated circuits, by name."""
+    modules = GROUPS.get(group, GROUPS["sweep"])[1]
+    return tuple(
+        (f"{module}.{name}({EXAMPLES} examples)", partial(_drawn, function))
+        for module in modules
+        for name, function in vars(importlib.import_module(module)).items()
+        if name.startswith("test_") and hasattr(function, "hypothesis")
+    )
+
+
+def _drawn(test: Any) -> None:
+    """Call a test of Hypothesis with few examples, not those of the profile it was declared in."""
+    few = settings(
+        max_examples=EXAMPLES,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        phases=(Phase.explicit, Phase.generate),
+    )
+    with patch.object(test, "_hypothesis_internal_use_settings", few):
+        test()
 
 
 def _combinations(function: Any) -> Iterator[dict[str, Any]]:
@@ -145,7 +177,7 @@ def applies(mutant: Mutant, group: str) -> bool:
 def killer(mutant: Mutant, group: str, seconds: float = float("inf")) -> str | None:
     """Return the name of a call that fails under a mutant; None for one that survives.
 
-    With `seconds` only calls are made that take no longer, or have killed often.
+    With `seconds` calls are timed, and made if they take no longer, or have killed often.
 
     The calls are made in a fork of this process, so that nothing that a mutant computed stays.
     """
@@ -206,7 +238,8 @@ def _caches() -> list[Any]:
 
 def _in_order(mutant: Mutant, group: str, *, timed: bool) -> list[Timed]:
     """Return the calls, first those that are quick or have killed before."""
-    found = [(name, run, _seconds(name, run) if timed else 1.0) for name, run in _of(mutant, group)]
+    both = [*_of(mutant, group), *(generated(group) if timed else ())]
+    found = [(name, run, _seconds(name, run) if timed else 1.0) for name, run in both]
     return sorted(found, key=lambda each: each[2] / (1 + KILLS[each[0]]))
 
 
@@ -217,7 +250,7 @@ def _seconds(name: str, run: Callable[[], Any]) -> float:
     """Return how long a call takes without a mutant."""
     if name not in TIMES:
         started = time.process_time()
-        assert not fails(run), f"{name} fails without a mutant"
+        assert not fails(run, LONG), f"{name} fails without a mutant"
         TIMES[name] = time.process_time() - started
     return TIMES[name]
 

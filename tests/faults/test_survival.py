@@ -7,10 +7,21 @@ from itertools import islice
 
 import pytest
 
+from graphgrad.autodiff import sweep
 from graphgrad.ops import elementwise
+from tests.faults import survival
 from tests.faults.library import mutants_of
 from tests.faults.rules import ops_of
-from tests.faults.survival import GROUPS, applies, calls, equivalent, fails, killer, mutants
+from tests.faults.survival import (
+    GROUPS,
+    applies,
+    calls,
+    equivalent,
+    fails,
+    generated,
+    killer,
+    mutants,
+)
 
 SLICE = 2
 
@@ -37,3 +48,12 @@ def test_what_runs_unchanged_does_not_fail():
     for group in GROUPS:
         for name, run in calls(group)[:6]:
             assert not fails(run), name
+
+
+def test_generated_circuits_kill_as_well(monkeypatch):
+    name = "tests.test_autodiff.test_gradient_against_forward_mode_exactly(60 examples)"
+    run = dict(generated("sweep"))[name]
+    assert not fails(run, 60)
+    (mutant,) = [m for m in mutants_of(sweep) if m.name.endswith("pending → not active[node]")]
+    monkeypatch.setattr(survival, "_in_order", lambda *_, **__: [(name, run, 3.0)])
+    assert killer(mutant, "sweep") == name
