@@ -11,12 +11,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.circuit import Circuit
-from graphgrad.dims import Token
 from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_case import Goal
 from graphgrad.proof.check_evidence import Cause, Evidence, near
-from graphgrad.proof.check_mutants import Mutant, mutants
+from graphgrad.proof.check_mutants import Mutant, mutants, shapes_of
 
 _parse = door("graphgrad.notation.parse:parse")
 
@@ -90,19 +89,6 @@ def evaluated(
     return results
 
 
-def shapes_of(goal: Goal) -> dict[str, tuple[object, ...]]:
-    """Return the shapes of the indexed variables and inputs of the forward pass."""
-    system = goal.circuit.check()
-    found: dict[str, tuple[object, ...]] = {}
-    for name, variable in system.variables.items():
-        if variable.index is not None:
-            found[name] = tuple(map(str, variable.shape))
-    for name, declared in system.inputs.items():
-        if declared.index is not None and not isinstance(declared.type, Token):
-            found[name] = tuple(map(str, declared.shape))
-    return found
-
-
 def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> list[Cause]:
     """Return changes of one equation that give what the code returns, the best first.
 
@@ -120,7 +106,7 @@ def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> lis
     got = {each.name: evidence.got(each) for each in judged if each.fits}
     partial: list[Cause] = []
     open_names = {each.name for each in wrong}
-    for mutant in mutants(backward.equations, shapes_of(evidence.case.goal)):
+    for mutant in mutants(backward.equations, shapes_of(evidence.case.goal.circuit.check())):
         if time.monotonic() > stop or not open_names:
             break
         if mutant.right in idle:

@@ -12,6 +12,9 @@ import copy
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
+from graphgrad.dims import Token
+from graphgrad.system import System
+
 CURVED = {"tanh", "sigmoid", "relu", "exp", "sin", "cos", "softplus"}
 
 
@@ -23,6 +26,18 @@ class Mutant:
     right: str
     text: str
     rank: int
+
+
+def shapes_of(system: System) -> dict[str, tuple[object, ...]]:
+    """Return the shapes of the indexed variables and inputs of a forward pass."""
+    found: dict[str, tuple[object, ...]] = {}
+    for name, variable in system.variables.items():
+        if variable.index is not None:
+            found[name] = tuple(map(str, variable.shape))
+    for name, declared in system.inputs.items():
+        if declared.index is not None and not isinstance(declared.type, Token):
+            found[name] = tuple(map(str, declared.shape))
+    return found
 
 
 def mutants(

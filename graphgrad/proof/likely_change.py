@@ -13,9 +13,8 @@ from dataclasses import replace
 from typing import Any
 
 from graphgrad.circuit import Circuit
-from graphgrad.dims import Token
 from graphgrad.errors import GraphgradError
-from graphgrad.proof.check_mutants import mutants
+from graphgrad.proof.check_mutants import mutants, shapes_of
 from graphgrad.proof.question import Question
 from graphgrad.proof.result import Equation
 
@@ -42,7 +41,7 @@ def with_changes(
         if name in wrong and len(str(equation)) <= LONGEST
     }
     causes = {}
-    for mutant in mutants(own, _shapes(question.opened)):
+    for mutant in mutants(own, shapes_of(question.opened.check())):
         name = mutant.right.partition(" = ")[0].partition("[")[0]
         if name not in causes and reading(mutant.text) == reading(str(claimed.equations[name])):
             causes[name] = mutant.cause
@@ -50,19 +49,6 @@ def with_changes(
         each if each.holds else replace(each, cause=causes.get(each.name.partition("[")[0], ""))
         for each in judged
     )
-
-
-def _shapes(circuit: Circuit) -> Mapping[str, tuple[object, ...]]:
-    """Return the shapes of the indexed variables and inputs."""
-    system = circuit.check()
-    found: dict[str, tuple[object, ...]] = {}
-    for name, variable in system.variables.items():
-        if variable.index is not None:
-            found[name] = tuple(map(str, variable.shape))
-    for name, declared in system.inputs.items():
-        if declared.index is not None and not isinstance(declared.type, Token):
-            found[name] = tuple(map(str, declared.shape))
-    return found
 
 
 def reading(equation: str) -> Any:
