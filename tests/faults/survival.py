@@ -61,6 +61,9 @@ SECONDS, SHARE = 2.0, 20.0
 LONG = 60.0
 """Calls of tests end before, in seconds."""
 MEMORY = 4 << 30
+"""What the calls under a mutant may take beyond what there is, in bytes."""
+NOT_CALLED = 70
+"""The status of a child that failed outside the calls, which says nothing about the mutant."""
 OFTEN = 4
 SLOW = ("thousand", "growth", "long_sequences")
 """What stands in the names of tests that take long."""
@@ -190,11 +193,16 @@ def killer(mutant: Mutant, group: str, seconds: float = float("inf")) -> str | N
         warnings.simplefilter("ignore")  # of threads that a fork does not take along
         child = os.fork()
     if not child:
-        _call(mutant, candidates, writer)
+        try:
+            _call(mutant, candidates, writer)
+        finally:  # whatever happens: a child that went on would run the tests after this one
+            os._exit(NOT_CALLED)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
         name = pipe.read().decode()
     _, status = os.waitpid(child, 0)
+    if os.WIFEXITED(status) and os.WEXITSTATUS(status) == NOT_CALLED:
+        raise RuntimeError(f"no test could be called under {mutant.name}")
     name = name or (f"ended with status {status}" if status else "")
     if name:
         KILLS[name] += 1
@@ -207,7 +215,8 @@ KILLS: Counter[str] = Counter()
 
 def _call(mutant: Mutant, candidates: list[Timed], writer: int) -> NoReturn:
     """Make the calls in a process of their own; write the name of the one that fails."""
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    limit = _address_space() + MEMORY
+    resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
     nothing = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nothing, 1)
     os.dup2(nothing, 2)
@@ -218,6 +227,11 @@ def _call(mutant: Mutant, candidates: list[Timed], writer: int) -> NoReturn:
                 os.write(writer, name.encode())
                 break
         os._exit(0)
+
+
+def _address_space() -> int:
+    """Return how much this process has mapped, in bytes: other libraries reserve much."""
+    return int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
 
 
 def forget() -> None:

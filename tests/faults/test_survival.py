@@ -3,6 +3,7 @@
 The whole set is gone through by `python tools/fault_corpus.py library`.
 """
 
+import os
 from itertools import islice
 
 import pytest
@@ -48,6 +49,15 @@ def test_what_runs_unchanged_does_not_fail():
     for group in GROUPS:
         for name, run in calls(group)[:6]:
             assert not fails(run), name
+
+
+def test_a_child_that_fails_outside_the_calls_ends_and_kills_nothing(monkeypatch):
+    (mutant,) = [m for m in mutants_of(elementwise) if m.name.endswith("1 - y ** 2 → 1 + y ** 2")]
+    monkeypatch.setattr(survival, "forget", lambda: 1 / 0)
+    here = os.getpid()
+    with pytest.raises(RuntimeError, match="no test could be called"):
+        killer(mutant, "sweep")
+    assert os.getpid() == here
 
 
 def test_generated_circuits_kill_as_well(monkeypatch):
