@@ -16,10 +16,14 @@ import networkx as nx
 
 from graphgrad.circuit import Circuit
 from graphgrad.declared import Declared
+from graphgrad.doors import door
 from graphgrad.errors import CausalityError, Place
 from graphgrad.ir import At, Expr, topological
 
 Unit = str | At
+
+_boundary_text = door("graphgrad.notation.text:boundary_text")
+_text_style = door("graphgrad.notation.text:style_of")
 
 
 @dataclass(frozen=True)
@@ -75,12 +79,7 @@ def _absolute(declared: Declared, user: Unit, expr: Expr) -> Iterator[Dependency
     if inside and name in declared.equations:
         yield Dependency(user, name, None, expr.place, expr)
     for key in declared.boundaries:
-        if key.name != name:
-            continue
-        # tau-1 is 0 where tau = 1; 3 is tau+1 where tau = 2: either may be a boundary
-        same_end = key.last == last and key.offset == offset
-        other_end = inside and key.last != last
-        if same_end or other_end:
+        if expr.attr.meets(key):
             yield Dependency(user, key, None, expr.place, expr)
 
 
@@ -249,8 +248,14 @@ def _arrows(declared: Declared, cycle: list[Dependency]) -> str:
 
 
 def _quoted(declared: Declared, cycle: list[Dependency]) -> str:
-    units = dict.fromkeys(d.user for d in cycle)
-    return "\n".join(f"    {declared.equations[u]}" for u in units if isinstance(u, str))
+    style = _text_style(declared)
+    lines = (
+        _boundary_text(declared.boundaries[unit], style)
+        if isinstance(unit, At)
+        else str(declared.equations[unit])
+        for unit in dict.fromkeys(d.user for d in cycle)
+    )
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def variable_graph(circuit: Circuit) -> nx.MultiDiGraph[Unit]:

@@ -36,6 +36,18 @@ class At(NamedTuple):
     last: bool
     offset: int
 
+    def meets(self, boundary: At) -> bool:
+        """Whether this step is that boundary value at some length ≥ 1.
+
+        `h[tau-1]` is `h[0]` at length 1, `h[3]` is `h[tau+1]` at length 2.
+        """
+        if self.name != boundary.name:
+            return False
+        if self.last == boundary.last:
+            return self.offset == boundary.offset
+        ahead = boundary.offset - self.offset if self.last else self.offset - boundary.offset
+        return ahead >= 1
+
 
 class Fill(NamedTuple):
     """Attribute of `fill`: an array of zeros or ones."""

@@ -398,8 +398,8 @@ class _Author:
         return [leaf for leaf in found if leaf]
 
     def instance(self, name: str, at: str, index: str | None) -> Tree:
-        """A read of an indexed value: relative where its index is in scope, else a fixed step."""
-        if at == index:
+        """A read of an indexed value: mostly relative where its index is in scope, else fixed."""
+        if at == index and not self.chance(6):
             return ("read", name, self.pick(0, 0, 1, -1, 2, -2, *((3, -3) if self.wide else ())))
         last, offset = self.pick((False, 1), (True, 0), (True, -1), (False, 2), (False, 0))
         return ("at", name, last, offset)

@@ -64,9 +64,7 @@ class Dependence:
         op, _, attr, _ = self.nodes[leaf]
         if op.name == "read":
             return bool(key.offset <= -attr.lag if key.last else key.offset >= 1 - attr.lag)
-        if attr.last == key.last:
-            return bool(attr.offset == key.offset)
-        return bool(attr.offset < 1 if attr.last else attr.offset >= 1)
+        return bool(attr.meets(key))
 
     def _find_live(self, wrt: Collection[str]) -> None:
         roots: dict[int, list[Unit]] = {}

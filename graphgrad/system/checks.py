@@ -70,18 +70,9 @@ def unread_boundaries(declared: Declared) -> list[At]:
     for key in declared.boundaries:
         lags = reads.get(key.name, set())
         used = any(-lag >= key.offset if key.last else 1 - lag <= key.offset for lag in lags)
-        if not used and not any(_reaches(read, key) for read in absolute.get(key.name, ())):
+        if not used and not any(read.meets(key) for read in absolute.get(key.name, ())):
             found.append(key)
     return found
-
-
-def _reaches(read: At, boundary: At) -> bool:
-    """Whether an absolute read is that boundary value for some length ≥ 1."""
-    if read.last == boundary.last:
-        return read.offset == boundary.offset
-    # h[tau-1] is h[0] where tau = 1; h[3] is h[tau+1] where tau = 2
-    ahead = boundary.offset - read.offset if read.last else read.offset - boundary.offset
-    return ahead >= 1
 
 
 def check_tokens(declared: Declared, graph: Graph) -> None:
