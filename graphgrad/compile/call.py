@@ -16,7 +16,8 @@ from graphgrad.errors import DataError
 from graphgrad.system import System
 from graphgrad.unfold import checked_lengths
 
-Run = Callable[..., dict[str, Any]]
+Run = Any
+"""A program as a function: arrays, lengths, sizes and dtype in, a dict of outputs out."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from graphgrad.compile.sources import Memory, array_name, condition_code, wrappe
 from graphgrad.compile.sweeps import SweepWriter
 from graphgrad.compile.uses import Uses
 from graphgrad.conditions import ALWAYS
-from graphgrad.dims import Dim, Shape
+from graphgrad.dims import Dim, Shape, Token
 
 DECORATOR = '@njit(error_model="numpy", nogil=True, cache=True)'
 
@@ -30,8 +30,10 @@ class NumbaProgram:
     """Source of `results`, `work` and `compiled`, the names of their arguments and of the outputs.
 
     `results` and `work` allocate: what a call returns, and room that the next call can use again.
-    `compiled` fills both. The attribute `results` is the code of each output over the arrays of
-    the function `results`, whose names are `returned`.
+    `compiled` fills both and returns True. It returns False, and computes nothing, where arrays
+    have other shapes than the numbers say or, if it is to look, hold what is impossible.
+    The attribute `results` is the code of each output over the arrays of the function `results`,
+    whose names are `returned`.
     """
 
     source: str
@@ -80,10 +82,10 @@ class NumbaEmitter:
         sizes = tuple(sorted(self.system.declared.sizes))
         arrays = tuple(self.schedule.leaves)
         scalars = [*lengths, *map(size_code, sizes), "B", "real"]
-        names = [*map(array_name, arrays)]
+        names = ["look", *map(array_name, arrays)]
         work = [name for name in rooms.allocations if name in rooms.scratch]
         names += [*work, *returned]
-        lines = ["mode = set_flush_to_zero()", *rooms.padded]
+        lines = [*self._checks(), "mode = set_flush_to_zero()", *rooms.padded]
         if any(piece.ahead for piece in uses.pieces):
             lines.append(f"ahead = {STEPS_AHEAD}")
         own = [name for name in rooms.allocations if name not in {*work, *returned}]
@@ -97,11 +99,36 @@ class NumbaEmitter:
                 *(f"    {line}" for line in lines),
                 *self.lines,
                 "    restore(mode)",
+                "    return True",
                 "",
             ]
         )
         results = {name: self._result(name) for name in self.schedule.outputs}
         return NumbaProgram(source, lengths, sizes, arrays, returned, results)
+
+    def _checks(self) -> list[str]:
+        """Return the lines that ask for the shapes of arrays first, then for what they hold."""
+        shapes, contents = [], []
+        for name, leaf in self.schedule.leaves.items():
+            array, dims = array_name(name), [dim_code(dim) for dim in leaf.shape]
+            lead = [self.length(leaf.index)] if leaf.index is not None else []
+            lead += ["B"] * leaf.batched
+            shape = [*lead, *dims] or ["1"]
+            shapes.append(f"shaped({array}, ({', '.join(shape)}{',' * (len(shape) == 1)}))")
+            declared = self.system.inputs.get(name)
+            if declared is None:
+                continue
+            if isinstance(declared.type, Token):
+                contents.append(f"tokens({array}, {dim_code(declared.type.size)})")
+            elif declared.kind == "distribution":
+                contents.append(f"distributions({array}, {' * '.join(lead) or '1'}, {dims[0]})")
+        lines = [
+            line for each in contents for line in (f"if look and not {each}:", "    return False")
+        ]
+        if shapes:
+            several = [f"    {'& ' * (place > 0)}{each}" for place, each in enumerate(shapes)]
+            lines = ["if not (", *several, "):", "    return False", *lines]
+        return lines
 
     def _allocating(self, name: str, scalars: Sequence[str], arrays: Sequence[str]) -> list[str]:
         """Return the lines of a function that allocates arrays."""

@@ -114,7 +114,8 @@ class ValueAndGrad:
         self.loss = loss
         self.compiled = compile_circuit(circuit, (), grad=loss, **options)
         self.prefix = cotangent_prefix(circuit.check().declared.names())
-        self.names = options.get("wrt") or list(circuit.check().params)
+        names = options.get("wrt") or list(circuit.check().params)
+        self._gradients = [(name, self.prefix + name) for name in names]
 
     @property
     def plan(self) -> Any:
@@ -157,17 +158,21 @@ class ValueAndGrad:
         With `return_state=True` the state after the last step comes third; for the options see
         `Compiled`.
         """
-        options: dict[str, Any] = {"lengths": lengths, "state": state}
-        options |= {"return_state": return_state, "check_finite": check_finite}
-        results = self.compiled({**params, **inputs}, batch=batch, tau=tau, **options)
+        results = self.compiled(
+            {**params, **inputs}, batch=batch, tau=tau, lengths=lengths, state=state,
+            return_state=return_state, check_finite=check_finite,
+        )  # fmt: skip
         after: tuple[Any, ...] = ()
         if return_state:
             results, after = results[0], results[1:]
         loss = results[self.loss]
-        reduced = np.add.reduce(loss, axis=None)
-        if batch == "mean":
-            reduced = reduced / loss.size
-        return reduced, {name: results[self.prefix + name] for name in self.names}, *after
+        if loss.size == 1:
+            reduced = loss[(0,) * loss.ndim]
+        else:
+            reduced = np.add.reduce(loss, axis=None)
+            if batch == "mean":
+                reduced = reduced / loss.size
+        return reduced, {name: results[key] for name, key in self._gradients}, *after
 
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> ValueAndGrad:

@@ -19,7 +19,7 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
@@ -58,8 +58,7 @@ class NumbaFunction:
     """A program that runs: `f(values, lengths, sizes, dtype) -> dict of outputs`.
 
     `source` is what runs; `compile_seconds` the time spent on compiling it or on reading it from
-    the cache, so far. Every call has its own room to work in, which later calls use again. With
-    `vector=False` every vector is one number and products are plain loops.
+    the cache, so far. With `vector=False` every vector is one number and products are plain loops.
     """
 
     def __init__(
@@ -73,17 +72,14 @@ class NumbaFunction:
         self.compile_seconds = 0.0
         self.module_source = module_source(program.source, vector=vector)
         started = time.perf_counter()
-        module = _module(self.module_source)
-        self._compiled = module.compiled
-        self._allocate, self._work = module.results, module.work
+        self.module = _module(self.module_source)
         self.compile_seconds += time.perf_counter() - started
         self._seen: set[Any] = set()
-        self._real = len(program.lengths) + len(program.sizes) + 1
         self._lock = threading.Lock()
-        self._free: dict[tuple[Any, ...], list[Any]] = {}
+        self._bound: Bound | None = None
         view = ", ".join(f"{name!r}: {code}" for name, code in program.results.items())
         names = [*program.lengths, *map(size_code, program.sizes), "B", *program.returned]
-        self._view = eval(f"lambda {', '.join(names)}: {{{view}}}", {})
+        self.view = eval(f"lambda {', '.join(names)}: {{{view}}}", {})
 
     def __call__(
         self, values: Mapping[str, Any], lengths: Mapping[str, int], sizes: Mapping[str, int],
@@ -95,15 +91,26 @@ class NumbaFunction:
                 f"the numba back end computes in float32 and float64, not in {np.dtype(dtype)}",
                 remedy='convert the data, or use backend="numpy"',
             )
-        real = np.empty(0, dtype)
-        steps = [int(lengths[index]) for index in self.schedule.system.indices]
-        dims = [int(sizes[name]) for name in self.program.sizes]
+        steps, dims, count, real = self._numbers(lengths, sizes, dtype)
         arrays = [self._array(name, values[name], dtype) for name in self.program.arrays]
-        count = int(sizes[""])
-        parts = min(self.threads, count) if self.schedule.batched else 1
-        if parts == 1 or math.prod(steps) * count * max(dims, default=1) ** 2 < THREADS_PAY:
+        parts = self._parts(steps, dims, count)
+        if parts == 1:
             return self._run(steps, dims, count, real, arrays)
         return self._threaded(steps, dims, count, real, arrays, parts)
+
+    def _numbers(
+        self, lengths: Mapping[str, int], sizes: Mapping[str, int], dtype: Any
+    ) -> tuple[list[int], list[int], int, Any]:
+        """Return lengths and sizes in the program's order, the examples, and an empty array."""
+        steps = [int(lengths[index]) for index in self.schedule.system.indices]
+        dims = [int(sizes[name]) for name in self.program.sizes]
+        return steps, dims, int(sizes[""]), np.empty(0, dtype)
+
+    def _parts(self, steps: list[int], dims: list[int], count: int) -> int:
+        """Return among how many threads the batch is divided."""
+        parts = min(self.threads, count) if self.schedule.batched else 1
+        pays = math.prod(steps) * count * max(dims, default=1) ** 2 >= THREADS_PAY
+        return parts if pays else 1
 
     def _array(self, name: str, value: Any, dtype: Any) -> Any:
         wanted = np.int64 if self.schedule.leaves[name].token else dtype
@@ -114,34 +121,41 @@ class NumbaFunction:
     def _run(
         self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any]
     ) -> dict[str, Any]:
-        scalars = (*steps, *dims, count)
-        size = (*scalars, real.dtype.char)
-        free = self._free.get(size)
-        if free is None:
-            self._free = {size: (free := [])}  # room is kept for one size of data at a time
-        try:
-            work = free.pop()
-        except IndexError:
-            work = self._work(*scalars, real)
-        results = self._allocate(*scalars, real)
-        arguments = (*scalars, real, *arrays, *work, *results)
+        bound = self._bound_to((*steps, *dims, count), real)
         key = (real.dtype.char, tuple(array.flags.writeable for array in arrays))
         if key not in self._seen:
-            self._compile(arguments)
+            self._compile(bound.types(arrays), real.dtype.name)
             self._seen.add(key)
-        self._compiled(*arguments)
-        free.append(work)
-        view: dict[str, Any] = self._view(*scalars, *results)
-        return view
+        results = bound(arrays, look=False)
+        assert results is not None  # the shapes are those that the sizes were read off
+        return results
 
-    def _compile(self, arguments: tuple[Any, ...]) -> None:
-        from numba import typeof
+    def _bound_to(self, numbers: tuple[int, ...], real: Any) -> Bound:
+        bound = self._bound
+        if bound is None or bound.numbers != numbers or bound.real.dtype != real.dtype:
+            bound = self._bound = Bound(self, numbers, real)  # kept for one size of data at a time
+        return bound
 
+    def _compile(self, kinds: tuple[Any, ...], dtype: str) -> None:
         with self._lock:
             started = time.perf_counter()
-            _kernels(arguments[self._real].dtype.name)
-            self._compiled.compile(tuple(typeof(each) for each in arguments))
+            _kernels(dtype)
+            compiled = self.module.compiled
+            compiled.disable_compile(False)
+            try:
+                compiled.compile(kinds)
+            finally:  # arrays of other types are answered by a TypeError
+                compiled.disable_compile(bool(compiled.signatures))
             self.compile_seconds += time.perf_counter() - started
+
+    def ready(
+        self, lengths: Mapping[str, int], sizes: Mapping[str, int], dtype: Any
+    ) -> Bound | None:
+        """Return what runs all data of one size in one thread; None where threads divide it."""
+        steps, dims, count, real = self._numbers(lengths, sizes, dtype)
+        if self._parts(steps, dims, count) > 1:
+            return None
+        return self._bound_to((*steps, *dims, count), real)
 
     def _threaded(
         self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any],
@@ -177,12 +191,65 @@ class NumbaFunction:
         return total
 
 
+class Bound:
+    """A compiled program with its sizes: it is called with arrays, and allocates the results.
+
+    Every call has its own room to work in, which later calls use again.
+    """
+
+    def __init__(self, function: NumbaFunction, numbers: tuple[int, ...], real: Any) -> None:
+        self.numbers = numbers
+        self.real = real
+        module = function.module
+        self._compiled, self._allocate, self._work = module.compiled, module.results, module.work
+        self._view = function.view
+        self._names = function.program.arrays
+        self._free: list[Any] = []
+
+    def __call__(self, arrays: Sequence[Any], *, look: bool) -> dict[str, Any] | None:
+        """Return the outputs by name; None where the arrays have other shapes.
+
+        If the program is to look what they hold, None as well for impossible tokens and targets.
+        TypeError where there is no machine code for arrays of their types.
+        """
+        try:
+            work = self._free.pop()
+        except IndexError:
+            work = self._work(*self.numbers, self.real)
+        results = self._allocate(*self.numbers, self.real)
+        fits = self._compiled(*self.numbers, self.real, look, *arrays, *work, *results)
+        self._free.append(work)
+        return self._view(*self.numbers, *results) if fits else None
+
+    def again(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
+        """Return the outputs for values like those of the last call; None where they are unlike.
+
+        Every parameter and input has to be there, in the type and with the shape that the program
+        takes: it looks at them itself, which takes no time.
+        """
+        if len(values) != len(self._names):
+            return None
+        try:
+            return self([values[name] for name in self._names], look=True)
+        except (KeyError, TypeError):  # another name; a type that no machine code is for
+            return None
+
+    def types(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
+        """Return the types of all arguments, as Numba names them."""
+        from numba import typeof
+
+        least = (*(1 for _ in self.numbers), self.real)
+        made = [*self._work(*least), *self._allocate(*least)]
+        return tuple(typeof(each) for each in (*least, True, *arrays, *made))
+
+
 @cache
 def _kernels(dtype: str) -> None:
     """Make the kernels for one type of numbers known in the process."""
     import llvmlite.binding as llvm
 
-    from graphgrad.compile.vector.product import KERNELS, kernel_source, kernel_symbol
+    import graphgrad.compile.vector.fast  # noqa: F401  (registers the kernels)
+    from graphgrad.compile.vector.kernels import KERNELS, kernel_source, kernel_symbol
 
     module = _module(kernel_source(dtype))
     for name in KERNELS:

@@ -12,10 +12,10 @@ from graphgrad.dims import Dim
 VECTOR_FUNCTIONS = frozenset(
     name
     for line in (
-        "absolute across_max across_sum choose cos divide exp if_equal if_greater",
+        "absolute across_max across_sum choose cos distributions divide exp if_equal if_greater",
         "if_greater_equal if_less if_less_equal kept lanes load log log1p maximum minimum number",
         "outer_sum pack packed_size padded power product put read relu restore room",
-        "set_flush_to_zero sigmoid sin softplus spread sqrt store tanh unit write",
+        "set_flush_to_zero shaped sigmoid sin softplus spread sqrt store tanh tokens unit write",
     )
     for name in line.split()
 )
@@ -30,6 +30,7 @@ _RESERVED = {
     "i",
     "k",
     "left",
+    "look",
     "real",
     "mode",
     "near",

@@ -29,7 +29,8 @@ def value_and_grad(params, inputs, lengths, sizes):
     {scalars}, B = {values}, sizes[""]
     scalars = ({scalars}, B, real)
     allocated = results(*scalars)
-    compiled(*scalars, *arrays, *work(*scalars), *allocated)
+    if not compiled(*scalars, True, *arrays, *work(*scalars), *allocated):
+        raise ValueError("shapes do not fit, a token is out of range, or targets do not sum to 1")
     {returned} = allocated
     gradients = {{
 {gradients}

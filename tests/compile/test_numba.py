@@ -6,7 +6,7 @@ import importlib
 import linecache
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_the_source_computes_what_the_reference_computes(name: str, batch: tuple
         results, work = space["results"](*scalars, real), space["work"](*scalars, real)
         given = [np.atleast_1d(values[each]) for each in program.arrays]
         with np.errstate(all="ignore"):
-            space["compiled"](*scalars, real, *given, *work, *results)
+            assert space["compiled"](*scalars, real, True, *given, *work, *results)
         names = [*program.lengths, *(f"n_{n}" for n in program.sizes), "B"]
         arrays = dict(zip(program.returned, results, strict=True))
         arrays |= dict(zip(names, scalars, strict=True))
@@ -123,6 +123,112 @@ def test_threads_change_only_the_order_of_sums(monkeypatch: pytest.MonkeyPatch) 
         close(first[1][key], value, 1e-13)
 
 
+def used_and_fresh(
+    name: str, **options: Any
+) -> tuple[gg.Circuit, dict[str, Any], dict[str, Any], gg.ValueAndGrad, Callable[..., Any]]:
+    """Return a function that was called before, and how one is called that was not."""
+    circuit = gg.cells.load(name)
+    chosen = dict.fromkeys(circuit.sizes, 5)
+    params, inputs = circuit.init(0, **chosen), circuit.example(1, 6, (3,), **chosen)
+    used = gg.value_and_grad(circuit, backend="numba", **options)
+    used(params, **inputs)
+
+    def fresh(*args: Any, **given: Any) -> Any:
+        return gg.value_and_grad(circuit, backend="numba", **options)(*args, **given)
+
+    return circuit, params, inputs, used, fresh
+
+
+def same(first: Any, second: Any) -> None:
+    np.testing.assert_array_equal(first[0], second[0])
+    assert first[1].keys() == second[1].keys()
+    for key, value in first[1].items():
+        assert value.dtype == second[1][key].dtype
+        np.testing.assert_array_equal(value, second[1][key])
+
+
+def test_a_call_like_the_last_one_is_computed_anew() -> None:
+    circuit, _, inputs, used, fresh = used_and_fresh("lstm")
+    assert used.compiled._last is not None
+    other = circuit.init(7, **dict.fromkeys(circuit.sizes, 5))
+    for batch in ("mean", "sum"):
+        same(used(other, batch=batch, **inputs), fresh(other, batch=batch, **inputs))
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_call_unlike_the_last_one_is_looked_at_anew(
+    threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(run_numba, "THREADS_PAY", 1000 if threads > 1 else run_numba.THREADS_PAY)
+    circuit, params, inputs, used, fresh = used_and_fresh("lstm", threads=threads)
+    more = circuit.example(2, 9, (4,), **dict.fromkeys(circuit.sizes, 5))
+    wide = {key: np.asfortranarray(value) for key, value in inputs.items()}
+    fixed = {key: value.copy() for key, value in params.items()}
+    for value in fixed.values():
+        value.flags.writeable = False
+    single, data = (
+        {key: value.astype(np.float32) for key, value in each.items()} for each in (params, inputs)
+    )
+    short = {key: value[:, :2] for key, value in inputs.items()}
+    alone = {key: value[:, 0] for key, value in inputs.items()}
+    grid = {key: value.reshape(6, 3, 1, -1) for key, value in inputs.items()}
+    lists = {key: value.tolist() for key, value in inputs.items()}
+    for given, other in (
+        (params, more), (params, wide), (fixed, inputs), (single, data), (params, short),
+        (params, alone), (params, grid), (params, lists), (params, inputs),
+    ):  # fmt: skip
+        same(used(given, **other), fresh(given, **other))
+        same(used(params, **inputs), fresh(params, **inputs))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"W_i": np.ones((5, 4))}, "W_i"),
+        ({"x": np.ones((6, 3, 6))}, "x"),
+        ({"x": np.ones((6, 4, 5))}, "x|y"),
+        ({"y": np.full((6, 3, 5), 0.3)}, "y is declared a distribution"),
+        ({"y": np.full((6, 3, 5), np.nan)}, "y is declared a distribution"),
+        ({"y": np.array([2, -1, 0, 0, 0]) * np.ones((6, 3, 1))}, "y is declared a distribution"),
+        ({"q": np.ones(3)}, "q"),
+        ({"x": np.ones((6, 3, 5), complex)}, "x holds complex"),
+    ],
+)
+def test_wrong_data_is_refused_at_every_call(wrong: dict[str, Any], message: str) -> None:
+    _, params, inputs, used, fresh = used_and_fresh("lstm")
+    errors = []
+    for function in (used, fresh, used):
+        with pytest.raises(gg.GraphgradError, match=message) as caught:
+            function({**params, **inputs, **wrong})
+        errors.append(str(caught.value))
+    assert len(set(errors)) == 1
+    given = {**params, **inputs}
+    del given["b_f"]
+    with pytest.raises(gg.GraphgradError, match="b_f"):
+        used(given)
+    same(used(params, **inputs), fresh(params, **inputs))
+
+
+def test_tokens_out_of_range_are_refused_at_every_call() -> None:
+    circuit = gg.parse(
+        "w[t]: token(V)\nE: param(V, H)\nh[t] = tanh(E[w[t]] + h[t-1])\n"
+        "loss = sum(sum(h[t]) for t in steps)"
+    )
+    used = gg.value_and_grad(circuit, backend="numba")
+    params, words = {"E": np.ones((4, 2))}, np.array([[0, 3], [1, 2]])
+    used(params, w=words)
+    for wrong in (words + 1, words - 1):
+        with pytest.raises(gg.DataError, match="is not a token below 4"):
+            used(params, w=wrong)
+    assert used(params, w=words[::-1].copy())[0] < used(params, w=words)[0] + 1
+
+
+def test_targets_that_are_almost_distributions_are_what_the_reference_takes() -> None:
+    _, params, inputs, used, fresh = used_and_fresh("lstm")
+    off = {**inputs, "y": inputs["y"] * (1 + 5e-6)}
+    same(used(params, **off), fresh(params, **off))
+
+
 def test_results_are_not_shared_between_calls_and_inputs_stay() -> None:
     circuit = gg.cells.load("lstm")
     chosen = dict.fromkeys(circuit.sizes, 5)
@@ -155,7 +261,7 @@ def test_a_debugger_finds_the_source_and_the_next_process_the_machine_code(
         "n = dict.fromkeys(c.sizes, 5)\n"
         "f = gg.value_and_grad(c, backend='numba')\n"
         "f(c.init(0, **n), **c.example(1, 6, (7,), **n))\n"
-        "print(sum(made.stats.cache_misses.total() for made in [run._compiled"
+        "print(sum(made.stats.cache_misses.total() for made in [run.module.compiled"
         " for _, run in f.compiled._programs.values()]))\n"
     )
     done = subprocess.run(

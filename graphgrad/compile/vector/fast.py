@@ -1,5 +1,6 @@
 """What generated code imports: the functions of `scalar`, for whole registers of numbers."""
 
+from graphgrad.compile.vector.checks import distributions, shaped
 from graphgrad.compile.vector.lanes import (
     absolute,
     across_max,
@@ -44,12 +45,13 @@ from graphgrad.compile.vector.product import (
     padded,
     product,
 )
-from graphgrad.compile.vector.scalar import room
+from graphgrad.compile.vector.scalar import room, tokens
 
 __all__ = [
-    "absolute", "across_max", "across_sum", "choose", "cos", "divide", "exp", "if_equal",
-    "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes", "load", "log",
-    "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size", "padded", "power",
-    "product", "put", "read", "relu", "restore", "room", "set_flush_to_zero", "sigmoid", "sin",
-    "softplus", "spread", "sqrt", "store", "tanh", "unit", "write",
+    "absolute", "across_max", "across_sum", "choose", "cos", "distributions", "divide", "exp",
+    "if_equal", "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes",
+    "load", "log", "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size",
+    "padded", "power", "product", "put", "read", "relu", "restore", "room", "set_flush_to_zero",
+    "shaped", "sigmoid", "sin", "softplus", "spread", "sqrt", "store", "tanh", "tokens", "unit",
+    "write",
 ]  # fmt: skip

@@ -8,7 +8,6 @@ results do not depend on where they are computed.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +18,7 @@ from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
 
 from graphgrad.compile.vector.ir_math import Num
+from graphgrad.compile.vector.kernels import kernel, kernel_call
 from graphgrad.compile.vector.lanes import (
     _address,
     _mask,
@@ -157,7 +157,7 @@ def packed_size(columns: int, depth: int, like: Any) -> Any:
     return (columns + width - 1) // width * width * depth
 
 
-@njit(error_model="numpy")
+@kernel("pack")
 def pack_kernel(
     packed: Any, depth: int, column: int, row: int, m: Any, start: int, rows: int, columns: int,
     transposed: bool,
@@ -171,7 +171,7 @@ def pack_kernel(
             packed[place] = m[start + i * columns + j]
 
 
-@njit(error_model="numpy")
+@kernel("product")
 def product_kernel(
     out: Any, to: int, stride: int, rows: int, columns: int, a: Any, start: int, a_stride: int,
     depth: int, packed: Any,
@@ -199,7 +199,7 @@ def product_kernel(
                     row += count
 
 
-@njit(error_model="numpy")
+@kernel("outer_sum")
 def outer_sum_kernel(
     out: Any, rows: int, columns: int, u: Any, u0: int, u_stride: int, v: Any, v0: int,
     v_stride: int, count: int, fresh: bool,
@@ -224,71 +224,6 @@ def outer_sum_kernel(
                     )  # fmt: skip
 
 
-def _kernel(name: str, given: Sequence[Any]) -> tuple[Any, Any]:
-    """Return how a kernel is called: by its name in the process, on addresses and whole numbers.
-
-    Kernels are compiled once, apart from the programs that use them; see `kernel_source`.
-    """
-    dtype = next(each.dtype for each in given if isinstance(each, types.Array))
-    label = kernel_symbol(name, str(dtype))
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        values: list[Any] = []
-        for value, kind in zip(args, sig.args, strict=True):
-            if isinstance(kind, types.Array):
-                values.append(context.make_array(kind)(context, builder, value).data)
-            elif isinstance(kind, types.BaseTuple):
-                values.extend(cgutils.unpack_tuple(builder, value))
-            else:
-                values.append(value)
-        kind = ir.FunctionType(ir.VoidType(), [value.type for value in values])
-        function = cgutils.get_or_insert_function(builder.module, kind, label)
-        builder.call(function, values)
-        return context.get_dummy_value()
-
-    kinds = [
-        each
-        if isinstance(each, types.Array)
-        else types.UniTuple(types.intp, len(each))
-        if isinstance(each, types.BaseTuple)
-        else types.intp
-        for each in given
-    ]
-    return signature(types.none, *kinds), lower
-
-
-def kernel_symbol(name: str, dtype: str) -> str:
-    """Return the name under which a kernel is known in the process."""
-    return f"graphgrad_{name}_{dtype}"
-
-
-def kernel_source(dtype: str) -> str:
-    """Return the source of a module with the kernels for one type of numbers."""
-    lines = ["from numba import cfunc", ""]
-    imports = ", ".join(f"{name}_kernel" for name in KERNELS)
-    lines += [f"from graphgrad.compile.vector.product import {imports}", ""]
-    for name, kernel in KERNELS.items():
-        code = kernel.py_func.__code__
-        names = code.co_varnames[: code.co_argcount]
-        arrays = [each in ("packed", "m", "out", "a", "u", "v") for each in names]
-        kinds = [f"CPointer({dtype})" if array else "intp" for array in arrays]
-        lines += [
-            "",
-            f'@cfunc("void({", ".join(kinds)})", cache=True)',
-            f"def {name}({', '.join(names)}):",
-            f"    {name}_kernel({', '.join(names)})",
-            "",
-        ]
-    return "\n".join(lines)
-
-
-KERNELS: dict[str, Any] = {
-    "pack": pack_kernel,
-    "product": product_kernel,
-    "outer_sum": outer_sum_kernel,
-}
-
-
 @intrinsic
 def pack(
     typingctx: Any, packed: Any, depth: Any, column: Any, row: Any, m: Any, start: Any, shape: Any,
@@ -299,7 +234,7 @@ def pack(
     `m` is the matrix of this shape whose numbers begin at number `start` of an array; `depth` is
     the number of rows of the packed matrix.
     """
-    return _kernel("pack", (packed, depth, column, row, m, start, shape, transposed))
+    return kernel_call("pack", (packed, depth, column, row, m, start, shape, transposed))
 
 
 @intrinsic
@@ -314,7 +249,7 @@ def product(
     longer than a small product.
     """
     given = (out, to, stride, rows, columns, a, start, a_stride, depth, packed)
-    sig, call = _kernel("product", given)
+    sig, call = kernel_call("product", given)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         alone = builder.icmp_signed("==", args[3], ir.Constant(args[3].type, 1))
@@ -360,7 +295,7 @@ def outer_sum(
 ) -> Any:  # fmt: skip
     """Put Σ u[s] v[s]ᵀ over `count` rows s of u and v into `out`; add it, if not `fresh`."""
     given = (out, rows, columns, u, u0, u_stride, v, v0, v_stride, count, fresh)
-    return _kernel("outer_sum", given)
+    return kernel_call("outer_sum", given)
 
 
 @njit(error_model="numpy")

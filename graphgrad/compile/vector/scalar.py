@@ -26,6 +26,37 @@ plain = njit(error_model="numpy")
 
 
 @plain
+def shaped(array: Any, shape: tuple[int, ...]) -> bool:
+    """Return whether an array has this shape."""
+    same: bool = array.shape == shape
+    return same
+
+
+@plain
+def tokens(array: Any, size: int) -> bool:
+    """Return whether all numbers of an array are possible: 0 <= number < size."""
+    least, most = 0, -1
+    for token in array.reshape(array.size):
+        least, most = min(least, token), max(most, token)
+    return least >= 0 and most < size
+
+
+@plain
+def distributions(y: Any, rows: int, width: int) -> bool:
+    """Return whether each row of an array holds no negative number, and numbers of sum 1."""
+    flat = y.reshape(y.size)
+    for row in range(rows):
+        total = y.dtype.type(0)
+        for j in range(width):
+            if not flat[row * width + j] >= 0:
+                return False
+            total += flat[row * width + j]
+        if not abs(total - 1) < 1e-6:
+            return False
+    return True
+
+
+@plain
 def lanes(like: Any) -> int:
     """Return how many numbers are computed at a time."""
     return 1
