@@ -6,8 +6,8 @@ state g reads g[t+1] and runs the other way: so its cotangent runs forward in ti
 circuit nothing about this is special: an advance has become a delay.
 
 Line by line against Graves, "Supervised Sequence Labelling with Recurrent Neural Networks", 2012,
-section 3.2.4: all δ of the output layer come first; then each hidden layer has the backward pass
-of section 3.2.2 (eqs 3.33–3.35), one in each direction of time. Written out that gives the
+chapter 3: all δ of the output layer come first; then each hidden layer has the backward pass
+of eqs 3.33–3.35, one in each direction of time. Written out that gives the
 equations below. δ of the output layer is `d_o`, of the hidden layers `delta_h` and `delta_g`; the
 bracket of 3.33 is `d_h` and `d_g`; the biases are weights from a unit that is always 1. Graves does
 the forward layer before the backward layer, the library prints g first: neither reads the other.
