@@ -30,6 +30,7 @@ class Algebra(Transcendental):
         super().__init__(nodes, exponential=exponential, seed=seed)
         self._positive = frozenset(positive)
         self._failures: dict[int, str] = {}
+        self._logistic_nodes: set[int] = set()
         self._stored = 0
 
     # Conversion
@@ -42,8 +43,11 @@ class Algebra(Transcendental):
         for node in pending:
             if node in self._failures:
                 raise UndecidableError(self._failures[node])
+            if not self.exponential:
+                self._logistic_nodes |= self.nodes.logistic(node)
         for node in pending:
             try:
+                self._relate(node)
                 element = self._convert(node)
                 self._stored += len(element.terms) * (1 + len(self.ring.generators) // 128)
                 if self._stored > 16 * self.ring.budget.max_terms:
@@ -55,6 +59,12 @@ class Algebra(Transcendental):
                 self._failures[node] = str(failure)
                 raise
         return self.elements[root]
+
+    def _relate(self, node: int) -> None:
+        """Make the atom of sigma first, where exp or tanh is probably a part of it."""
+        if node in self._logistic_nodes:
+            (u,) = (self.elements[arg] for arg in self.nodes.args[node])
+            self._sigma(self.ring.scale(u, 2) if self.nodes.heads[node] is sympy.tanh else u)
 
     def _forget(self) -> None:
         """Drop the elements, keep the symbols and the atoms."""

@@ -63,6 +63,37 @@ class Nodes:
         reached = self.pending(root, ())
         return [node for node in reached if isinstance(self.heads[node], sympy.Symbol)]
 
+    def logistic(self, node: int) -> set[int]:
+        """Which exp or tanh a node shows to be a part of sigma: 1 + exp(u), or tanh(u/2).
+
+        It is a matter of speed what is found here, and not of truth.
+        """
+        head, args = self.heads[node], self.args[node]
+        if head is sympy.Add and sympy.S.One in map(self.heads.__getitem__, args):
+            return {arg for arg in args if self.heads[arg] is sympy.exp}
+        if head is sympy.tanh and self._is_half(args[0]):
+            return {node}
+        return set()
+
+    def _is_half(self, node: int) -> bool:
+        """Whether a node, or every term of a sum, has a factor like 1/2."""
+        terms = self.args[node] if self.heads[node] is sympy.Add else (node,)
+        return all(
+            self.heads[term] is sympy.Mul and any(map(self._is_even_part, self.args[term]))
+            for term in terms
+        )
+
+    def _is_even_part(self, node: int) -> bool:
+        if self.heads[node] is sympy.Pow:
+            base, exponent = (self.heads[arg] for arg in self.args[node])
+            return (
+                isinstance(base, sympy.Rational)
+                and exponent is sympy.S.NegativeOne
+                and (base.p % 2 == 0)
+            )
+        number = self.heads[node]
+        return isinstance(number, sympy.Rational) and number.q % 2 == 0
+
     def _enter(self, head: Basic | type[Basic], args: tuple[int, ...]) -> int:
         key = (type(head), head, *args)
         if key not in self._by_structure:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from fractions import Fraction
+from itertools import accumulate
+from math import comb
 from random import Random
 
 from graphgrad.proof.poly import BITS, PRIME, Generator, Poly
@@ -10,6 +12,8 @@ from graphgrad.proof.quotients import QuotientRing
 
 ROOT_ORDER = 2**6 * 3**2 * 5 * 7
 """Generators take values that have roots of every degree dividing this, modulo the prime."""
+SHORT = 6
+"""Sums of so many terms are looked at for what they are in sigma(u) and sigma(-u)."""
 
 
 class AtomTable:
@@ -19,6 +23,8 @@ class AtomTable:
         self.ring = QuotientRing(random=Random(seed))
         self._atoms: dict[tuple[object, ...], list[tuple[tuple[Poly, ...], Poly]]] = {}
         self._complements: dict[int, Poly] = {}
+        self._pairs: dict[int, tuple[int, int]] = {}
+        """The generators sigma(u) and sigma(-u), by the number of either."""
 
     def _free(self, *, positive: bool = False) -> Poly:
         """A new generator without relations."""
@@ -66,14 +72,49 @@ class AtomTable:
         return other
 
     def _add(self, *args: Poly) -> Poly:
-        """The sum; c*(1 - s) is written as c times its abbreviation."""
+        """The sum; c*(1 - s) is written as c times its abbreviation, and so on: `_logistic`."""
         total = self.ring.add(args)
         if len(total.terms) == 2 and 0 in total.terms:
             ((monomial, c),) = ((m, c) for m, c in total.terms.items() if m)
             if c == -total.terms[0] and monomial in self._complements:
                 factor = Fraction(total.terms[0], total.den)
                 return self.ring.scale(self._complements[monomial], factor)
-        return total
+        return self._logistic(total) or total
+
+    def _logistic(self, total: Poly) -> Poly | None:
+        """A short sum as one monomial in s = sigma(u) and r = sigma(-u), if s + r = 1 makes it one.
+
+        So 1 + r/s is 1/s, and 1 - (2*s - 1)**2 is 4*s*r: what people write by exp and tanh is as
+        short as what is written by the value.
+        """
+        if not self._pairs or not 1 < len(total.terms) <= SHORT:
+            return None
+        ring, first = self.ring, min(total.terms)
+        varying = ring.present(m - first for m in total.terms)
+        pair = self._pairs.get(varying[0])
+        if pair is None or not set(varying) <= set(pair):
+            return None
+        powers = {m: [ring.exponent(m, index) for index in pair] for m in total.terms}
+        low = [min(each[k] for each in powers.values()) for k in (0, 1)]
+        coefficients = [0] * (2 * SHORT)
+        for m, (a, b) in powers.items():
+            a, b = a - low[0], b - low[1]
+            if a + b >= len(coefficients):
+                return None
+            for k in range(b + 1):  # r**b = (1 - s)**b
+                coefficients[a + k] += total.terms[m] * comb(b, k) * (-1) ** k
+        while any(coefficients) and not coefficients[0]:
+            coefficients = coefficients[1:]
+            low[0] += 1
+        while any(coefficients[1:]) and not sum(coefficients):
+            coefficients = list(accumulate(coefficients))  # divided by 1 - s
+            low[1] += 1
+        if not coefficients[0] or any(coefficients[1:]):
+            return None
+        rest = first - sum(ring.exponent(first, index) << (BITS * index) for index in pair)
+        monomial = rest + sum(k << (BITS * index) for k, index in zip(low, pair, strict=True))
+        bound = max(total.bound, *map(abs, low))
+        return Poly({monomial: coefficients[0]}, total.den, bound, total.value)
 
     # Signs
 

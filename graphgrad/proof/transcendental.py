@@ -35,17 +35,30 @@ class Transcendental(AtomTable):
         ring = self.ring
         if ring.is_zero(u):
             return ring.constant(1)
-        u = ring.expand(u)
+        found = self._known_exp(u)
+        if found is None:
+            u = ring.expand(u)
+            found = self._known_exp(u)
+        if found is not None:
+            return found
+        if len(u.terms) > MAX_EXPONENT_TERMS:
+            raise UndecidableError(f"the argument of exp has {len(u.terms)} terms")
+        factors = [self._exp_monomial(m, Fraction(c, u.den)) for m, c in u.terms.items()]
+        return self._enter(("exp",), [u], ring.product(factors))
+
+    def _known_exp(self, u: Poly) -> Poly | None:
+        """exp(u) by an atom that is there: that of u or -u, or exp(u) = sigma(u)/sigma(-u)."""
+        ring = self.ring
         found = self._lookup(("exp",), u)
         if found is not None:
             return found
         opposite = self._lookup(("exp",), ring.scale(u, -1))
         if opposite is not None:
             return ring.inverse(opposite)
-        if len(u.terms) > MAX_EXPONENT_TERMS:
-            raise UndecidableError(f"the argument of exp has {len(u.terms)} terms")
-        factors = [self._exp_monomial(m, Fraction(c, u.den)) for m, c in u.terms.items()]
-        return self._enter(("exp",), [u], ring.product(factors))
+        sigma, other = (self._lookup(("sigma",), each) for each in (u, ring.scale(u, -1)))
+        if sigma is None or other is None:
+            return None
+        return ring.multiply(sigma, ring.inverse(other))
 
     def _exp_monomial(self, monomial: int, factor: Fraction) -> Poly:
         """exp(factor * monomial), as a power of one generator for each monomial."""
@@ -87,30 +100,63 @@ class Transcendental(AtomTable):
         if self.exponential:
             e, one = self._exp(ring.scale(u, 2)), ring.constant(1)
             return ring.multiply(ring.subtract(e, one), ring.inverse(ring.add([e, one])))
+        atom = self._tanh_atom(u)
+        if atom is not None:
+            return atom
+        sigma = self._lookup(("sigma",), ring.scale(u, 2))
+        if sigma is not None:
+            return ring.add([ring.scale(sigma, 2), ring.constant(-1)])
+        self._define_complement(ring.power(self._enter(("tanh",), [self._oriented(u)[0]]), 2))
+        return self._tanh(u)
+
+    def _tanh_atom(self, u: Poly) -> Poly | None:
+        """tanh(u) by the atom of u or -u, if there is one."""
         u, flipped = self._oriented(u)
         atom = self._lookup(("tanh",), u)
-        if atom is None:
-            atom = self._enter(("tanh",), [u])
-            self._define_complement(ring.power(atom, 2))
-        return ring.scale(atom, -1) if flipped else atom
+        return atom if atom is None or not flipped else self.ring.scale(atom, -1)
 
     def _sigma(self, u: Poly) -> Poly:
+        """sigma(u), an atom; or defined by exp(u) or tanh(u/2) where one of them is an atom."""
         ring = self.ring
         if ring.is_zero(u):
             return ring.constant(Fraction(1, 2))
         if self.exponential:
             e = self._exp(u)
             return ring.multiply(e, ring.inverse(ring.add([e, ring.constant(1)])))
-        u, flipped = self._oriented(u)
+        if self._lookup(("sigma",), u) is None:
+            self._enter_sigma(self._oriented(u)[0])
         atom = self._lookup(("sigma",), u)
-        if atom is None:
-            atom = self._enter(("sigma",), [u], self._free(positive=True))
-            other = self._define_complement(atom)
-            self._log_of_generator[self._index(atom)] = ring.scale(
-                self._softplus(ring.scale(u, -1)), -1
+        assert atom is not None
+        return atom
+
+    def _enter_sigma(self, u: Poly) -> None:
+        """Make the atoms sigma(u) and sigma(-u), which is 1 - sigma(u).
+
+        Where exp(u) or tanh(u/2) is an atom already, they are written by it.
+        """
+        ring, one = self.ring, self.ring.constant(1)
+        opposite = ring.scale(u, -1)
+        e, bent = self._known_exp(u), self._tanh_atom(ring.scale(u, Fraction(1, 2)))
+        if e is not None:
+            other = ring.inverse(ring.add([e, one]))
+            atom = ring.multiply(e, other)
+        elif bent is not None:
+            atom, other = (
+                ring.scale(
+                    ring.generator(Generator(part.value, positive=True, definition=part)),
+                    Fraction(1, 2),
+                )
+                for part in (ring.add([one, bent]), ring.subtract(one, bent))
             )
-            self._log_of_generator[self._index(other)] = ring.scale(self._softplus(u), -1)
-        return self._add(ring.constant(1), ring.scale(atom, -1)) if flipped else atom
+        else:
+            atom = self._free(positive=True)
+            other = self._define_complement(atom)
+            pair = self._index(atom), self._index(other)
+            self._pairs.update(dict.fromkeys(pair, pair))
+            for part, argument in zip(pair, (opposite, u), strict=True):
+                self._log_of_generator[part] = ring.scale(self._softplus(argument), -1)
+        self._enter(("sigma",), [u], atom)
+        self._enter(("sigma",), [opposite], other)
 
     def _softplus(self, u: Poly) -> Poly:
         ring = self.ring

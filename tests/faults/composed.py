@@ -26,8 +26,8 @@ GATED = ("lstm", "fused lstm", "peephole", "gru")
 LOSSES = ("state", "state", "last", "readout", "softmax", "tokens")
 
 
-def composed(number: int) -> Pass:
-    """Return the pass of a number."""
+def composed(number: int, *, steep_kinds: tuple[str, ...] = ("tanh",)) -> Pass:
+    """Return the pass of a number; slopes of some activations may be written by the argument."""
     draw = Random(f"composed {number}")
     cell, loss = draw.choice(CELLS), draw.choice(LOSSES)
     layout = draw.choice([*LAYOUTS])
@@ -39,7 +39,7 @@ def composed(number: int) -> Pass:
         layout = "vectors"
     hand = Hand(draw, LAYOUTS[layout])
     kept = ("o",) if cell == "output" else ("h", "c") if cell in WITH_CELLS else ("h",)
-    work = Composer(hand, kept)
+    work = Composer(hand, kept, steep_kinds=steep_kinds)
     ahead = {"o": "do_next"} if cell == "output" else {"h": "dh_next", "c": "dc_next"}
     FORWARDS[cell](work)
     readout(work, loss)

@@ -45,6 +45,8 @@ class Composer:
     """What the cotangent of each gate's argument is called."""
     tanh_kept: bool = False
     gates: dict[str, Gate] = field(default_factory=dict)
+    steep_kinds: tuple[str, ...] = ("tanh",)
+    """The activations whose slopes may be written by the argument."""
     params: dict[str, str] = field(default_factory=dict)
     """The form in which the code gets each parameter."""
 
@@ -253,7 +255,8 @@ class Composer:
 
     def steep(self, kind: str) -> bool:
         """Whether a slope is written by the argument."""
-        return f"steep {kind}" in self.words and self.hand.chance(0.25)
+        steep = f"steep {kind}" in self.words and kind in self.steep_kinds
+        return steep and self.hand.chance(0.25)
 
     def activate(self, gate: Gate, argument: str) -> None:
         """Store the value of a gate, and its argument where that is read again."""

@@ -67,7 +67,7 @@ def refactored(number: int) -> Right:
         origins: list[Any] = by_hand()
         origin = origins[number // len(SOURCES) % len(origins)]
     else:
-        origin = composed(FIRST + number)
+        origin = composed(FIRST + number, steep_kinds=("tanh", "sigmoid"))
     source = origin.source
     if kind != "composed":
         source = rewritten(source, draw, draw.choice(REWRITES))

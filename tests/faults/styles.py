@@ -136,6 +136,14 @@ LAYOUTS = {
     "batch_last": BATCH_LAST,
 }  # fmt: skip
 
+STEEP_SIGMOID = (
+    "(np.exp(-{z}) / (1 + np.exp(-{z})) ** 2)", "(np.exp({z}) / (1 + np.exp({z})) ** 2)",
+    "(np.exp(-{z}) / np.square(1 + np.exp(-{z})))", "(1 / (np.exp({z}) + 2 + np.exp(-{z})))",
+    "(1 / (1 + np.exp(-{z})) * (1 - 1 / (1 + np.exp(-{z}))))",
+    "((1 - np.tanh({z} / 2) ** 2) / 4)", "(0.25 - 0.25 * np.square(np.tanh(0.5 * {z})))",
+    "((1 - np.tanh({z} / 2)) * (1 + np.tanh({z} / 2)) / 4)",
+    "((1 + np.tanh({z} / 2)) / 2 * (1 - (1 + np.tanh({z} / 2)) / 2))",
+)  # fmt: skip
 FAMILIES = {
     "exponentials": {
         "sigmoid": (
@@ -143,16 +151,18 @@ FAMILIES = {
             "np.exp({z}) / (1 + np.exp({z}))", "1 - 1 / (1 + np.exp({z}))",
             "np.reciprocal(1 + np.exp(-{z}))",
         ),
+        "steep sigmoid": STEEP_SIGMOID,
         "tanh": ("np.tanh({z})",),
         "steep tanh": ("(1 - np.tanh({z}) ** 2)",),
     },
     "hyperbolic tangents": {
         "sigmoid": ("(1 + np.tanh({z} / 2)) / 2", "0.5 * np.tanh(0.5 * {z}) + 0.5"),
+        "steep sigmoid": STEEP_SIGMOID,
         "tanh": ("np.tanh({z})",),
         "steep tanh": ("(1 - np.tanh({z}) ** 2)", "(1 - np.tanh({z}) * np.tanh({z}))"),
     },
 }  # fmt: skip
-"""Activations and, written by the argument, their slopes; one person keeps to one family."""
+"""Activations and, written by the argument, their slopes; one person's σ is of one family."""
 BY_VALUE = {
     "sigmoid": (
         "{s} * (1 - {s})", "{s} * (1 - {s})", "({s} - {s} ** 2)", "(1 - {s}) * {s}",
