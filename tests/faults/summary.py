@@ -49,9 +49,10 @@ REFACTORED = """
 {total:,} right hand-written passes with different sources (`python tools/fault_corpus.py
 refactored`): seven cells in five layouts, with σ by exponentials or by tanh, gates fused or
 separate, softmax with and without shift, σ' and tanh' by the value or by the argument (σ' in exp or
-tanh, whatever σ itself is written in), loops up and down, sums in every form (`tests/faults/composed.py`); and those, with the passes of the tests, after one
-to twelve rewrites of their syntax trees (`tests/faults/rewrite.py`). {dropped} more whose numbers a
-rewrite changed, since it does not hold for lists or scalars, do not count.
+tanh, whatever σ itself is written in), loops up and down, sums in every form
+(`tests/faults/composed.py`); and those, with the passes of the tests, after one to twelve rewrites
+of their syntax trees (`tests/faults/rewrite.py`). {dropped} more whose numbers a rewrite changed,
+since it does not hold for lists or scalars, do not count.
 """
 
 
