@@ -21,7 +21,7 @@ from graphgrad.compile.rows import (
     Section,
     Sweep,
 )
-from graphgrad.compile.schedule import Boundary, Statement
+from graphgrad.compile.schedule import Boundary, Operand, Statement
 from graphgrad.compile.sources import (
     Memory,
     condition_code,
@@ -51,12 +51,22 @@ class SweepWriter(LaneCode):
 
     def write(self) -> None:
         """Write the sweep."""
-        axes, emitter = self.sweep.axes, self.emitter
         statements = [each for each in self.sweep.work if isinstance(each, Statement)]
         statements = [each for each in statements if not self._nothing(each)]
         boundaries = [each for each in self.sweep.work if isinstance(each, Boundary)]
-        if not statements and not boundaries:
-            return
+        at_once = [each for each in statements if self._is_row_sum(each)]
+        statements = [each for each in statements if each not in at_once]
+        for each in at_once:
+            self._row_sum(each)
+        if statements or boundaries:
+            self._rows(statements, boundaries)
+        for each in self.sweep.work:
+            if isinstance(each, Statement) and each.op == "reduce" and each.attr.kind == "mean":
+                self._divide(each)
+
+    def _rows(self, statements: Sequence[Statement], boundaries: Sequence[Boundary]) -> None:
+        """Write the loops over the rows."""
+        axes, emitter = self.sweep.axes, self.emitter
         depth = 0
         if axes.steps is not None and self.inside is None:
             emitter.write(f"for t in range({emitter.length(axes.steps)}):")
@@ -82,9 +92,34 @@ class SweepWriter(LaneCode):
                 if each.op in ENTRYWISE:
                     EntryWriter(self.emitter).write(each)
         emitter.indent -= depth
-        for each in statements:
-            if each.op == "reduce" and each.attr.kind == "mean":
-                self._divide(each)
+
+    def _is_row_sum(self, each: Statement) -> bool:
+        """Whether a statement is the sum of all rows of an array that stands there already."""
+        if each.op != "reduce" or self.inside is not None or not self.made.group[each.name]:
+            return False
+        operand = each.operands[-1]
+        if not isinstance(operand, Operand) or each.batched or each.attr.condition != ALWAYS:
+            return False
+        memory = self.emitter.memory.get(operand.name)
+        here = any(
+            isinstance(one, Statement) and one.name == operand.name for one in self.made.work
+        )
+        now = here and self.made.level.get(operand.name) == self.made.level[each.name]
+        axes = (memory is not None and memory.timed, memory is not None and memory.batched)
+        return memory is not None and not now and axes == (True, self.sweep.axes.batched)
+
+    def _row_sum(self, each: Statement) -> None:
+        """Write the sum of all rows of an array."""
+        emitter, operand = self.emitter, each.operands[-1]
+        assert isinstance(operand, Operand)
+        out, source = emitter.memory[each.name], emitter.memory[operand.name]
+        size = " * ".join(factor(dim) for dim in each.shape)
+        rows = emitter.length(each.attr.over) + " * B" * source.batched
+        start = source.first(str(source.before - operand.lag))
+        emitter.write(
+            f"row_sum({out.array}, {out.first('0')}, {size}, {source.array}, {start}, "
+            f"{source.stride}, {rows})"
+        )
 
     def _nothing(self, each: Statement) -> bool:
         """Whether a statement needs no code: a view, or a concat whose parts stand in it."""

@@ -268,7 +268,7 @@ def as_python(compiled: Any, batched: frozenset[str]) -> Any:
         results, work = space["results"](*scalars, real), space["work"](*scalars, real)
         arrays = [np.ascontiguousarray(values[each]) for each in program.arrays]
         with np.errstate(all="ignore"):
-            space["compiled"](*scalars, real, *arrays, *work, *results)
+            assert space["compiled"](*scalars, real, True, *arrays, *work, *results)
         names = [*program.lengths, *(f"n_{n}" for n in program.sizes), "B", *program.returned]
         known = dict(zip(names, [*scalars, *results], strict=True))
         return {key: eval(code, known) for key, code in program.results.items()}

@@ -19,10 +19,10 @@ import numpy as np
 from numba import njit
 from graphgrad.compile.run_numba import _kernels
 from graphgrad.compile.vector.fast import across_sum, kept, lanes, load, outer_sum, pack, store
-from graphgrad.compile.vector.fast import packed_size, product
+from graphgrad.compile.vector.fast import packed_size, product, row_sum
 
 @njit
-def run(out, sums, gram, a, w, wt, rows, columns, depth):
+def run(out, sums, gram, column, a, w, wt, rows, columns, depth):
     packed = np.zeros(packed_size(columns, depth, out), out.dtype)
     pack(packed, depth, 0, 0, w, 0, (columns // 2, depth), False)
     start = columns // 2 * depth
@@ -32,6 +32,7 @@ def run(out, sums, gram, a, w, wt, rows, columns, depth):
     product(sums, 0, columns, rows, columns, a, 0, depth, depth, packed)
     outer_sum(gram, columns, depth, out, 0, columns, a, 0, depth, rows, True)
     outer_sum(gram, columns, depth, out, 0, columns, a, 0, depth, rows, False)
+    row_sum(column, 1, columns, out, 0, columns, rows)
 
 @njit
 def total(x, out):
@@ -46,11 +47,13 @@ for dtype, tolerance in {dtypes}:
         a, w = rng.standard_normal((rows, depth)), rng.standard_normal((columns, depth))
         a, w = a.astype(dtype), w.astype(dtype)
         out, other = np.full((2, rows, columns), 9, dtype)
-        gram = np.full((columns, depth), 9, dtype)
-        run(out, other, gram, a, w, np.ascontiguousarray(w.T), rows, columns, depth)
+        gram, column = np.full((columns, depth), 9, dtype), np.full(columns + 2, 9, dtype)
+        run(out, other, gram, column, a, w, np.ascontiguousarray(w.T), rows, columns, depth)
         exact = a.astype(np.longdouble) @ w.T.astype(np.longdouble)
         assert np.max(np.abs(out - exact)) <= tolerance * depth
         assert (out == other).all()
+        assert np.max(np.abs(column[1:-1] - exact.sum(axis=0))) <= tolerance * depth * rows
+        assert column[0] == column[-1] == 9
         twice = 2 * exact.T @ a
         assert np.max(np.abs(gram - twice)) <= tolerance * depth * rows * np.max(np.abs(exact))
     x, out = np.array([1.5, 2, 4, 100], dtype), np.zeros(1, dtype)

@@ -44,6 +44,7 @@ from graphgrad.compile.vector.product import (
     packed_size,
     padded,
     product,
+    row_sum,
 )
 from graphgrad.compile.vector.scalar import room, tokens
 
@@ -51,7 +52,7 @@ __all__ = [
     "absolute", "across_max", "across_sum", "choose", "cos", "distributions", "divide", "exp",
     "if_equal", "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes",
     "load", "log", "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size",
-    "padded", "power", "product", "put", "read", "relu", "restore", "room", "set_flush_to_zero",
-    "shaped", "sigmoid", "sin", "softplus", "spread", "sqrt", "store", "tanh", "tokens", "unit",
-    "write",
+    "padded", "power", "product", "put", "read", "relu", "restore", "room", "row_sum",
+    "set_flush_to_zero", "shaped", "sigmoid", "sin", "softplus", "spread", "sqrt", "store",
+    "tanh", "tokens", "unit", "write",
 ]  # fmt: skip

@@ -188,7 +188,16 @@ def _suffix(kind: Any) -> str:
 
 
 def polynomial(x: Num, coefficients: Sequence[float]) -> Num:
-    """Return Σ coefficients[k]·x^k by Horner's rule."""
+    """Return Σ coefficients[k]·x^k: even and odd powers side by side, each by Horner's rule.
+
+    One product more than Horner's rule alone, and half as long to wait for.
+    """
+    square = x * x
+    even, odd = (_horner(square, coefficients[start::2]) for start in (0, 1))
+    return odd.times_plus(x, even)
+
+
+def _horner(x: Num, coefficients: Sequence[float]) -> Num:
     result = x.const(coefficients[-1])
     for coefficient in reversed(coefficients[:-1]):
         result = result.times_plus(x, coefficient)
@@ -323,14 +332,12 @@ def _power(base: Num, exponent: Num) -> Num:
 
 def maximum(a: Num, b: Num) -> Num:
     """Return the larger number; NaN if either is NaN."""
-    unordered = a.builder.fcmp_unordered("uno", a.value, a.value)
-    return a.where(a.builder.or_(a > b, unordered), b)
+    return a.where(a.builder.fcmp_unordered("uno", a.value, a.value), a.where(a > b, b))
 
 
 def minimum(a: Num, b: Num) -> Num:
     """Return the smaller number; NaN if either is NaN."""
-    unordered = a.builder.fcmp_unordered("uno", a.value, a.value)
-    return a.where(a.builder.or_(a < b, unordered), b)
+    return a.where(a.builder.fcmp_unordered("uno", a.value, a.value), a.where(a < b, b))
 
 
 def if_equal(left: Num, right: Num, a: Num, b: Num) -> Num:

@@ -26,6 +26,7 @@ from graphgrad.compile.vector.lanes import (
     lanes,
     lanes_of,
     load,
+    number,
     register_bytes,
     splat,
     store,
@@ -97,9 +98,10 @@ def _tile_body(
             step(0, builder.add(done, loop.index))
     for row in range(rows):
         for vector in range(vectors):
-            total = Num(builder, builder.load(sums[0, row, vector]))
-            for chain in range(1, chains):
-                total = total + Num(builder, builder.load(sums[chain, row, vector]))
+            parts = [Num(builder, builder.load(sums[k, row, vector])) for k in range(chains)]
+            while len(parts) > 1:  # in pairs: half of them wait for nothing
+                parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
+            (total,) = parts
             arguments = [total.value, place(row, vector), alignment, masks[vector]]
             _masked(builder, "store", ir.VoidType(), arguments)
 
@@ -224,6 +226,26 @@ def outer_sum_kernel(
                     )  # fmt: skip
 
 
+@kernel("row_sum")
+def row_sum_kernel(
+    out: Any, to: int, columns: int, u: Any, start: int, stride: int, count: int
+) -> None:
+    """Do what `row_sum` says."""
+    for j in range(0, columns, lanes(out)):
+        left, place = columns - j, start + j
+        first = second = third = fourth = number(out, 0)
+        for _ in range(count // 4):
+            first = first + load(u, (place,), left)
+            second = second + load(u, (place + stride,), left)
+            third = third + load(u, (place + 2 * stride,), left)
+            fourth = fourth + load(u, (place + 3 * stride,), left)
+            place += 4 * stride
+        for _ in range(count % 4):
+            first = first + load(u, (place,), left)
+            place += stride
+        store(out, (to + j,), left, first + second + (third + fourth))
+
+
 @intrinsic
 def pack(
     typingctx: Any, packed: Any, depth: Any, column: Any, row: Any, m: Any, start: Any, shape: Any,
@@ -296,6 +318,14 @@ def outer_sum(
     """Put Σ u[s] v[s]ᵀ over `count` rows s of u and v into `out`; add it, if not `fresh`."""
     given = (out, rows, columns, u, u0, u_stride, v, v0, v_stride, count, fresh)
     return kernel_call("outer_sum", given)
+
+
+@intrinsic
+def row_sum(
+    typingctx: Any, out: Any, to: Any, columns: Any, u: Any, start: Any, stride: Any, count: Any
+) -> Any:
+    """Put the sum of `count` rows of u into `out`, from number `to` on."""
+    return kernel_call("row_sum", (out, to, columns, u, start, stride, count))
 
 
 @njit(error_model="numpy")

@@ -320,6 +320,17 @@ def outer_sum(
 
 
 @plain
+def row_sum(out: Any, to: int, columns: int, u: Any, start: int, stride: int, count: int) -> None:
+    """Put the sum of `count` rows of u into `out`, from number `to` on."""
+    out_flat, u_flat = out.reshape(out.size), u.reshape(u.size)
+    for j in range(columns):
+        total = out.dtype.type(0)
+        for s in range(count):
+            total += u_flat[start + s * stride + j]
+        out_flat[to + j] = total
+
+
+@plain
 def padded(x: Any, before: int, after: int) -> Any:
     """Return an input with rows of zeros in front of the first step and behind the last."""
     result = np.zeros((x.shape[0] + before + after, *x.shape[1:]), x.dtype)
