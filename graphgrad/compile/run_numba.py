@@ -16,7 +16,6 @@ import math
 import os
 import re
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -33,7 +32,8 @@ from graphgrad.compile.emit_numba import NumbaProgram, emit
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.sources import VECTOR_FUNCTIONS
-from graphgrad.errors import DataError, GraphgradError
+from graphgrad.errors import DataError, FileError, GraphgradError
+from graphgrad.files import write_atomically
 
 THREADS_PAY = 4_000_000
 """From how many steps x examples x size squared on a batch is divided among threads."""
@@ -307,7 +307,7 @@ def _module(source: str) -> ModuleType:
         return known
     try:
         path = _written(cache_folder() / f"{name}.py", source)
-    except OSError:
+    except (OSError, FileError):
         return _in_memory(name, source.replace(", cache=True)", ")"))
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -327,10 +327,7 @@ def _written(path: Path, source: str) -> Path:
     if path.is_file() and path.read_text("utf-8") == source:
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".tmp")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.write(source)
-    os.replace(temporary, path)
+    write_atomically(path, source.encode())
     return path
 
 

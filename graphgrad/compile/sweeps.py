@@ -60,8 +60,8 @@ class SweepWriter(LaneCode):
             self._row_sum(each)
         if statements or boundaries:
             self._rows(statements, boundaries)
-        for each in self.sweep.work:
-            if isinstance(each, Statement) and each.op == "reduce" and each.attr.kind == "mean":
+        for each in (*at_once, *statements):
+            if each.op == "reduce" and each.attr.kind == "mean":
                 self._divide(each)
 
     def _rows(self, statements: Sequence[Statement], boundaries: Sequence[Boundary]) -> None:

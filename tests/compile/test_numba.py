@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import linecache
+import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -247,9 +249,9 @@ def test_results_are_not_shared_between_calls_and_inputs_stay() -> None:
 def test_a_debugger_finds_the_source_and_the_next_process_the_machine_code(
     own_cache: Path,
 ) -> None:
-    circuit = gg.cells.load("lstm")
-    made = circuit.compile(grad="loss", backend="numba")
-    source = made.source
+    _, params, inputs, used, _ = used_and_fresh("lstm")
+    used(params, **inputs)
+    source = used.source
     assert "for b in range(B):" in source
     assert "i__ = sigmoid(" in source
     files = [path for path in own_cache.glob("*.py") if source in path.read_text("utf-8")]
@@ -284,3 +286,19 @@ def test_other_number_types_are_refused() -> None:
     made = circuit.compile(grad="loss", backend="numba", dtype=np.longdouble)
     with pytest.raises(gg.DataError, match="float32 and float64"):
         made(values)
+
+
+@pytest.mark.parametrize("full", [False, True])
+def test_without_a_place_for_the_cache_programs_are_compiled_in_memory(
+    full: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_space(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("GRAPHGRAD_CACHE", str(tmp_path if full else tmp_path / "file" / "cache"))
+    monkeypatch.setattr(os, "fsync", no_space)
+    circuit = gg.parse("x[t]: input()\nw: param()\nloss = sum(w**2 * x[t] for t in steps)")
+    loss, grads = gg.value_and_grad(circuit, backend="numba")({"w": 3.0}, x=np.array([1.0, 4.0]))
+    assert (loss, grads["w"]) == (45, 30)
+    assert os.listdir(tmp_path) == ["file"]
