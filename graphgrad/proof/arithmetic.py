@@ -178,7 +178,8 @@ class Arithmetic:
             raise UndecidableError("a denominator vanishes identically")
         if len(terms) == 1:
             ((m, c),) = terms.items()
-            return {tuple(sorted(map(self._partner, m))): normal(Fraction(1) / c)}
+            inverse: Terms = {tuple(sorted(map(self._partner, m))): normal(Fraction(1) / c)}
+            return self.relations.reduced(inverse)
         c = terms[min(terms)]
         unit = scaled(terms, normal(Fraction(1) / c))
         gid = self._atom("inverse", unit, positive=self.is_positive(unit))

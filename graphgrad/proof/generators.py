@@ -16,6 +16,7 @@ from graphgrad.proof.sparse import (
     Monomial,
     Terms,
     cleaned,
+    key_of,
     leading_sign,
     normal,
     scaled,
@@ -37,6 +38,9 @@ class Generators(Kinks):
         if not u:
             return u
         sign = leading_sign(u)
+        sigma = self._made("sigmoid", scaled(u, 2 * sign))
+        if sigma is not None:
+            return {(sigma,): 2 * sign, (): -sign}
         return {(self._atom("tanh", scaled(u, sign)),): sign}
 
     def sigmoid(self, u: Terms) -> Terms:
@@ -45,7 +49,14 @@ class Generators(Kinks):
             return {(): Fraction(1, 2)}
         if leading_sign(u) < 0:
             return total([{(): 1}, scaled(self.sigmoid(scaled(u, -1)), -1)])
+        bent = self._made("tanh", {m: normal(Fraction(c) / 2) for m, c in u.items()})
+        if bent is not None:
+            return {(bent,): Fraction(1, 2), (): Fraction(1, 2)}
         return {(self._atom("sigmoid", u, positive=True),): 1}
+
+    def _made(self, kind: str, u: Terms) -> int | None:
+        """Return an atom if there is one already."""
+        return self._known.get((kind, key_of(u)))
 
     def softplus(self, u: Terms) -> Terms:
         """Return the logarithm of 1 + exp(u); for -u it is less by u."""
@@ -56,8 +67,14 @@ class Generators(Kinks):
     def exp(self, u: Terms) -> Terms:
         """Return exp; of a short sum as a product, so that a shift of logits cancels.
 
-        The exponential of a logarithm is its argument, positive where the logarithm is real.
+        The exponential of a logarithm is its argument, positive where the logarithm is real. Where
+        s = sigma(u) is there, exp(u) = 1/(1 - s) - 1 and exp(-u) = 1/s - 1.
         """
+        sign = leading_sign(u) if u else 1
+        sigma = self._made("sigmoid", scaled(u, sign))
+        if sigma is not None:
+            odds = self._above(sigma) if sign > 0 else self._partner(sigma)
+            return {(odds,): 1, (): -1}
         out: Terms = {(): 1}
         logs = [m for m, c in u.items() if self._is_log(m) and c in (1, -1)]
         for m in logs:
@@ -77,6 +94,15 @@ class Generators(Kinks):
             gid = gid if n > 0 else self._partner(gid)
             out = self.product(out, {(gid,) * abs(n): 1})
         return out
+
+    def _above(self, s: int) -> int:
+        """Return the generator 1/(1 - s) for s = sigma(u), with what its products are."""
+        rest: Terms = {(): 1, (s,): -1}
+        above, below = self._atom("inverse", rest, positive=True), self._partner(s)
+        self.relations.product(s, above, {(above,): 1, (): -1})
+        self.relations.product(below, above, {(below,): 1, (above,): 1})
+        self.relations.power(self._partner(above), 1, rest)
+        return above
 
     def _is_log(self, m: Monomial) -> bool:
         return len(m) == 1 and self.items[m[0]].kind == "log"

@@ -182,12 +182,25 @@ class PolynomialAlgebra(ObjectAlgebra):
         """Return the function `(step, *operands) -> value` of every template."""
         own = {"matmul": self._matmul, "accumulate": self._accumulate, "sum": self._sum}
         own |= {"lookup": self._lookup}
+        parts = parts_of_sigma(dag)
         return [
             (lambda step, *operands, run=own[t.op.name]: run(*operands))
             if t.op.name in own
+            else self._after_sigma(kernel_of(dag, t, arrays, sizes, self), parts[k])
+            if k in parts
             else kernel_of(dag, t, arrays, sizes, self)
-            for t in dag.templates
+            for k, t in enumerate(dag.templates)
         ]
+
+    def _after_sigma(self, kernel: Callable[..., Any], factor: int) -> Callable[..., Any]:
+        """Return a kernel that first makes the atoms of sigma at a multiple of its operand."""
+
+        def run(step: int, operand: Any) -> Any:
+            for entry in flat(operand):
+                self.table.sigmoid(scaled(entry.terms, factor))
+            return kernel(step, operand)
+
+        return run
 
     def dot(self, left: Iterable[Poly], right: Iterable[Poly]) -> Poly:
         """Return Σ left·right, added up in place."""
@@ -235,6 +248,29 @@ class PolynomialAlgebra(ObjectAlgebra):
         for position in range(len(result)):
             result[position] = self.poly(total(row[position].terms for row in rows))
         return result.reshape(shape)
+
+
+def parts_of_sigma(dag: Dag) -> dict[int, int]:
+    """Return the templates of exp and tanh that are parts of sigma(c*u), u being theirs, with c.
+
+    These are 1 + exp(u) and tanh(v/2); what is not seen here is only proved more slowly.
+    """
+    names = [template.op.name for template in dag.templates]
+    if "exp" not in names and "tanh" not in names:
+        return {}
+    found: dict[int, int] = {}
+    kinds, nodes = np.unique(dag.kinds, return_index=True)
+    for kind, node in zip(kinds.tolist(), nodes.tolist(), strict=True):
+        args = dag.kinds[dag.args[dag.starts[node] : dag.starts[node + 1]]].tolist()
+        numbers = [dag.templates[arg].attr for arg in args if names[arg] == "const"]
+        if names[kind] == "add" and numbers == [1]:
+            found |= {arg: 1 for arg in args if names[arg] == "exp"}
+        halved = (names[kind], numbers) in (("div", [2]), ("mul", [0.5]))
+        if halved:
+            users = np.flatnonzero(np.diff(dag.starts) == 1)
+            read = dag.kinds[dag.args[dag.starts[users]]] == kind
+            found |= {k: 2 for k in set(dag.kinds[users[read]].tolist()) if names[k] == "tanh"}
+    return found
 
 
 def scalar_of(value: Any) -> Poly:

@@ -38,6 +38,8 @@ class Relations:
     """generator: (n, what its n-th power is)"""
     exclusive: dict[int, frozenset[int]] = field(default_factory=dict)
     """Generators whose product with this one is 0."""
+    products: dict[int, dict[int, Terms]] = field(default_factory=dict)
+    """(generator, other generator): what their product is."""
     pairs: dict[int, dict[int, int]] = field(default_factory=dict)
     """(inverse, other generator): the let whose value their product is."""
     folding: bool = False
@@ -80,6 +82,11 @@ class Relations:
         """Let the product of two generators be a third, where `folding` is on."""
         self.pairs.setdefault(inverse, {}).setdefault(other, let)
         self.special.add(inverse)
+
+    def product(self, generator: int, other: int, value: Terms) -> None:
+        """Let the product of two generators be a polynomial of lower degree."""
+        self.products.setdefault(generator, {})[other] = value
+        self.special.add(generator)
 
     def power(self, generator: int, exponent: int, value: Terms) -> None:
         """Let a power of a generator be a polynomial in lower ones."""
@@ -127,6 +134,12 @@ class Relations:
             excluded = self.exclusive.get(generator)
             if excluded is not None and not excluded.isdisjoint(monomial):
                 return {}
+            for other, value in self.products.get(generator, {}).items():
+                if other in monomial:
+                    rest = list(monomial)
+                    rest.remove(generator)
+                    rest.remove(other)
+                    return {tuple(sorted((*rest, *m))): d for m, d in value.items()}
             if self.folding:
                 for other, let in self.pairs.get(generator, {}).items():
                     if other in monomial:

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 
 import graphgrad as gg
 from graphgrad.errors import DomainError
-from graphgrad.proof import induction
+from graphgrad.proof import induction, residual
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.question import own_equations, question_of, sizes_of, targets_of
 from tests.strategies import SIZES, circuits
@@ -63,6 +63,13 @@ def test_what_is_proved_at_every_length_is_never_refuted_at_one(drawn):
 
 SIGMOIDS = ["sigmoid({})", "1 / (1 + exp(-({})))", "(1 + tanh(({}) / 2)) / 2"]
 SLOPES = ["{0} * (1 - {0})", "{0} - {0}**2", "(1 - {0}) * {0}"]
+BY_ARGUMENT = [
+    "(1 - tanh({0} / 2)**2) / 4",
+    "exp(-({0})) / (1 + exp(-({0})))**2",
+    "sigmoid({0}) * sigmoid(-({0}))",
+    "(1 + tanh({0} / 2)) / 2 * (1 - (1 + tanh({0} / 2)) / 2)",
+]
+WRONG_BY_ARGUMENT = ["(1 - tanh({0} / 2)**2) / 2", "exp(-({0})) / (1 + exp(-({0})))"]
 GATED = """
 x[t]: input(D)
 y[t]: input(H)
@@ -88,6 +95,27 @@ def test_gates(gate, slope):
     circuit = gg.parse(GATED.format(gate=gate.format("z[t]")))
     claims = GATE_CLAIMS | {"d_z[t]": f"({slope.format('g[t]')}) * d_g[t]"}
     assert gg.prove(circuit, claims=claims, method="certificate", sizes={"H": 2, "D": 2}).ok
+
+
+def gated(gate, slope):
+    circuit = gg.parse(GATED.format(gate=gate.format("z[t]")))
+    return circuit, GATE_CLAIMS | {"d_z[t]": f"({slope.format('z[t]')}) * d_g[t]"}
+
+
+@pytest.mark.parametrize(("gate", "slope"), itertools.product(SIGMOIDS, BY_ARGUMENT))
+def test_gates_with_slopes_by_the_argument(gate, slope, monkeypatch):
+    """The polynomials do it alone; SymPy, asked entry by entry, would be slow at this size."""
+    monkeypatch.setattr(residual, "_by_sympy", lambda *_: False)
+    circuit, claims = gated(gate, slope)
+    proof = gg.prove(circuit, claims=claims, method="certificate", tau=6, sizes={"H": 3, "D": 2})
+    assert proof.ok, proof
+
+
+@pytest.mark.parametrize(("gate", "slope"), itertools.product(SIGMOIDS, WRONG_BY_ARGUMENT))
+def test_wrong_slopes_by_the_argument(gate, slope):
+    circuit, claims = gated(gate, slope)
+    proof = gg.prove(circuit, claims=claims, method="certificate", sizes={"H": 2, "D": 1})
+    assert len(refuted(proof)) == 3  # W, U, and V by the recurrence
 
 
 SOFTMAXES = {
