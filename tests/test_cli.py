@@ -105,6 +105,9 @@ def test_examples_of_the_help_work(line):
         ["unfold", "elman", "--sizes", "=3"],
         ["unfold", "elman", "--sizes", "H=1,H=2"],
         ["unfold", "elman", "--limit", "x"],
+        ["unfold", "elman", "--limit=-1"],
+        ["grad", "elman", "--latex", "--json"],
+        ["prove", "elman", "--latex", "--json"],
         ["show", "elman", "--level", "atoms"],
         ["show", "elman", "--style", "loud"],
         ["prove", "elman", "--time-limit", "soon"],
@@ -117,6 +120,32 @@ def test_wrong_usage(run, arguments):
     assert (status, out) == (2, "")
     assert "error: " in err
     assert "usage: graphgrad" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["show", "elman", "--level", "operations"], "--level is about a picture"),
+        (["unfold", "elman", "--style", "dark"], "--style is about a picture"),
+        (["grad", "elman", "--derivatives"], "--derivatives is about a picture"),
+        (["grad", "elman", "--through", "h"], "--through is about paths"),
+        (["prove"], "there is nothing to prove"),
+    ],
+)
+def test_options_that_would_do_nothing(run, arguments, message):
+    status, out, err = run(*arguments)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {message}\nRemedy: ")
+
+
+def test_a_lack_of_memory_is_no_traceback(run, monkeypatch):
+    def greedy(name):
+        raise MemoryError
+
+    monkeypatch.setattr("graphgrad.cli.circuits.read_circuit", greedy)
+    status, out, err = run("unfold", "elman", "--tau", 10**8)
+    assert (status, out) == (1, "")
+    assert err.startswith("error: there is not enough memory for this\nRemedy: use fewer steps")
 
 
 # -- what a file may be ----------------------------------------------------------------------------

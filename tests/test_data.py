@@ -117,7 +117,7 @@ def test_lengths_by_index() -> None:
     assert checked_lengths(system, {"m": 3, "n": 4}) == {"s": 3, "t": 4}
     with pytest.raises(DataError, match="the number of steps of t is not given"):
         checked_lengths(system, {"s": 3})
-    with pytest.raises(UnknownNameError, match="u is not declared"):
+    with pytest.raises(UnknownNameError, match="u is not a time index"):
         checked_lengths(system, {"s": 3, "t": 3, "u": 3})
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.dims import Token, shape_text
-from graphgrad.errors import GradientError, UnknownNameError, unknown_name
+from graphgrad.errors import GradientError, UnknownNameError, nearest, unknown_name
 from graphgrad.system import System
 from graphgrad.unfold import Dag
 
@@ -92,5 +92,8 @@ def unknown_loss(loss: object, known: Iterable[str]) -> GradientError:
         return GradientError(
             f"loss={loss!r} is no name", remedy='give the name of a variable: loss="loss"'
         )
-    remedy = unknown_name(loss, known).remedy
+    names = list(known)
+    remedy = unknown_name(loss, names).remedy
+    if nearest(loss, names) is None:
+        remedy = f"{remedy}; name one of them, or write an equation for it"
     return GradientError(f"there is no {loss or repr(loss)} to differentiate", remedy=remedy)

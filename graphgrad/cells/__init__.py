@@ -20,7 +20,9 @@ def names() -> list[str]:
 def path(name: str) -> Path:
     """Return the file of a circuit of the gallery; UnknownNameError suggests the nearest name."""
     if name not in names():
-        raise unknown_name(name, names())
+        error = unknown_name(name, names())
+        error.message = f"{name} is not in the gallery"
+        raise error
     return FOLDER / f"{name}.rec"
 
 

@@ -59,7 +59,7 @@ def argument_parser() -> argparse.ArgumentParser:
     _file(sub)
     _lengths_options(sub)
     sub.add_argument(
-        "--limit", type=int, default=200, metavar="N", help="list nodes up to N (default 200)"
+        "--limit", type=_count, default=200, metavar="N", help="list nodes up to N (default 200)"
     )
     _picture(sub)
     _json(sub)
@@ -81,12 +81,13 @@ def argument_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--through", metavar="h,L", help="variables shown on the paths (default states and losses)"
     )
-    sub.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
-    sub.add_argument("--whole", action="store_true", help="print the whole circuit, forwards too")
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--latex", action="store_true", help="print LaTeX instead of the notation")
+    form.add_argument("--whole", action="store_true", help="print the whole circuit, forwards too")
+    _json(form)
     _lengths_options(sub)
     _picture(sub)
     sub.add_argument("--derivatives", action="store_true", help="draw the local derivatives, too")
-    _json(sub)
     sub = command(
         "prove", prove, "prove the backward equations, or a person's own",
         "elman",
@@ -94,14 +95,13 @@ def argument_parser() -> argparse.ArgumentParser:
         "graphgrad prove tied --json > proof.json && graphgrad prove --recheck proof.json",
     )  # fmt: skip
     sub.add_argument(
-        "file", nargs="?", metavar="FILE",
-        help="a .rec file, a circuit of the gallery (see graphgrad cells), or - for stdin",
+        "file", nargs="?", metavar="FILE", help="a .rec file, a gallery name, or - for stdin"
     )  # fmt: skip
     _lengths_options(sub)
     _loss(sub)
     _wrt(sub)
     sub.add_argument(
-        "--claims", metavar="CLAIMS", help="file with equations such as d_W = …, or - for stdin"
+        "--claims", metavar="FILE", help="file with equations such as d_W = …, or - for stdin"
     )
     sub.add_argument(
         "--method", choices=METHODS, default="auto",
@@ -113,16 +113,19 @@ def argument_parser() -> argparse.ArgumentParser:
     sub.add_argument(
         "--recheck", metavar="PROOF", help="check a proof written with --json again, independently"
     )
-    sub.add_argument("--latex", action="store_true", help="print the proof in LaTeX")
     _time_limit(sub)
-    _json(sub)
+    form = sub.add_mutually_exclusive_group()
+    form.add_argument("--latex", action="store_true", help="print the proof in LaTeX")
+    _json(form)
     sub = command("code", code, "print a module that needs nothing of this library", "lstm")
     _file(sub)
     _loss(sub)
     backends = ("numpy", "numba")
-    sub.add_argument("--backend", choices=backends, default="numpy", help="what runs it (numpy)")
+    sub.add_argument(
+        "--backend", choices=backends, default="numpy", help="what runs it (default numpy)"
+    )
     sub = command("cells", list_cells, "list the gallery, or print one of it", "lstm")
-    sub.add_argument("name", nargs="?", help="a circuit to print")
+    sub.add_argument("name", nargs="?", metavar="NAME", help="a circuit to print")
     _json(sub)
     return parser
 
@@ -131,7 +134,7 @@ def _file(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="a .rec file, a gallery name, or - for stdin")
 
 
-def _json(parser: argparse.ArgumentParser) -> None:
+def _json(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON for programs")
 
 
@@ -166,16 +169,14 @@ def _time_limit(parser: argparse.ArgumentParser) -> None:
 
 
 def _style(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--style", choices=("book", "colour", "dark"), default="colour", help="default colour"
-    )
+    parser.add_argument("--style", choices=("book", "colour", "dark"), help="default colour")
 
 
 def _picture(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="PICTURE", help="draw to .svg, .png, .pdf, .dot or .tex")
     parser.add_argument(
-        "--level", choices=("variables", "operations"), default="variables",
-        help="one node a variable, or one an operation",
+        "--level", choices=("variables", "operations"),
+        help="one node a variable (default), or one an operation",
     )  # fmt: skip
     _style(parser)
 
@@ -186,7 +187,19 @@ def _numbers(text: str) -> dict[str, int]:
     try:
         return {"": int(text)}
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number") from None
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a whole number: write --tau 4, or --tau s=3,t=4"
+        ) from None
+
+
+def _count(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of nodes")
+    return number
 
 
 def _seconds(text: str) -> float:
@@ -210,5 +223,5 @@ def _named_numbers(text: str) -> dict[str, int]:
         except ValueError:
             mark = ""
         if not mark or not name.strip():
-            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER")
+            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER, such as H=4")
     return found

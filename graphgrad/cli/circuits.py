@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from graphgrad import cells
-from graphgrad.cli.inputs import counted, lengths_for, read_circuit, save
+from graphgrad.cli.inputs import counted, lengths_for, picture_style, read_circuit, save
 from graphgrad.dims import Token, shape_text
 from graphgrad.doors import door
 from graphgrad.ir import OPS, Expr
@@ -53,25 +53,21 @@ def check(options: argparse.Namespace) -> int:
 
 def show(options: argparse.Namespace) -> int:
     """Print a circuit, and draw it."""
+    style = picture_style(options)
     circuit = read_circuit(options.file)
     if options.out:
-        save(_circuit(circuit, level=options.level, style=options.style), options.out)
+        save(_circuit(circuit, **style), options.out)
     print(circuit.latex() if options.latex else str(circuit), end="")
     return 0
 
 
 def unfold(options: argparse.Namespace) -> int:
     """Print the nodes of an unfolded circuit, and draw it."""
+    style = picture_style(options)
     circuit = read_circuit(options.file)
     dag = circuit.unfold(lengths_for(circuit, options.tau), **options.sizes)
     if options.out:
-        drawing = _unfolded(
-            circuit,
-            lengths_for(circuit, options.tau),
-            level=options.level,
-            style=options.style,
-        )
-        save(drawing, options.out)
+        save(_unfolded(circuit, lengths_for(circuit, options.tau), **style), options.out)
     if options.json:
         nodes = [
             {"id": v.id, "op": v.op, "name": v.name, "time": v.time, "args": [a.id for a in v.args]}

@@ -7,7 +7,7 @@ import json
 import re
 
 from graphgrad.circuit import Circuit
-from graphgrad.cli.inputs import lengths_for, read_circuit, save
+from graphgrad.cli.inputs import UsageError, lengths_for, picture_style, read_circuit, save
 from graphgrad.doors import door
 
 _backward = door("viz:backward")
@@ -15,6 +15,11 @@ _backward = door("viz:backward")
 
 def grad(options: argparse.Namespace) -> int:
     """Print the equations of a gradient or of forward mode, and draw the backward view."""
+    style = picture_style(options)
+    if options.derivatives and not options.out:
+        raise UsageError("--derivatives is about a picture", remedy="name it: --out backward.svg")
+    if options.through is not None and options.paths is None:
+        raise UsageError("--through is about paths", remedy="write --paths W --through h,L")
     circuit = read_circuit(options.file)
     if options.out:
         drawing = _backward(
@@ -22,9 +27,8 @@ def grad(options: argparse.Namespace) -> int:
             lengths_for(circuit, options.tau),
             loss=options.loss,
             wrt=options.wrt,
-            level=options.level,
             derivatives=options.derivatives,
-            style=options.style,
+            **style,
         )
         save(drawing, options.out)
     if options.paths is not None:

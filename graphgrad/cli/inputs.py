@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -11,10 +12,14 @@ from typing import Any
 from graphgrad import cells
 from graphgrad.circuit import Circuit
 from graphgrad.doors import door
-from graphgrad.errors import FileError, nearest
+from graphgrad.errors import FileError, GraphgradError, nearest
 
 _load = door("graphgrad.notation.parse:load")
 _parse = door("graphgrad.notation.parse:parse")
+
+
+class UsageError(GraphgradError):
+    """Options that do not go together."""
 
 
 def read_circuit(name: str) -> Circuit:
@@ -55,6 +60,17 @@ def make_folder(path: Path) -> None:
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(f"{path} cannot be made: {reason}", remedy="name another folder") from None
+
+
+def picture_style(options: argparse.Namespace) -> dict[str, str]:
+    """Return how a picture is to be drawn; UsageError where none is asked for but its looks."""
+    looks = {name: getattr(options, name) for name in ("level", "style")}
+    for name, value in looks.items():
+        if value and not options.out:
+            raise UsageError(
+                f"--{name} is about a picture", remedy="name the picture: --out elman.svg"
+            )
+    return {"level": looks["level"] or "variables", "style": looks["style"] or "colour"}
 
 
 def save(drawing: Any, path: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from graphgrad.cli.inputs import lengths_for, read_circuit, read_text, waiting
+from graphgrad.cli.inputs import UsageError, lengths_for, read_circuit, read_text, waiting
 from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
 
@@ -26,8 +26,7 @@ def prove(options: argparse.Namespace) -> int:
     if options.recheck:
         return recheck(options)
     if options.file is None:
-        print("error: prove needs a FILE with a circuit, or --recheck PROOF", file=sys.stderr)
-        return 2
+        raise UsageError("there is nothing to prove", remedy="give a FILE, or --recheck PROOF")
     circuit = read_circuit(options.file)
     claims: Any = Path(options.claims) if options.claims else None
     if options.claims == "-":

@@ -19,6 +19,7 @@ FORMATS = ("svg", "png", "pdf")
 def report(options: argparse.Namespace) -> int:
     """Write the report and the pictures, and print equations and proof."""
     circuit = read_circuit(options.file)
+    style = options.style or "colour"
     tau = lengths_for(circuit, options.tau)
     out = Path(options.out)
     make_folder(out)
@@ -44,8 +45,8 @@ def report(options: argparse.Namespace) -> int:
     written = []
     with waiting("drawing"):
         for kind, drawing in (
-            ("circuit", _circuit(circuit, style=options.style)),
-            ("unfolded", _unfolded(circuit, tau, style=options.style)),
+            ("circuit", _circuit(circuit, style=style)),
+            ("unfolded", _unfolded(circuit, tau, style=style)),
         ):
             for suffix in FORMATS:
                 path = out / f"{circuit.name}-{kind}.{suffix}"

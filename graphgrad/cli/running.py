@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from graphgrad.cli.arguments import argument_parser
+from graphgrad.cli.inputs import UsageError
 from graphgrad.errors import GraphgradError
 
 
@@ -41,6 +42,10 @@ def _status(options: argparse.Namespace) -> int:
             print(json.dumps({"ok": False, "error": _error_data(error)}, ensure_ascii=False))
         else:
             print(f"error: {error}", file=sys.stderr)
+        return 2 if isinstance(error, UsageError) else 1
+    except MemoryError:
+        print("error: there is not enough memory for this", file=sys.stderr)
+        print("Remedy: use fewer steps (--tau) or smaller sizes (--sizes)", file=sys.stderr)
         return 1
     except OSError as error:  # the output went away: a closed pipe, a full disk
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -26,7 +26,8 @@ def parse(text: str, name: str | None = None) -> Circuit:
     _fill(circuit, statements)
     if not circuit._equations:
         raise NotationError(
-            "there is no equation in this text", remedy="write one, such as h[t] = tanh(h[t-1])"
+            f"there is no equation in {name or 'this text'}",
+            remedy="write one, such as h[t] = tanh(h[t-1])",
         )
     circuit.check()
     return circuit

@@ -21,7 +21,9 @@ def checked_lengths(system: System, tau: Any) -> dict[str, int]:
         lengths = {by_length.get(str(name), str(name)): value for name, value in tau.items()}
         for name in lengths:
             if name not in indices:
-                raise unknown_name(name, indices)
+                error = unknown_name(name, indices)
+                error.message = f"{name} is not a time index"
+                raise error
         missing = [name for name in indices if name not in lengths]
         if missing:
             raise DataError(
@@ -35,7 +37,7 @@ def checked_lengths(system: System, tau: Any) -> dict[str, int]:
         if not whole or not 1 <= value < MAX_NODES:
             raise DataError(
                 f"the number of steps {system.indices[name].length} = {value!r} is not possible",
-                remedy="use a whole number ≥ 1",
+                remedy=f"use a whole number from 1 to {MAX_NODES - 1}",
             )
     return {name: int(lengths[name]) for name in indices}
 
