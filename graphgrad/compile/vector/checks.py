@@ -12,16 +12,8 @@ from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
 
 from graphgrad.compile.vector.kernels import kernel, kernel_call
-from graphgrad.compile.vector.lanes import (
-    absolute,
-    across_max,
-    across_sum,
-    lanes,
-    load,
-    maximum,
-    number,
-    put,
-)
+from graphgrad.compile.vector.lane_memory import load, put
+from graphgrad.compile.vector.lanes import absolute, across_max, across_sum, lanes, maximum, number
 
 TOLERANCE = 1e-6
 """How far the sum of a distribution may be from 1."""

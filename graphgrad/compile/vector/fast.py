@@ -1,6 +1,7 @@
 """What generated code imports: the functions of `scalar`, for whole registers of numbers."""
 
 from graphgrad.compile.vector.checks import distributions, shaped
+from graphgrad.compile.vector.lane_memory import load, put, read, spread, store, write
 from graphgrad.compile.vector.lanes import (
     absolute,
     across_max,
@@ -15,28 +16,21 @@ from graphgrad.compile.vector.lanes import (
     if_less_equal,
     kept,
     lanes,
-    load,
     log,
     log1p,
     maximum,
     minimum,
     number,
     power,
-    put,
-    read,
     relu,
-    restore,
-    set_flush_to_zero,
     sigmoid,
     sin,
     softplus,
-    spread,
     sqrt,
-    store,
     tanh,
     unit,
-    write,
 )
+from graphgrad.compile.vector.machine import restore, set_flush_to_zero
 from graphgrad.compile.vector.product import (
     divide,
     outer_sum,

@@ -134,7 +134,7 @@ class Num:
         """Return an LLVM intrinsic of this and others of the same type."""
         values = [self.value, *(other.value for other in others)]
         kind = ir.FunctionType(self.type, [self.type] * len(values))
-        label = f"llvm.{name}.{_suffix(self.type)}"
+        label = f"llvm.{name}.{suffix(self.type)}"
         module = self.builder.module
         function = module.globals.get(label) or ir.Function(module, kind, label)
         return Num(self.builder, self.builder.call(function, values))
@@ -164,7 +164,7 @@ def apart(work: Callable[..., Num], *operands: Num) -> Num:
     """Return `work(*operands)`, by a call of a function of the module that does nothing else."""
     first = operands[0]
     module, kind = first.builder.module, first.type
-    label = f"graphgrad.{work.__name__}.{_suffix(kind)}"
+    label = f"graphgrad.{work.__name__}.{suffix(kind)}"
     function = module.globals.get(label)
     if function is None:
         function = ir.Function(module, ir.FunctionType(kind, [kind] * len(operands)), label)
@@ -181,9 +181,10 @@ def _as_single(number: float) -> float:
         return float(np.float32(number))
 
 
-def _suffix(kind: Any) -> str:
+def suffix(kind: Any) -> str:
+    """Return how LLVM names a type at the end of an intrinsic's name."""
     if isinstance(kind, ir.VectorType):
-        return f"v{kind.count}{_suffix(kind.element)}"
+        return f"v{kind.count}{suffix(kind.element)}"
     return "f32" if isinstance(kind, ir.FloatType) else "f64"
 
 

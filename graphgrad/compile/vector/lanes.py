@@ -1,10 +1,4 @@
-"""Vectors of numbers as a Numba type: operators, loads and stores with tails, functions, sums.
-
-`load(array, i, left)` reads up to LANES numbers, of which `left` are wanted; lanes beyond are zero
-and `store` leaves what is beyond untouched. Arrays are C-contiguous. Whole vectors go without
-masks: a processor does not forward what a masked instruction has just written. `read` and `write`
-are for arrays with room behind them; what stands beyond the wanted numbers means nothing.
-"""
+"""Vectors of numbers as a Numba type: operators, functions, sums over their lanes."""
 
 from __future__ import annotations
 
@@ -15,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 import llvmlite.binding as llvm
 from llvmlite import ir
-from numba.core import cgutils, types
+from numba.core import types
 from numba.core.extending import intrinsic, models, register_model
 from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
@@ -64,7 +58,18 @@ def splat(builder: Any, value: Any, kind: Any) -> Any:
     return builder.shuffle_vector(single, undefined, mask)
 
 
-def _to_lanes(context: Any, builder: Any, value: Any, given: Any, wanted: Lanes) -> Any:
+def mask(builder: Any, left: Any, count: int) -> Any:
+    """Return the mask of the first `left` lanes."""
+    word = ir.IntType(32)
+    steps = ir.Constant(ir.VectorType(word, count), list(range(count)))
+    top = ir.Constant(left.type, count)
+    bounded = builder.select(builder.icmp_signed("<", left, top), left, top)
+    lanes = splat(builder, builder.trunc(bounded, word), steps.type)
+    return builder.icmp_signed("<", steps, lanes)
+
+
+def to_lanes(context: Any, builder: Any, value: Any, given: Any, wanted: Lanes) -> Any:
+    """Return a vector as it is, and a number in all lanes."""
     if isinstance(given, Lanes):
         return value
     number = context.cast(builder, value, given, wanted.dtype)
@@ -84,7 +89,7 @@ def _binary(function: Callable[..., Any], work: Callable[[Num, Num], Num]) -> No
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         values = [
-            Num(builder, _to_lanes(context, builder, value, given, sig.return_type))
+            Num(builder, to_lanes(context, builder, value, given, sig.return_type))
             for value, given in zip(args, sig.args, strict=True)
         ]
         return work(*values).value
@@ -120,7 +125,7 @@ def _function(work: Callable[..., Num], *, long: bool = False) -> Any:
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         values = [
-            Num(builder, _to_lanes(context, builder, value, given, sig.return_type))
+            Num(builder, to_lanes(context, builder, value, given, sig.return_type))
             for value, given in zip(args, sig.args, strict=True)
         ]
         uses = _USES[builder.module] = _USES.get(builder.module, 0) + long
@@ -167,49 +172,6 @@ if_less = _function(ir_math.if_less)
 if_less_equal = _function(ir_math.if_less_equal)
 
 
-def _address(context: Any, builder: Any, kind: Any, array: Any, indices: list[Any]) -> Any:
-    """Return the address of an entry of a C-contiguous array, or behind a pointer."""
-    if isinstance(kind, types.CPointer):
-        (offset,) = indices
-        return builder.gep(array, [offset])
-    view = context.make_array(kind)(context, builder, array)
-    if len(indices) == 1:
-        offset = indices[0]
-    else:
-        shape = cgutils.unpack_tuple(builder, view.shape)
-        offset = indices[0]
-        for size, index in zip(shape[1:], indices[1:], strict=True):
-            offset = builder.add(builder.mul(offset, size), index)
-    return builder.gep(view.data, [offset])
-
-
-def _mask(builder: Any, left: Any, count: int) -> Any:
-    """Return the mask of the first `left` lanes."""
-    word = ir.IntType(32)
-    steps = ir.Constant(ir.VectorType(word, count), list(range(count)))
-    top = ir.Constant(left.type, count)
-    bounded = builder.select(builder.icmp_signed("<", left, top), left, top)
-    lanes = splat(builder, builder.trunc(bounded, word), steps.type)
-    return builder.icmp_signed("<", steps, lanes)
-
-
-def _masked(builder: Any, name: str, result: Any, arguments: list[Any]) -> Any:
-    vector = arguments[0].type if isinstance(arguments[0].type, ir.VectorType) else result
-    label = f"llvm.masked.{name}.{ir_math._suffix(vector)}.p0"
-    kind = ir.FunctionType(result, [argument.type for argument in arguments])
-    module = builder.module
-    function = module.globals.get(label) or ir.Function(module, kind, label)
-    return builder.call(function, arguments)
-
-
-def _indices(context: Any, builder: Any, value: Any, kind: Any) -> list[Any]:
-    parts = cgutils.unpack_tuple(builder, value)
-    kinds = list(kind)
-    return [
-        context.cast(builder, part, own, types.intp) for part, own in zip(parts, kinds, strict=True)
-    ]
-
-
 @intrinsic
 def lanes(typingctx: Any, array: Any) -> Any:
     """Return how many numbers of an array's type a vector holds."""
@@ -222,129 +184,12 @@ def lanes(typingctx: Any, array: Any) -> Any:
 
 
 @intrinsic
-def load(typingctx: Any, array: Any, index: Any, left: Any) -> Any:
-    """Return numbers from `array[index]` on, zero beyond the first `left`."""
-    lanes = lanes_of(array.dtype)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = context.get_value_type(lanes)
-        where = _address(
-            context, builder, array, args[0], _indices(context, builder, args[1], index)
-        )
-        address = builder.bitcast(where, kind.as_pointer())
-        mask = _mask(builder, args[2], lanes.count)
-        align = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        zero = ir.Constant(kind, None)
-        whole = builder.icmp_signed(">=", args[2], ir.Constant(args[2].type, lanes.count))
-        with builder.if_else(whole) as (then, otherwise):
-            with then:
-                first = builder.load(address, align=array.dtype.bitwidth // 8)
-                here = builder.block
-            with otherwise:
-                second = _masked(builder, "load", kind, [address, align, mask, zero])
-                there = builder.block
-        phi = builder.phi(kind)
-        phi.add_incoming(first, here)
-        phi.add_incoming(second, there)
-        return phi
-
-    return signature(lanes, array, index, types.intp), lower
-
-
-@intrinsic
-def read(typingctx: Any, array: Any, index: Any) -> Any:
-    """Return a whole vector from `array[index]` on; behind the array there is `room` for it."""
-    lanes = lanes_of(array.dtype)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = context.get_value_type(lanes)
-        where = _address(
-            context, builder, array, args[0], _indices(context, builder, args[1], index)
-        )
-        address = builder.bitcast(where, kind.as_pointer())
-        return builder.load(address, align=array.dtype.bitwidth // 8)
-
-    return signature(lanes, array, index), lower
-
-
-@intrinsic
-def store(typingctx: Any, array: Any, index: Any, left: Any, value: Any) -> Any:
-    """Write the first `left` numbers of a vector from `array[index]` on."""
-    lanes = lanes_of(array.dtype)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        kind = context.get_value_type(lanes)
-        where = _address(
-            context, builder, array, args[0], _indices(context, builder, args[1], index)
-        )
-        address = builder.bitcast(where, kind.as_pointer())
-        mask = _mask(builder, args[2], lanes.count)
-        align = ir.Constant(ir.IntType(32), array.dtype.bitwidth // 8)
-        vector = _to_lanes(context, builder, args[3], value, lanes)
-        whole = builder.icmp_signed(">=", args[2], ir.Constant(args[2].type, lanes.count))
-        with builder.if_else(whole) as (then, otherwise):
-            with then:
-                builder.store(vector, address, align=array.dtype.bitwidth // 8)
-            with otherwise:
-                _masked(builder, "store", ir.VoidType(), [vector, address, align, mask])
-        return context.get_dummy_value()
-
-    return signature(types.none, array, index, types.intp, value), lower
-
-
-@intrinsic
-def write(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write a whole vector from `array[index]` on; behind the array there is `room` for it."""
-    lanes = lanes_of(array.dtype)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        where = _address(
-            context, builder, array, args[0], _indices(context, builder, args[1], index)
-        )
-        vector = _to_lanes(context, builder, args[2], value, lanes)
-        address = builder.bitcast(where, vector.type.as_pointer())
-        builder.store(vector, address, align=array.dtype.bitwidth // 8)
-        return context.get_dummy_value()
-
-    return signature(types.none, array, index, value), lower
-
-
-@intrinsic
-def put(typingctx: Any, array: Any, index: Any, value: Any) -> Any:
-    """Write the first number of a vector to `array[index]`."""
-    lanes = lanes_of(array.dtype)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        where = _address(
-            context, builder, array, args[0], _indices(context, builder, args[1], index)
-        )
-        vector = _to_lanes(context, builder, args[2], value, lanes)
-        builder.store(builder.extract_element(vector, ir.Constant(ir.IntType(32), 0)), where)
-        return context.get_dummy_value()
-
-    return signature(types.none, array, index, value), lower
-
-
-@intrinsic
-def spread(typingctx: Any, array: Any, index: Any) -> Any:
-    """Return `array[index]` in all lanes."""
-    lanes_type = lanes_of(array.dtype)
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        indices = _indices(context, builder, args[1], index)
-        number = builder.load(_address(context, builder, array, args[0], indices))
-        return splat(builder, number, context.get_value_type(lanes_type))
-
-    return signature(lanes_type, array, index), lower
-
-
-@intrinsic
 def number(typingctx: Any, like: Any, value: Any) -> Any:
     """Return a number in all lanes, in the type of an array."""
     lanes_type = lanes_of(like.dtype)
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        return _to_lanes(context, builder, args[1], value, lanes_type)
+        return to_lanes(context, builder, args[1], value, lanes_type)
 
     return signature(lanes_type, like, value), lower
 
@@ -354,8 +199,8 @@ def kept(typingctx: Any, x: Any, left: Any, other: Any) -> Any:
     """Return the first `left` lanes of x, and `other` in those beyond."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        fill = _to_lanes(context, builder, args[2], other, x)
-        return builder.select(_mask(builder, args[1], x.count), args[0], fill)
+        fill = to_lanes(context, builder, args[2], other, x)
+        return builder.select(mask(builder, args[1], x.count), args[0], fill)
 
     return signature(x, x, types.intp, other), lower
 
@@ -382,8 +227,8 @@ def choose(typingctx: Any, condition: Any, chosen: Any, otherwise: Any) -> Any:
     found = [each for each in (chosen, otherwise) if isinstance(each, Lanes)]
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        a = _to_lanes(context, builder, args[1], chosen, found[0])
-        b = _to_lanes(context, builder, args[2], otherwise, found[0])
+        a = to_lanes(context, builder, args[1], chosen, found[0])
+        b = to_lanes(context, builder, args[2], otherwise, found[0])
         return builder.select(args[0], a, b)
 
     return signature(found[0], types.boolean, chosen, otherwise), lower
@@ -422,64 +267,3 @@ def across_sum(typingctx: Any, x: Any) -> Any:
 def across_max(typingctx: Any, x: Any) -> Any:
     """Return the largest of the lanes, in all lanes; NaN if there is one."""
     return signature(x, x), _across(ir_math.maximum)
-
-
-@intrinsic
-def set_flush_to_zero(typingctx: Any) -> Any:
-    """Make this thread treat subnormal numbers as zero; return its former state."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        state = _control(builder)
-        flag = 0x8040 if _IS_X86 else 1 << 24
-        _set_control(builder, builder.or_(state, ir.Constant(state.type, flag)))
-        return builder.zext(state, ir.IntType(64)) if _IS_X86 else state
-
-    return signature(types.int64), lower
-
-
-@intrinsic
-def restore(typingctx: Any, state: Any) -> Any:
-    """Put back the state that `set_flush_to_zero` returned."""
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        value = builder.trunc(args[0], ir.IntType(32)) if _IS_X86 else args[0]
-        _set_control(builder, value)
-        return context.get_dummy_value()
-
-    return signature(types.none, types.int64), lower
-
-
-_TARGET = llvm.get_process_triple()
-_IS_X86 = _TARGET.startswith(("x86_64", "i386", "i686"))
-_IS_ARM = _TARGET.startswith(("aarch64", "arm64"))
-
-
-def _control(builder: Any) -> Any:
-    """Return the floating-point control register."""
-    if _IS_X86:
-        slot = cgutils.alloca_once(builder, ir.IntType(32))
-        _machine(builder, "llvm.x86.sse.stmxcsr", ir.VoidType(), [slot])
-        return builder.load(slot)
-    if _IS_ARM:
-        return _machine(builder, "llvm.aarch64.get.fpcr", ir.IntType(64), [])
-    return ir.Constant(ir.IntType(64), 0)
-
-
-def _set_control(builder: Any, value: Any) -> None:
-    if _IS_X86:
-        slot = cgutils.alloca_once(builder, ir.IntType(32))
-        builder.store(value, slot)
-        _machine(builder, "llvm.x86.sse.ldmxcsr", ir.VoidType(), [slot])
-    elif _IS_ARM:
-        _machine(builder, "llvm.aarch64.set.fpcr", ir.VoidType(), [value])
-
-
-def _machine(builder: Any, label: str, result: Any, arguments: list[Any]) -> Any:
-    """Return the result of a machine's own instruction; pointers are bytes' addresses."""
-    values = [
-        builder.bitcast(a, ir.IntType(8).as_pointer()) if isinstance(a.type, ir.PointerType) else a
-        for a in arguments
-    ]
-    kind = ir.FunctionType(result, [value.type for value in values])
-    function = builder.module.globals.get(label) or ir.Function(builder.module, kind, label)
-    return builder.call(function, values)

@@ -19,18 +19,8 @@ from numba.core.typing.templates import signature
 
 from graphgrad.compile.vector.ir_math import Num
 from graphgrad.compile.vector.kernels import kernel, kernel_call
-from graphgrad.compile.vector.lanes import (
-    _address,
-    _mask,
-    _masked,
-    lanes,
-    lanes_of,
-    load,
-    number,
-    register_bytes,
-    splat,
-    store,
-)
+from graphgrad.compile.vector.lane_memory import address, load, masked_load, masked_store, store
+from graphgrad.compile.vector.lanes import lanes, lanes_of, mask, number, register_bytes, splat
 
 VECTORS = 2
 ROWS = 12 if register_bytes() == 64 else 6
@@ -46,11 +36,10 @@ def _tile_body(
     width = ir.Constant(word, kind.count * VECTORS)
     chains = max(1, 8 // (rows * vectors))
     zero = ir.Constant(kind, None)
-    alignment = ir.Constant(ir.IntType(32), align)
     lefts = [given["left"], builder.sub(given["left"], ir.Constant(word, kind.count))]
     kept = [builder.select(given["fresh"], ir.Constant(word, 0), left) for left in lefts]
-    masks = [_mask(builder, left, kind.count) for left in lefts]
-    reads = [_mask(builder, left, kind.count) for left in kept]
+    masks = [mask(builder, left, kind.count) for left in lefts]
+    reads = [mask(builder, left, kind.count) for left in kept]
 
     def place(row: int, vector: int) -> Any:
         offset = builder.mul(ir.Constant(word, row), given["c_row"])
@@ -64,8 +53,7 @@ def _tile_body(
                 slot = cgutils.alloca_once(builder, kind)
                 first = zero
                 if chain == 0:
-                    arguments = [place(row, vector), alignment, reads[vector], zero]
-                    first = _masked(builder, "load", kind, arguments)
+                    first = masked_load(builder, place(row, vector), kind, align, reads[vector])
                 builder.store(first, slot)
                 sums[chain, row, vector] = slot
 
@@ -102,8 +90,7 @@ def _tile_body(
             while len(parts) > 1:  # in pairs: half of them wait for nothing
                 parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
             (total,) = parts
-            arguments = [total.value, place(row, vector), alignment, masks[vector]]
-            _masked(builder, "store", ir.VoidType(), arguments)
+            masked_store(builder, total.value, place(row, vector), align, masks[vector])
 
 
 def _tile_bodies(builder: Any, rows: int, kind: Any, align: int, given: dict[str, Any]) -> None:
@@ -128,12 +115,12 @@ def _tile(
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = context.get_value_type(lanes_type)
         given = {
-            "c": _address(context, builder, c, args[1], [args[2]]),
+            "c": address(context, builder, c, args[1], [args[2]]),
             "c_row": args[3],
-            "a": _address(context, builder, a, args[4], [args[5]]),
+            "a": address(context, builder, a, args[4], [args[5]]),
             "a_row": args[6],
             "a_step": args[7],
-            "b": _address(context, builder, b, args[8], [args[9]]),
+            "b": address(context, builder, b, args[8], [args[9]]),
             "depth": args[10],
             "left": args[11],
             "fresh": args[12],
@@ -297,12 +284,12 @@ def _row_product(context: Any, builder: Any, sig: Any, args: Any) -> None:
         column = builder.mul(loop.index, width)
         first = builder.mul(column, depth)
         given = {
-            "c": _address(context, builder, c, out, [builder.add(to, column)]),
+            "c": address(context, builder, c, out, [builder.add(to, column)]),
             "c_row": ir.Constant(word, 0),
-            "a": _address(context, builder, left, a, [start]),
+            "a": address(context, builder, left, a, [start]),
             "a_row": ir.Constant(word, 0),
             "a_step": ir.Constant(word, 1),
-            "b": _address(context, builder, b, packed, [first]),
+            "b": address(context, builder, b, packed, [first]),
             "depth": depth,
             "left": builder.sub(columns, column),
             "fresh": ir.Constant(ir.IntType(1), 1),
