@@ -6,13 +6,11 @@ equations with every shared expression named, which all passes start from.
 
 from __future__ import annotations
 
-import keyword
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any
 
-from graphgrad.conditions import Affine, Time
+from graphgrad.declarations import RESERVED, Declarations
 from graphgrad.declared import (
     Boundary,
     Declared,
@@ -24,17 +22,9 @@ from graphgrad.declared import (
     tree_key,
     with_names,
 )
-from graphgrad.dims import LARGEST, Dim, Shape, Token
 from graphgrad.doors import door
-from graphgrad.errors import (
-    BoundaryError,
-    NameClashError,
-    NotationError,
-    Place,
-    unknown_name,
-)
-from graphgrad.ir import OPS, At, Expr, lift, read
-from graphgrad.ops import FUNCTIONS
+from graphgrad.errors import BoundaryError, NameClashError, Place
+from graphgrad.ir import At, Expr, lift
 
 if TYPE_CHECKING:
     import networkx
@@ -42,14 +32,6 @@ if TYPE_CHECKING:
     from graphgrad.compile.compiled import Compiled
     from graphgrad.system import System
     from graphgrad.unfold import Dag
-
-RESERVED = frozenset(
-    {"steps", "params", "state", "lengths", "tau", "sum", "mean", "max", "where", "split", "at"}
-    | {"zeros", "ones", "onehot", "param", "input", "token", "distribution", "size", "choose"}
-    | set(FUNCTIONS)
-)
-_LETTERS = "A-Za-z_α-ξπ-ωΓΔΘΛΞΠΣΦΨΩ"  # without omicron, which looks like o
-_NAME = re.compile(f"[{_LETTERS}][{_LETTERS}0-9]*")
 
 _parse = door("graphgrad.notation.parse:parse")
 _parse_into = door("graphgrad.notation.parse:extend")
@@ -67,7 +49,7 @@ _init = door("graphgrad.data:initial_parameters")
 _example = door("graphgrad.data:example_inputs")
 
 
-class Circuit:
+class Circuit(Declarations):
     """A recurrence: declarations and equations, written in Python or parsed from text.
 
     Statements add to it (`c.param`, `h[t] = …`, `c["loss"] = …`); passes never change it. Two
@@ -76,18 +58,9 @@ class Circuit:
     """
 
     def __init__(self, name: str = "circuit", *, title: str = "") -> None:
-        self._name = name
-        self._title = title
-        self._indices: dict[str, Index] = {}
-        self._sizes: dict[str, int | None] = {}
-        self._params: dict[str, Param] = {}
-        self._inputs: dict[str, Input] = {}
-        self._states: dict[str, Shape] = {}
-        self._signals: dict[str, str | None] = {}
+        super().__init__(name, title=title)
         self._equations: dict[str, Equation] = {}
         self._boundaries: dict[At, Boundary] = {}
-        self._declared: Declared | None = None
-        self._checked: System | None = None
 
     @classmethod
     def of(cls, declared: Declared) -> Circuit:
@@ -104,234 +77,10 @@ class Circuit:
         circuit._boundaries.update(declared.boundaries)
         return circuit
 
-    @property
-    def name(self) -> str:
-        """The name in messages and pictures."""
-        return self._name
-
-    @name.setter
-    def name(self, name: str) -> None:
-        self._name = name
-        self._touch()
-
-    @property
-    def title(self) -> str:
-        """What the circuit is, in one line."""
-        return self._title
-
-    @title.setter
-    def title(self, title: str) -> None:
-        self._title = title
-        self._touch()
-
-    # -- declarations ---------------------------------------------------------------------------
-
-    def steps(self, name: str, length: str, *, place: Place | None = None) -> Time:
-        """Declare a time index, as the notation does with `s: …`, and return it."""
-        self._claim(name, place, implied=False)
-        used = [*self._signals.values(), *(each.index for each in self._inputs.values())]
-        if not self._indices and name != "t" and "t" in used:
-            raise NotationError(
-                f"{name} is declared after variables over the implied index t",
-                place=place,
-                remedy=f'begin with c.steps("t", "tau") and c.steps("{name}", "{length}")',
-            )
-        self._claim(length, place, allowed=("tau",), implied=False)
-        self._indices[name] = Index(name, length)
-        return Time(Affine.name(name))
-
-    def size(self, name: str, default: int | None = None, *, place: Place | None = None) -> str:
-        """Declare a named dimension, with a default length or without."""
-        late = default is not None and name in self._sizes and self._sizes[name] is None
-        if not late:  # a size may get its default after a shape has used it
-            self._claim(name, place)
-        whole = isinstance(default, int) and not isinstance(default, bool)
-        if default is not None and not (whole and 1 <= default <= LARGEST):
-            raise NotationError(
-                f"the size {name} must be a whole number from 1 to {LARGEST}",
-                place=place,
-                remedy=f"write {name}: size(4)",
-            )
-        self._touch()
-        self._sizes[name] = default
-        return name
-
-    def param(self, name: str, *dims: Dim | int | str, place: Place | None = None) -> Expr:
-        """Declare a parameter of at most two axes and return it."""
-        shape = self._shape(dims, place)
-        self._claim(name, place)
-        self._params[name] = Param(name, shape)
-        return Expr(OPS["param"], attr=name, place=place)
-
-    def input(
-        self,
-        name: str,
-        *dims: Dim | int | str,
-        index: Time | str | None = None,
-        kind: str = "input",
-        place: Place | None = None,
-    ) -> Any:
-        """Declare an input: indexed (`x[t]`) with `index=t`, static without.
-
-        `kind` is "input", "token" (an integer below the one size given) or "distribution".
-        """
-        where_ = self._index_name(index, place)
-        shape = self._shape(dims, place)
-        kinds = {"input": (0, 1, 2), "token": (1,), "distribution": (1,)}
-        if kind not in kinds or len(shape) not in kinds[kind]:
-            raise NotationError(
-                f"{name}: {kind}({', '.join(map(str, shape))}) is not a declaration",
-                place=place,
-                remedy="write input(D), token(N) or distribution(K)",
-            )
-        self._claim(name, place)
-        self._inputs[name] = Input(
-            name, kind, Token(shape[0]) if kind == "token" else shape, where_
-        )
-        if where_ is None:
-            return Expr(OPS["input"], attr=name, place=place)
-        return Signal(self, name)
-
-    def token(self, name: str, size: Dim | int | str, *, index: Time | str | None = None) -> Any:
-        """Declare an input of integers in 0..size-1."""
-        return self.input(name, size, index=index, kind="token")
-
-    def distribution(
-        self, name: str, size: Dim | int | str, *, index: Time | str | None = None
-    ) -> Any:
-        """Declare an input whose entries are ≥ 0 and sum to 1."""
-        return self.input(name, size, index=index, kind="distribution")
-
-    def state(
-        self, name: str, *dims: Dim | int | str, index: Any = "", place: Place | None = None
-    ) -> Any:
-        """Declare the shape of a variable and return it."""
-        shape = self._shape(dims, place)
-        if name in self._states:
-            raise NameClashError(
-                f"{name} has a shape already", place=place, remedy="keep one of the two"
-            )
-        signal = self.var(name, index=index, place=place)
-        self._states[name] = shape
-        self._touch()
-        return signal
-
-    def var(
-        self, name: str, *dims: Dim | int | str, index: Any = "", place: Place | None = None
-    ) -> Any:
-        """Name a variable before its equation: `h = c.var("h"); h[t] = tanh(h[t-1])`.
-
-        `index` is a time index (the only one, if left out), or None for a static variable.
-        """
-        if dims:
-            return self.state(name, *dims, index=index, place=place)
-        if isinstance(index, str) and index == "":
-            if len(self.indices) > 1:
-                raise NotationError(
-                    f"{name} may vary with {' or '.join(self.indices)}",
-                    place=place,
-                    remedy=f'write c.var("{name}", index=…), index=None for a static variable',
-                )
-            (index,) = self.indices
-        where_ = self._index_name(index, place)
-        if name not in self._signals:
-            self._claim(name, place)
-            self._signals[name] = where_
-        elif self._signals[name] != where_:
-            both = "with different indices"
-            if where_ is None or self._signals[name] is None:
-                both = "both with and without an index"
-            raise NameClashError(f"{name} is used {both}", place=place, remedy="use two names")
-        return self[name]
-
-    def _shape(self, dims: Sequence[Dim | int | str], place: Place | None) -> Shape:
-        if len(dims) > 2:
-            raise NotationError(
-                f"{len(dims)} axes are too many", place=place, remedy="use at most two axes"
-            )
-        try:
-            shape = tuple(Dim.of(dim) for dim in dims)
-        except NotationError as error:
-            raise error.at(place) from None
-        for size in dict.fromkeys(name for dim in shape for name in dim.names):
-            if size not in self._sizes:
-                self.size(size, place=place)
-        return shape
-
-    def _index_name(self, index: Time | str | None, place: Place | None) -> str | None:
-        if index is None:
-            return None
-        name = str(index.affine) if isinstance(index, Time) else index
-        if name not in self.indices:
-            raise unknown_name(name, self.indices, place=place)
-        return name
-
-    def _claim(
-        self,
-        name: str,
-        place: Place | None,
-        allowed: Sequence[str] = (),
-        *,
-        implied: bool = True,
-    ) -> None:
-        if not _NAME.fullmatch(str(name)) or keyword.iskeyword(str(name)):
-            raise NotationError(
-                f"{name!r} is not a name",
-                place=place,
-                remedy="use ASCII or Greek letters, digits and _; Greek capitals that look like "
-                "Latin ones are left out",
-            )
-        if name in RESERVED and name not in allowed:
-            raise NameClashError(
-                f"{name} is reserved", place=place, remedy="use another name, such as " + name + "1"
-            )
-        what = self._kind_of(name, implied=implied)
-        if what is not None and not (what == "length" and name in allowed):
-            raise NameClashError(
-                f"{name} is already {what}", place=place, remedy="use another name"
-            )
-        self._touch()
-
-    def _kind_of(self, name: str, *, implied: bool = True) -> str | None:
-        if name in self._sizes:
-            return "the size of a dimension"
-        if name in self._params:
-            return "a parameter"
-        if name in self._inputs:
-            return "an input"
-        if name in self._signals:
-            return "a variable"
-        for index in (self.indices if implied else self._indices).values():
-            if name == index.name:
-                return "a time index"
-            if name == index.length:
-                return "length"
-        return None
-
-    def _touch(self) -> None:
-        self._declared = None
-        self._checked = None
-
-    @property
-    def indices(self) -> Mapping[str, Index]:
-        """The time indices by name; `t: steps(tau)` where none is declared."""
-        return self._indices or {"t": Index("t", "tau")}
-
     # -- equations ------------------------------------------------------------------------------
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.define(name, None, lift(value))
-
-    def __getitem__(self, name: str) -> Any:
-        if name in self._params:
-            return Expr(OPS["param"], attr=name)
-        if name in self._inputs:
-            static = self._inputs[name].index is None
-            return Expr(OPS["input"], attr=name) if static else Signal(self, name)
-        if name in self._signals:
-            static = self._signals[name] is None
-            return Expr(OPS["static"], attr=name) if static else Signal(self, name)
-        raise unknown_name(name, {*self._params, *self._inputs, *self._signals})
 
     def define(
         self, name: str, index: str | None, root: Expr, *, place: Place | None = None
@@ -376,13 +125,6 @@ class Circuit:
             )
         self._boundaries[key] = Boundary(name, last, offset, root, place)
         self._touch()
-
-    def _index_of(self, name: str, place: Place | None = None) -> str | None:
-        if name in self._inputs:
-            return self._inputs[name].index
-        if name in self._signals:
-            return self._signals[name]
-        raise unknown_name(name, {*self._inputs, *self._signals}, place=place)
 
     # -- what passes read -----------------------------------------------------------------------
 
@@ -550,70 +292,3 @@ class Circuit:
                 for key in sorted(declared.boundaries)
             ),
         )
-
-
-class Signal:
-    """A variable or an indexed input, as it is written in Python: `h[t-1]`, `h[t] = …`.
-
-    `h[0] = h0` and `h[tau+1] = 0` are boundary equations; `h[tau]` is an absolute read.
-    """
-
-    def __init__(self, circuit: Circuit, name: str) -> None:
-        self.circuit = circuit
-        self.name = name
-
-    def _at(self, time: Any) -> tuple[str, bool, int]:
-        """Return ("lag", …), ("at", …) of a time such as t-1, 0, tau or tau-1."""
-        index = self.circuit._index_of(self.name)
-        if index is None:
-            raise NotationError(f"{self.name} has no time index", remedy=f"write c[{self.name!r}]")
-        length = self.circuit.indices[index].length
-        if isinstance(time, int) and not isinstance(time, bool):
-            return "at", False, time
-        if isinstance(time, Time):
-            offset, base = time.affine.constant, time.affine.plus(-time.affine.constant)
-            if base == Affine.name(index):
-                return "lag", False, -offset
-            if base == Affine.name(length):
-                return "at", True, offset
-        raise NotationError(
-            f"{self.name}[{time!r}] is not a time of {self.name}",
-            remedy=f"write {self.name}[{index}-1], {self.name}[{index}+2], {self.name}[0] "
-            f"or {self.name}[{length}]",
-        )
-
-    def __getitem__(self, time: Any) -> Expr:
-        kind, last, offset = self._at(time)
-        if kind == "lag":
-            return read(self.name, offset)
-        return Expr(OPS["at_step"], attr=At(self.name, last, offset))
-
-    def __setitem__(self, time: Any, value: Any) -> None:
-        kind, last, offset = self._at(time)
-        if kind == "at":
-            self.circuit.define_boundary(self.name, last, offset, lift(value))
-        elif offset:
-            raise NotationError(
-                f"an equation defines {self.name} at t, not at another step",
-                remedy="shift the whole equation in time",
-            )
-        else:
-            self.circuit.define(self.name, self.circuit._index_of(self.name), lift(value))
-
-    def __graphgrad_expr__(self) -> Expr:
-        if self.circuit._index_of(self.name) is None:
-            return Expr(OPS["static"], attr=self.name)
-        raise NotationError(
-            f"{self.name} needs a time in brackets here", remedy=f"write {self.name}[t]"
-        )
-
-    def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Expr:
-        return self.__graphgrad_expr__().__array_ufunc__(ufunc, method, *inputs, **kwargs)
-
-    def __iter__(self) -> NoReturn:
-        raise NotationError(
-            f"{self.name} cannot be iterated over", remedy="write sum(e, over=t) for all steps"
-        )
-
-    def __repr__(self) -> str:
-        return f"<{self.name} of {self.circuit.name}>"

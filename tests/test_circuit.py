@@ -12,7 +12,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad import Circuit, concat, outer, softmax, t, tanh, tau
-from graphgrad.circuit import RESERVED
+from graphgrad.declarations import RESERVED
 from graphgrad.errors import (
     BoundaryError,
     GraphgradError,
