@@ -20,13 +20,20 @@ from graphgrad.proof.certificate import BackwardPass, Instance
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.intervals import Interval, OutsideDomainError, outward, working_precision
 
+Slopes = list["Interval | None"]
+"""A derivative by every scalar on a tape, by place; None is 0."""
+
 
 @dataclass(frozen=True)
 class Part:
-    """A part of a derivative: `factor` times what flows along the edges (argument, user) in it."""
+    """A part of a derivative: `factor` times what flows along the edges (argument, user) in it.
+
+    `counts` says to which cotangents it belongs, where a cotangent is one number.
+    """
 
     factor: int
     goes: Callable[[int, int], bool]
+    counts: Callable[[Instance], bool] | None = None
 
 
 @dataclass(frozen=True)
@@ -71,8 +78,8 @@ def enclosed(
 ) -> Enclosed:
     """Evaluate both passes at a point; OutsideDomainError where that is not possible.
 
-    The truth is the derivative of the loss, or the sum of `parts` of it; then only gradients are
-    compared, not the cotangents on the way.
+    The truth is the derivative of the loss, or the sum of `parts` of it; then the cotangents on the
+    way are compared as far as a part counts for them.
     """
     with working_precision(precision):
         return _Point(passes, values, precision, clock).enclosed(parts)
@@ -100,11 +107,14 @@ class _Point:
             store = self._evaluated(apart=bool(parts))
         except (ZeroDivisionError, ValueError, OverflowError) as failure:
             raise OutsideDomainError(str(failure)) from failure
-        found = self._derivatives(store, parts)
+        flows = self._flows(store, parts)
+        found = self._total(flows)
         claimed: dict[str | Instance, list[Interval]] = {}
         truth: dict[str | Instance, list[Interval]] = {}
 
-        def compare(what: str | Instance, computed: list[Ball], of: list[Ball]) -> None:
+        def compare(
+            what: str | Instance, computed: list[Ball], of: list[Ball], found: Any = found
+        ) -> None:
             claimed[what] = [ball.value for ball in computed]
             slopes = [found[ball.place] for ball in of]
             truth[what] = [self.tape.zero if slope is None else slope for slope in slopes]
@@ -112,11 +122,15 @@ class _Point:
         for name, nodes in self.passes.gradients.items():
             computed = [ball for node in nodes for ball in _balls(store[node])]
             compare(name, computed, _balls(self.arrays[name]))
-        for instance, node in self.passes.cotangents.items() if not parts else ():
+        for instance, node in self.passes.cotangents.items():
+            own = [each for part, each in flows if part and part.counts and part.counts(instance)]
+            if parts and not own:
+                continue
             of = _balls(store[self.passes.values[instance]])
             computed = _balls(store[node])
             if all(isinstance(ball, Ball) for ball in of) and len(of) == len(computed):
-                compare(instance, computed, of)
+                there = self._at(own, [ball.place for ball in of]) if parts else found
+                compare(instance, computed, of, there)
         signs = tuple(self.tape.signs)
         return Enclosed(claimed, truth, self.tape.numbers.ends, self.precision, signs)
 
@@ -149,12 +163,12 @@ class _Point:
         self.crossings.setdefault((arg, user), []).extend(places)
         return own
 
-    def _derivatives(self, store: list[Any], parts: Sequence[Part]) -> list[Interval | None]:
-        """Return the derivative of the loss by every scalar, or the sum of the parts of it."""
+    def _flows(self, store: list[Any], parts: Sequence[Part]) -> list[tuple[Part | None, Slopes]]:
+        """Return the derivative of the loss by every scalar, or each part of it."""
         seeds = _seeds(self.passes, store, self.arrays, self.tape)
         if not parts:
-            return self.tape.derivatives(seeds, self.clock)
-        total: list[Interval | None] = [None] * len(self.tape.parents)
+            return [(None, self.tape.derivatives(seeds, self.clock))]
+        flows: list[tuple[Part | None, Slopes]] = []
         for part in parts:
             stopped = {
                 place
@@ -162,12 +176,31 @@ class _Point:
                 if not part.goes(arg, user)
                 for place in places
             }
-            found = self.tape.derivatives(seeds, self.clock, stopped)
+            flows.append((part, self.tape.derivatives(seeds, self.clock, stopped)))
+        return flows
+
+    def _total(self, flows: Sequence[tuple[Part | None, Slopes]]) -> Slopes:
+        """Return the sum of the parts of a derivative."""
+        total: Slopes = [None] * len(self.tape.parents)
+        for part, found in flows:
+            if part is None:
+                return found
             for place, slope in enumerate(found):
                 if slope is not None:
                     before = total[place]
                     weighted = part.factor * slope
                     total[place] = weighted if before is None else before + weighted
+        return total
+
+    @staticmethod
+    def _at(flows: Sequence[Slopes], places: Sequence[int]) -> dict[int, Interval | None]:
+        """Return the sum of some parts at a few places."""
+        total: dict[int, Interval | None] = dict.fromkeys(places)
+        for found in flows:
+            for place in places:
+                slope, before = found[place], total[place]
+                if slope is not None:
+                    total[place] = slope if before is None else before + slope
         return total
 
 

@@ -86,7 +86,11 @@ def truncated_claims(
         found, error = Findings(reason=str(failure)), 0.0
     for name in side.names:
         claim = blank(question, side, name)
-        yield _claim(found, error, replace(claim, truth=f"{truncation} of {claim.truth}"))
+        claim = _claim(found, error, replace(claim, truth=f"{truncation} of {claim.truth}"))
+        fault = found.blamed.get(name)
+        if claim.verdict == "refuted" and fault is not None:
+            claim = replace(claim, fault=fault.text(side.prefix), residual=fault.residual)
+        yield claim
 
 
 def enclosure_claims(

@@ -15,7 +15,7 @@ from collections.abc import Iterable
 from functools import partial
 from typing import Any
 
-from graphgrad.proof.certificate import BackwardPass
+from graphgrad.proof.certificate import BackwardPass, Instance
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.enclosure import Part
 from graphgrad.proof.poly import UndecidableError
@@ -41,6 +41,7 @@ class Masked:
         self.dag = dag
         self.times: list[int] = dag.times.tolist()
         self.mask = truncation.mask(dag.tau)
+        self.one_number = truncation.limit is None
         self.steps: list[tuple[str, int]] = [
             (index, step) for index, length in dag.tau.items() for step in range(1, length + 1)
         ]
@@ -65,8 +66,21 @@ class Masked:
         """
         straight = partial(self._straight, bodies=True)
         static = partial(self._straight, bodies=False)
-        steps = [partial(self._goes, place, self.mask[place]) for place in range(len(self.steps))]
-        return [Part(1, straight), Part(-len(steps), static), *(Part(1, goes) for goes in steps)]
+        steps = [
+            Part(1, partial(self._goes, place, kept), partial(self._counts, kept))
+            for place, kept in enumerate(self.mask)
+        ]
+        return [Part(1, straight), Part(-len(steps), static), *steps]
+
+    def _counts(self, kept: Any, instance: Instance) -> bool:
+        """Whether losses that are kept with some steps count in the cotangent of an instance.
+
+        With chunks they do if they are kept with its step. A window keeps a loss for the uses of an
+        instance in some later steps and not in others, so that its cotangent is not one number.
+        """
+        name, step = instance
+        place = self.place.get((self.dag.system.index_of(name) or "", step or 0))
+        return self.one_number and place is not None and bool(kept[place])
 
     def _straight(self, arg: int, user: int, *, bodies: bool) -> bool:
         """Whether a derivative that enters no equation with an index goes along an edge."""

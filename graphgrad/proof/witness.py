@@ -15,14 +15,15 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.proof.certificate import BackwardPass
+from graphgrad.proof.certificate import BackwardPass, Instance
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.enclosure import Enclosed, Part, enclosed
-from graphgrad.proof.findings import Findings, blank, shape_of_gradient
+from graphgrad.proof.findings import Fault, Findings, blank, shape_of, shape_of_gradient
 from graphgrad.proof.intervals import OutsideDomainError
 from graphgrad.proof.points import PLAIN, Values, as_data, middle, rounded, sample
 from graphgrad.proof.poly import UndecidableError
 from graphgrad.proof.question import Question, Side
+from graphgrad.unfold import Dag
 
 PRECISIONS = (128, 512)
 FIRST, FEW, MORE = 6, 2, 48
@@ -131,6 +132,31 @@ class Search:
             witness=as_data(values),
             difference=(str(bounds[0]), str(bounds[1])),
         )
+        if self.parts:
+            self._blame(found, point, name)
+
+    def _blame(self, found: Findings, point: Enclosed, name: str) -> None:
+        """Enter the first cotangent that is wrong among those a gradient is computed from.
+
+        None that it is computed from is known to differ, so its own equation does.
+        """
+        passes = self.passes
+        known = [each for each in passes.cotangents if each in point.claimed]
+        known.sort(key=passes.values.__getitem__, reverse=True)  # from the loss back
+        below = _below(passes.dag, passes.gradients[name])
+        suspects: list[str | Instance] = [e for e in known if below[passes.cotangents[e]]]
+        for what in [*suspects, name] if known else ():
+            wrong = next(point.differing(what), None)
+            if wrong is not None:
+                instance: Instance
+                if isinstance(what, str):
+                    instance, shape = (what, None), shape_of_gradient(passes.dag, what)
+                else:
+                    instance, shape = what, shape_of(passes.dag, what[0])
+                entry = tuple(int(k) for k in np.unravel_index(wrong[0], shape)) if shape else ()
+                size = f"{float(sum(wrong[1]) / 2):.3g} at the witness"
+                found.blamed[name] = Fault(instance, entry, size)
+                return
 
     # Between points
 
@@ -185,3 +211,16 @@ class Search:
             if next(point.differing(name), None) is not None:
                 self._enter(found, point, near, name)
                 return
+
+
+def _below(dag: Dag, nodes: Sequence[int]) -> bytearray:
+    """Return which nodes some are computed from."""
+    found = bytearray(len(dag))
+    starts, args = dag.starts.tolist(), dag.args.tolist()
+    for node in nodes:
+        found[node] = 1
+    for node in range(max(nodes, default=-1), -1, -1):
+        if found[node]:
+            for arg in args[starts[node] : starts[node + 1]]:
+                found[arg] = 1
+    return found

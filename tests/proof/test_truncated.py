@@ -119,6 +119,45 @@ def test_wrong_truncations_are_refuted_and_explained(claims, truncation, wrong, 
     assert low * high > 0
 
 
+CUT = "d_h[t] = V.T @ d_o[t] + (W.T @ d_a[t+1] if t % 2 != 0 else 0)"
+PIECE_BY_PIECE = {
+    "d_o[t]": "yhat[t] - y[t]",
+    "d_h[t]": CUT.split(" = ")[1],
+    "d_a[t]": "(1 - h[t]**2) * d_h[t]",
+    "d_W": "sum(outer(d_a[t], h[t-1]) for t in steps)",
+    "d_b": "sum(d_a[t] for t in steps)",
+}
+FIRST_WRONG = {
+    "no cut": ({"d_h[t]": "V.T @ d_o[t] + W.T @ d_a[t+1]"}, {"W": "d_h[4]", "b": "d_h[4]"}),
+    "cut elsewhere": (
+        {"d_h[t]": "V.T @ d_o[t] + (W.T @ d_a[t+1] if t % 2 == 0 else 0)"},
+        {"W": "d_h[5]", "b": "d_h[5]"},
+    ),
+    "slope": ({"d_a[t]": "(1 - h[t]) * d_h[t]"}, {"W": "d_a[6]", "b": "d_a[6]"}),
+    "slope at a step": (
+        {"d_a[t]": "(1 - h[t]**2) * d_h[t] if t != 3 else d_h[t]"},
+        {"W": "d_a[3]", "b": "d_a[3]"},
+    ),
+    "last equation": ({"d_b": "sum(d_a[t] for t in steps if t > 1)"}, {"b": "d_b"}),
+    "output": ({"d_o[t]": "y[t] - yhat[t]"}, {"W": "d_o[6]", "b": "d_o[6]"}),
+}
+
+
+@pytest.mark.parametrize(("change", "first"), FIRST_WRONG.values(), ids=FIRST_WRONG)
+def test_wrong_chunks_name_the_first_wrong_equation(change, first):
+    proof = gg.prove(ELMAN, claims=PIECE_BY_PIECE | change, truncate=gg.chunks(2), tau=6)
+    found = {claim.by: claim for claim in proof.claims}
+    assert {name for name, claim in found.items() if claim.verdict == "refuted"} == set(first)
+    for name, where in first.items():
+        assert found[name].fault.split(" entry")[0] == where
+        assert f"first wrong: {found[name].fault}, by" in str(proof)
+
+
+def test_windows_have_no_cotangent_to_name():
+    proof = gg.prove(ELMAN, claims=WHOLE, truncate=gg.window(2), tau=4)
+    assert {claim.fault for claim in proof.claims if claim.verdict == "refuted"} == {""}
+
+
 @pytest.mark.parametrize("claims", [WHOLE, PIECES], ids=["whole", "chunks"])
 def test_the_witness_is_one(claims):
     """At the witness the claim and the masked sum of contributions differ as the proof says."""
