@@ -1,4 +1,4 @@
-"""Where the lines of a laid-out picture cross, and where they run on top of each other."""
+"""Where lines of a laid-out picture cross, run on top of each other, or touch arrowheads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from viz.picture import BoxIndex, Layout, PlacedEdge, bounds
-from viz.routing import Point, flatten
+from viz.render_svg import arrowhead
+from viz.routing import Point, crossing, flatten
 
 END = 1.5
 """Closer than this to the end of a line, another line joins it and does not cross it."""
@@ -25,7 +26,7 @@ def crossings(layout: Layout) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     places: dict[tuple[int, int], list[Point]] = {}
     for (i, a, b), (j, c, d) in _near(lines):
-        at = _crossing(a, b, c, d)
+        at = crossing(a, b, c, d)
         if at is None or any(math.dist(at, end) < END for end in (*ends[i], *ends[j])):
             continue
         known = places.setdefault((i, j), [])
@@ -52,6 +53,36 @@ def shared_runs(layout: Layout, *, apart: float = 0.8, length: float = 5.0) -> l
     ]
 
 
+def touched_heads(layout: Layout) -> list[tuple[str, str]]:
+    """The arrowheads that a line touches which neither shares them nor ends in their line."""
+    segments: list[Segment] = []
+    index = BoxIndex()
+    heads: list[tuple[int, tuple[Point, Point, Point]]] = []
+    for i, edge in enumerate(layout.edges):
+        sides = list(pairwise(flatten(edge.curve)))
+        if edge.tip is not None:
+            a, b, c = arrowhead(edge.curve[-1], edge.tip, layout.style.edges[edge.kind])
+            heads.append((i, (a, b, c)))
+            sides += [(a, b), (b, c), (c, a)]
+        for side in sides:
+            index.add(len(segments), bounds(*side))
+            segments.append((i, *side))
+    found: dict[tuple[str, str], None] = {}
+    for i, (a, b, c) in heads:
+        mine = layout.edges[i]
+        box = bounds((min(a[0], b[0], c[0]), min(a[1], b[1], c[1])),
+                     (max(a[0], b[0], c[0]), max(a[1], b[1], c[1])))  # fmt: skip
+        for number in index.near(box):
+            j, start, end = segments[number]
+            other = layout.edges[j]
+            joins = other.tip is None and (other.kind, other.head) == (mine.kind, mine.head)
+            if i == j or joins or other.tip == mine.tip:
+                continue
+            if any(crossing(start, end, *side) for side in ((a, b), (b, c), (c, a))):
+                found[mine.id, other.id] = None
+    return list(found)
+
+
 def _points(edge: PlacedEdge) -> list[Point]:
     points = flatten(edge.curve)
     return [*points, edge.tip] if edge.tip is not None else points
@@ -70,19 +101,6 @@ def _near(lines: list[list[Point]]) -> Iterator[tuple[Segment, Segment]]:
             segments.append((i, a, b))
         for number in range(first, len(segments)):
             index.add(number, bounds(*segments[number][1:]))
-
-
-def _crossing(a: Point, b: Point, c: Point, d: Point) -> Point | None:
-    """Where two segments meet, if they are not parallel."""
-    ux, uy, vx, vy = b[0] - a[0], b[1] - a[1], d[0] - c[0], d[1] - c[1]
-    turn = ux * vy - uy * vx
-    if abs(turn) < 1e-9:
-        return None
-    wx, wy = c[0] - a[0], c[1] - a[1]
-    s, r = (wx * vy - wy * vx) / turn, (wx * uy - wy * ux) / turn
-    if not (0.0 <= s <= 1.0 and 0.0 <= r <= 1.0):
-        return None
-    return a[0] + s * ux, a[1] + s * uy
 
 
 def _shared(a: Point, b: Point, c: Point, d: Point, apart: float) -> float:

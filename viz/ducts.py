@@ -101,7 +101,7 @@ class Ducts:
         if self._grid.is_outermost(net.tail, net.side):
             level = (net.tail, net.side) in self._level
             rank = net.rank + level
-            angle, border = (90.0, 1) if not rank else (max(90.0 - 34.0 * rank, 0.0), -1)
+            angle, border = (90.0, 1) if not rank else (max(90.0 - 22.0 * rank, 0.0), -1)
             start, _ = self._grid.port(net.tail, net.side * angle, border)
             return [start, (across, start[1])]
         start, _ = self._grid.port(net.tail, 52.0 * net.side, 1)

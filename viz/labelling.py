@@ -137,12 +137,15 @@ def _along(
     anchors = [_anchor(plan, item) for item in group]
     shortest = min(range(len(group)), key=lambda number: _length(group[number]))
     pattern, anchor = group[shortest], anchors[shortest]
-    for dx, dy, clearance in _offsets(pattern, anchor, widest, marks.get(pattern.id)):
+    for dx, dy, clearance, foot in _offsets(pattern, anchor, widest, marks.get(pattern.id)):
         trouble = strangers = 0
         for number in sample:
             x, y = anchors[number]
             box = PlacedLabel("", widest, x + dx, y + dy).box
             trouble += room.trouble(box)
+            if pattern.kind == "adjoint":
+                across = (x + foot[0], y + foot[1]), (x + dx, y + dy)
+                trouble += room.between(*across, _own(group[number]))
             if not trouble:
                 strangers += room.strangers(
                     box, max(clearance + 0.3 * near, near), _own(group[number])
@@ -187,17 +190,18 @@ def _own(item: PlacedEdge) -> tuple[str, str]:
 
 def _offsets(
     item: PlacedEdge, anchor: Point, text: Typeset, mark: DelayMark | None
-) -> Iterator[tuple[float, float, float]]:
+) -> Iterator[tuple[float, float, float, Point]]:
     """Candidate places of a label, relative to the anchor of its edge, the best first.
 
-    Third is how far each is from its line.
+    Third is how far each is from its line, fourth the point there, relative to the anchor, too.
     """
     x0, y0 = anchor
     half_width, half_height = text.width / 2, text.height / 2
     if mark is not None and len(mark.edges) == 1:
         outward = -1 if mark.x < x0 - 1.0 else 1
         for aside in (outward, -outward):
-            yield mark.x + aside * (mark.size / 2 + 3 + half_width) - x0, mark.y - y0, 0.0
+            x, y = mark.x - x0, mark.y - y0
+            yield x + aside * (mark.size / 2 + 3 + half_width), y, 0.0, (x, y)
     points = flatten(item.curve)
     total = sum(math.dist(a, b) for a, b in pairwise(points))
     if not total:
@@ -209,7 +213,8 @@ def _offsets(
             clear = clearance * text.size
             away = clear + abs(nx) * half_width + abs(ny) * half_height
             for sign in (1, -1):
-                yield x + sign * nx * away - x0, y + sign * ny * away - y0, clear
+                at = (x - x0, y - y0)
+                yield at[0] + sign * nx * away, at[1] + sign * ny * away, clear, at
 
 
 def _at_length(points: Sequence[Point], rest: float) -> tuple[Point, Point]:

@@ -20,7 +20,7 @@ THIN = 0.32
 
 STEEPEST = 1.12
 """The angle from the vertical, in radians, up to which lines arrive at a circle."""
-CROWDED = 1.31
+CROWDED = 1.25
 """The same where many lines do."""
 APART = 1.7
 """How much more room there is between an arrowhead and the start of another line."""
@@ -67,17 +67,20 @@ class Ports:
         if any(sum(room for at, room in pairs if at * side > 0) > least for side in (-1, 1)):
             rooms = [self._room(key, crowded=True) for key in mine]
             limit = most
-        found = spread(places, weights, rooms, limit)
+        # In a circuit labels stand between the lines, so these stay away from the outer ones.
+        labelled = len(self._plan.columns) == 1
+        found = spread(places, weights, rooms, limit, in_proportion=labelled)
         return [half * math.sin(at / half) for at in found] if circle else found
 
     def _room(self, key: object, *, crowded: bool = False) -> float:
         """The room that an arrow needs; the thin one of a parameter can do with less."""
         if isinstance(key, Link) and key.key in self._parameters:
-            return THIN * self._plan.style.font_size * (0.5 if crowded else 1.0)
+            return THIN * self._plan.style.font_size * (0.75 if crowded else 1.0)
         gap = self._plan.style.port_gap
         if isinstance(key, tuple) and key[0] == "out":
-            return max(gap + BESIDE * (key[1] in self._doubled), gap if crowded else APART * gap)
-        return gap + (BESIDE if key in self._doubled else 0.0)
+            beside = BESIDE * (key[1] in self._doubled) * (1 if crowded else 2)
+            return max(gap + beside, gap if crowded else APART * gap)
+        return gap + BESIDE * (key in self._doubled)
 
     def of_link(self, inner: Inner) -> tuple[Point, Point]:
         """Where a line inside a column arrives, and the way out from there."""
@@ -228,9 +231,9 @@ class Ports:
             self._avoid(wishes, tail, target, inner.link)
         for item in self._plan.across:
             if chosen[item.id] == "line":
-                self._avoid(
-                    wishes, item.tail, self._grid.centre(item.head), self._key(item, "line")
-                )
+                target = self._grid.centre(item.head)
+                self._avoid(wishes, item.tail, target, self._key(item, "line"))
+                self._stay_inside(wishes, item.tail, target)
 
     def _avoid(
         self,
@@ -245,7 +248,8 @@ class Ports:
         if not mine or ("out", key) in mine:
             return
         offset = self._straight(cell, target)
-        gap = 0.8 * self._plan.style.port_gap
+        # Where others run beside the lines, these cannot share a start.
+        gap = 0.0 if key in self._doubled else 0.8 * self._plan.style.port_gap
         if not any(
             abs(offset - other) < gap
             for known, other in mine.items()
@@ -253,6 +257,22 @@ class Ports:
         ):
             mine["out", key] = offset
             self._leaving[self._place(cell, side), ("out", key)] = offset
+
+    def _stay_inside(
+        self, wishes: defaultdict[Place, dict[object, float]], cell: Cell, target: Point
+    ) -> None:
+        """Let lines through lanes arrive on the near side of a line over them that leaves."""
+        x, y = self._grid.centre(cell)
+        side = 1 if target[1] > y else -1
+        mine = wishes.get(self._place(cell, side), {})
+        leaves = self._straight(cell, target)
+        low, high = self._grid.band(self._plan.layers[cell[1]] + side)
+        share = min(1.0, ((low if side > 0 else high) - y) / (target[1] - y))
+        over = (target[0] - x) * share
+        way = 1 if over > 0 else -1
+        for key, wish in mine.items():
+            if isinstance(key, Link) and leaves * way < wish * way < over * way:
+                mine[key] = leaves - way * 0.01
 
     def _line_side(self, item: Across) -> int:
         return -1 if self._grid.centre(item.tail)[1] < self._grid.centre(item.head)[1] else 1

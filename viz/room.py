@@ -7,7 +7,7 @@ from itertools import pairwise
 
 from viz.picture import BoxIndex, PlacedNode, bounds
 from viz.router import Router
-from viz.routing import Box, Point, flatten, segment_meets_box
+from viz.routing import Box, Point, crossing, flatten, segment_meets_box
 
 
 class Room:
@@ -53,6 +53,15 @@ class Room:
         wide = (box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
         nodes = sum(_meet(wide, self._boxes[number]) for number in self._box_index.near(wide))
         return nodes + len({name for name in self._lines(box, margin) if name not in own})
+
+    def between(self, start: Point, end: Point, own: Collection[str]) -> int:
+        """How many lines, but its own, part a text from the place on its line."""
+        names = set[str]()
+        for number in self._segment_index.near(bounds(start, end)):
+            name, a, b = self._segments[number]
+            if name not in own and crossing(start, end, a, b) is not None:
+                names.add(name)
+        return len(names)
 
     def _lines(self, box: Box, margin: float) -> Iterator[str]:
         """The ids of the lines that come closer to a box than a margin, once for each segment."""

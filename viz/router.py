@@ -197,8 +197,9 @@ class Router:
         self.ink.across(item, line(start, end))
 
     def _draw_arc(self, item: Across) -> None:
-        start, _ = self.grid.port(item.tail, 36.0 * item.side, 1)
-        end, _ = self.grid.port(item.head, -36.0 * item.side, 1)
+        angle = 46.0 if item.id in self.plan.accompanied else 36.0
+        start, _ = self.grid.port(item.tail, angle * item.side, 1)
+        end, _ = self.grid.port(item.head, -angle * item.side, 1)
         height = arc_height(item.distance) / 0.75
         lean = 0.25 * abs(end[0] - start[0]) * item.side
         # At a "…" and at small nodes the arc is steep, to stay off their neighbours.
@@ -213,10 +214,10 @@ class Router:
 
 def arc_height(distance: int) -> float:
     """How high an arc rises over the columns between."""
-    return 10.0 + 9.0 * (distance - 1)
+    return 15.0 + 11.0 * (distance - 1)
 
 
 def _smooth(start: Point, way: Point, end: Point, arrive: Point) -> Curve:
-    if abs(start[0] - end[0]) < 0.6 and abs(way[0]) < 0.05 and abs(arrive[0]) < 0.05:
+    if abs(start[0] - end[0]) < 0.6 and abs(way[0]) < 0.05 and abs(arrive[0]) < 0.2:
         return line(start, end)
     return bend(start, way, end, arrive, 0.5 * abs(end[1] - start[1]))

@@ -209,6 +209,19 @@ def segment_meets_box(start: Point, end: Point, box: Box, margin: float = 0.0) -
     return enter < leave - 1e-9
 
 
+def crossing(a: Point, b: Point, c: Point, d: Point) -> Point | None:
+    """Where two segments meet, if they are not parallel."""
+    ux, uy, vx, vy = b[0] - a[0], b[1] - a[1], d[0] - c[0], d[1] - c[1]
+    turn = ux * vy - uy * vx
+    if abs(turn) < 1e-9:
+        return None
+    wx, wy = c[0] - a[0], c[1] - a[1]
+    s, r = (wx * vy - wy * vx) / turn, (wx * uy - wy * ux) / turn
+    if not (0.0 <= s <= 1.0 and 0.0 <= r <= 1.0):
+        return None
+    return a[0] + s * ux, a[1] + s * uy
+
+
 def border_towards(box: Box, shape: Shape, target: Point) -> Point:
     """Where the ray from the centre of a node towards a point leaves its border."""
     x, y = (box[0] + box[2]) / 2, (box[1] + box[3]) / 2
@@ -255,12 +268,18 @@ def port(box: Box, shape: Shape, angle: float, side: int) -> tuple[Point, Point]
 
 
 def spread(
-    wishes: Sequence[float], weights: Sequence[float], rooms: Sequence[float], limit: float
+    wishes: Sequence[float],
+    weights: Sequence[float],
+    rooms: Sequence[float],
+    limit: float,
+    *,
+    in_proportion: bool = False,
 ) -> list[float]:
     """Numbers as close to the wishes as the room that each needs, and a limit, allow.
 
     Keeps the order of the wishes; equal wishes keep their order in the sequence. A heavier one
-    moves less.
+    moves less. What goes beyond the limit moves inward as far as the room needs, or draws all on
+    its side inward with it, `in_proportion`.
 
     >>> spread([0.0, 0.0, 50.0], [1.0, 1.0, 1.0], [10.0, 10.0, 10.0], 60.0)
     [-5.0, 5.0, 50.0]
@@ -288,10 +307,16 @@ def spread(
     anchor = min(max(placed[firmest], -limit), limit)
     placed = [value + anchor - placed[firmest] for value in placed]
     for way, end in ((-1, 0), (1, count - 1)):
-        reach = (placed[end] - anchor) * way
-        share = min(1.0, (limit - anchor * way) / reach) if reach > 0 else 1.0
+        reach = abs(placed[end] - anchor) if in_proportion else abs(base[end] - base[firmest])
+        share = min(1.0, (limit - anchor * way) / reach) if reach else 1.0
         for rank in range(firmest + way, end + way, way):
-            placed[rank] = anchor + (placed[rank] - anchor) * share
+            if in_proportion:
+                placed[rank] = anchor + (placed[rank] - anchor) * share
+            elif share < 1.0:
+                placed[rank] = anchor + way * abs(base[rank] - base[firmest]) * share
+            else:
+                most = limit - abs(base[end] - base[rank])
+                placed[rank] = way * min(placed[rank] * way, most)
     result = [0.0] * count
     for rank, i in enumerate(order):
         result[i] = placed[rank]

@@ -168,7 +168,7 @@ class StaticZone:
 
     def _join(self, edge: Edge) -> None:
         """A line between two static nodes."""
-        start = self._port(edge.tail, 90.0)
+        start = self._start(edge)
         if edge.tail not in self.places.results and edge.head in self.places.results:
             curve = self._into_result(edge, start)
         else:
@@ -178,6 +178,14 @@ class StaticZone:
         self.router.ink.emit(
             curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head
         )
+
+    def _start(self, edge: Edge) -> Point:
+        """Where a line leaves: at the right, or below or above if others end beside its start."""
+        rise = self.places.at[edge.head][1] - self.places.at[edge.tail][1]
+        shape = self.places.sizes[edge.tail].shape
+        if edge.id not in self.plan.accompanied or abs(rise) < 0.5 or shape != "round":
+            return self._port(edge.tail, 90.0)
+        return port(self.places.box(edge.tail), shape, 50.0, 1 if rise > 0 else -1)[0]
 
     def _into_result(self, edge: Edge, start: Point) -> Curve:
         """A line from a source to a result: along the source's row, then up or down into it."""

@@ -11,11 +11,11 @@ import pytest
 import graphgrad as gg
 import viz
 from tests.viz import scenes
-from viz.crossings import crossings, shared_runs
+from viz.crossings import crossings, shared_runs, touched_heads
 from viz.drawing import Drawing
 from viz.layout import lay_out
 from viz.picture import Layout
-from viz.routing import line
+from viz.routing import line, with_arrow
 
 RECORD = Path(__file__).with_name("snapshots") / "crossings.txt"
 
@@ -25,8 +25,8 @@ def with_lines(*paths: tuple[tuple[float, float], ...]) -> Layout:
     layout = lay_out(scenes.elman())
     whole = next(edge for edge in layout.edges if edge.tip is not None)
     edges = tuple(
-        replace(whole, id=f"l{i}", tail=f"a{i}", head=f"b{i}", curve=line(*path), tip=path[-1])
-        for i, path in enumerate(paths)
+        replace(whole, id=f"l{i}", tail=f"a{i}", head=f"b{i}", curve=curve, tip=tip)
+        for i, (curve, tip) in enumerate(with_arrow(line(*path), 6.0) for path in paths)
     )
     return replace(layout, edges=edges)
 
@@ -52,6 +52,15 @@ def test_shared_runs_are_found() -> None:
     assert shared_runs(with_lines(((0, 0), (100, 0)), ((50, -50), (50, 50)))) == []
 
 
+def test_touched_arrowheads_are_found() -> None:
+    through = with_lines(((0, 0), (100, 0)), ((97, -40), (97, 40)))
+    assert touched_heads(through) == [("l0", "l1")]
+    beside = with_lines(((0, 0), (100, 0)), ((0, 5), (100, 5)), ((40, 3), (40, -40)))
+    assert touched_heads(beside) == []
+    heads = with_lines(((0, 0), (100, 0)), ((0, 3), (100, 1)))
+    assert touched_heads(heads) == [("l0", "l1"), ("l1", "l0")]
+
+
 def drawings(name: str) -> dict[str, Drawing]:
     circuit = gg.cells.load(name)
     tau = dict.fromkeys(circuit.indices, 3)
@@ -64,10 +73,10 @@ def drawings(name: str) -> dict[str, Drawing]:
     return found
 
 
-def recorded() -> dict[str, tuple[int, int]]:
-    """How often lines cross, and lie on each other, in each picture."""
-    rows = (text.rsplit(maxsplit=2) for text in RECORD.read_text(encoding="utf-8").splitlines())
-    return {name: (int(crossed), int(shared)) for name, crossed, shared in rows}
+def recorded() -> dict[str, tuple[int, ...]]:
+    """How often lines cross, lie on each other, and touch arrowheads, in each picture."""
+    rows = (text.rsplit(maxsplit=3) for text in RECORD.read_text(encoding="utf-8").splitlines())
+    return {name: tuple(map(int, numbers)) for name, *numbers in rows}
 
 
 @pytest.mark.parametrize("name", gg.cells.names())
@@ -77,9 +86,10 @@ def test_lines_cross_no_more_than_recorded(name: str) -> None:
     record = recorded() if RECORD.exists() else {}
     for view, drawing in drawings(name).items():
         key = f"{name} {view}"
-        found = len(crossings(drawing.layout)), len(shared_runs(drawing.layout))
+        layout = drawing.layout
+        found = len(crossings(layout)), len(shared_runs(layout)), len(touched_heads(layout))
         if os.environ.get("GRAPHGRAD_UPDATE_SNAPSHOTS"):
             record[key] = found
-            lines = sorted(f"{each} {a} {b}\n" for each, (a, b) in record.items())
+            lines = sorted(f"{each} {a} {b} {c}\n" for each, (a, b, c) in record.items())
             RECORD.write_text("".join(lines), encoding="utf-8")
         assert all(a <= b for a, b in zip(found, record[key], strict=True)), key
