@@ -19,8 +19,9 @@ from graphgrad.autodiff import cotangent_prefix
 from graphgrad.errors import DomainError, GradientError, UnknownNameError
 from graphgrad.ir import OPS
 from graphgrad.unfold import Dag
+from tests.drawn import SIZES, Drawn
 from tests.naive import Dual, DualAlgebra, EmptyMean, Naive, lifted
-from tests.strategies import SIZES, Drawn, circuits
+from tests.strategies import circuits
 
 STEP = 1e-30
 LENGTHS = {"H": 3, "D": 2, "K": 2, "N": 3, "M": 4, "G": 2, "I": 2}

@@ -10,7 +10,8 @@ import graphgrad as gg
 from graphgrad.causality import schedule, variable_graph
 from graphgrad.errors import CausalityError
 from graphgrad.ir import At
-from tests.strategies import Drawn, circuits
+from tests.drawn import Drawn
+from tests.strategies import circuits
 
 
 def order(text: str) -> list[tuple[tuple[object, ...], int]]:

@@ -29,7 +29,8 @@ from graphgrad.conditions import (
     substitute,
 )
 from graphgrad.errors import NotationError
-from tests.strategies import conditions, made_condition, show_condition
+from tests.drawn import made_condition, show_condition
+from tests.strategies import conditions
 
 TREES = conditions(("t", "t", "tau"))
 WORDS = {"%": lambda a, b: a % b, "+": lambda a, b: a + b, "-": lambda a, b: a - b}

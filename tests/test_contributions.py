@@ -18,8 +18,9 @@ from graphgrad.contributions import Contributions
 from graphgrad.errors import DomainError
 from graphgrad.evaluate import prepared
 from graphgrad.labelled import LabelledSweep, merged
+from tests.drawn import SIZES, Drawn
 from tests.naive_contributions import NaiveContributions
-from tests.strategies import SIZES, Drawn, circuits
+from tests.strategies import circuits
 from tests.truncated import contributions_keep, same
 
 SCALAR = "x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\nloss = sum(h[t] for t in steps)\n"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 import graphgrad as gg
 from graphgrad.algebras import FloatAlgebra, FractionAlgebra, ObjectAlgebra, algebra_of
 from graphgrad.errors import DataError, DomainError, UnknownNameError
-from tests.strategies import SIZES, Drawn, circuits
+from tests.drawn import SIZES, Drawn
+from tests.strategies import circuits
 
 RNN = gg.parse(
     "x[t]: input(D)\nW: param(H, H)\nU: param(H, D)\nb: param(H)\n"

@@ -17,7 +17,8 @@ from hypothesis import strategies as st
 import graphgrad as gg
 from graphgrad.errors import DomainError
 from graphgrad.paths import Paths, reduced
-from tests.strategies import SIZES, Drawn, circuits
+from tests.drawn import SIZES, Drawn
+from tests.strategies import circuits
 
 WITH_LOSS = [
     name

@@ -16,7 +16,8 @@ from graphgrad.errors import DomainError, NotationError
 from graphgrad.ir import Expr, topological
 from graphgrad.notation.text import expression_text
 from graphgrad.simplify import is_one, is_zero, simplified, total
-from tests.strategies import SIZES, Drawn, circuits
+from tests.drawn import SIZES, Drawn
+from tests.strategies import circuits
 
 
 def typed(circuit: gg.Circuit, name: str) -> Expr:

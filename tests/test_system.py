@@ -11,7 +11,8 @@ import graphgrad as gg
 from graphgrad.errors import GraphgradError, ShapeError
 from graphgrad.ir import OPS
 from graphgrad.system import infer_types
-from tests.strategies import Drawn, circuits
+from tests.drawn import Drawn
+from tests.strategies import circuits
 
 
 def shapes(text: str) -> dict[str, str]:

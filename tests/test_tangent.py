@@ -18,8 +18,9 @@ import graphgrad as gg
 from graphgrad.adjoint import GradientWarning
 from graphgrad.errors import DomainError
 from graphgrad.tangent import basis_directions, tangent_prefix
+from tests.drawn import SIZES, Drawn
 from tests.naive import Dual, Naive
-from tests.strategies import SIZES, Drawn, circuits
+from tests.strategies import circuits
 
 WITH_LOSS = [
     name

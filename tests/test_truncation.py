@@ -19,7 +19,8 @@ from graphgrad.adjoint.copies import Copies
 from graphgrad.conditions import NEVER, Affine, Compare
 from graphgrad.errors import DomainError
 from graphgrad.truncation import Chunks, Window
-from tests.strategies import SIZES, Drawn, circuits
+from tests.drawn import SIZES, Drawn
+from tests.strategies import circuits
 from tests.truncated import StandIn, quietly, same, truncations_keep
 
 SCALAR = "x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\nloss = sum(h[t] for t in steps)\n"

@@ -15,8 +15,9 @@ from graphgrad.errors import BoundaryError, DataError, DomainError, UnknownNameE
 from graphgrad.ir import OPS
 from graphgrad.system import System
 from graphgrad.unfold import STATIC, Dag
+from tests.drawn import SIZES, Drawn
 from tests.naive import EmptyMean, Naive
-from tests.strategies import SIZES, Drawn, circuits
+from tests.strategies import circuits
 
 LEAVES = ("param", "input", "static", "read", "at_step")
 

@@ -19,7 +19,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from tests.adjoint.promises import keep
-from tests.strategies import Drawn, circuits
+from tests.drawn import Drawn
+from tests.strategies import circuits
 
 BATCH = 100
 COMPONENTS = {"polynomial": 2, "rational": 3, "smooth": 2}

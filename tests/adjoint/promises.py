@@ -10,7 +10,7 @@ import numpy as np
 import graphgrad as gg
 from graphgrad.errors import DomainError
 from tests.adjoint.square import closed, quietly, square
-from tests.strategies import SIZES, Drawn
+from tests.drawn import SIZES, Drawn
 
 
 def keep(drawn: Drawn, seed: int, flavour: str) -> Counter[str]:

@@ -14,8 +14,9 @@ from graphgrad.errors import DomainError
 from tests.adjoint.promises import keep
 from tests.adjoint.square import SIZES as LENGTHS
 from tests.adjoint.square import closed, quietly, square
+from tests.drawn import SIZES, Drawn
 from tests.naive import DualAlgebra, lifted
-from tests.strategies import SIZES, Drawn, circuits
+from tests.strategies import circuits
 
 GALLERY = [name for name in gg.cells.names() if "loss" in gg.cells.load(name).equations]
 

@@ -14,7 +14,8 @@ from graphgrad.compile.functions import compile_circuit
 from graphgrad.dims import Token
 from graphgrad.errors import DomainError
 from tests.compile.reference import ULPS, cast
-from tests.strategies import SIZES, Drawn, circuits
+from tests.drawn import SIZES, Drawn
+from tests.strategies import circuits
 
 
 def as_floats(values: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.plan import schedule_of
 from tests.compile.test_generated import as_floats, close, reference
 from tests.compile.test_numba import plain
-from tests.strategies import SIZES, Drawn, circuits
+from tests.drawn import SIZES, Drawn
+from tests.strategies import circuits
 
 pytestmark = pytest.mark.oracle("numba")
 EXAMPLES = settings().max_examples

@@ -20,8 +20,9 @@ from graphgrad.notation.mathml import (
     expression_mathml,
 )
 from graphgrad.notation.parse import parse
+from tests.drawn import Drawn
 from tests.notation.printed import BACKWARD, HARD, same_as_snapshot
-from tests.strategies import Drawn, circuits
+from tests.strategies import circuits
 
 # What browsers implement: MathML Core, section 2 and 3.
 CORE = {

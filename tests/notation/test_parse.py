@@ -16,8 +16,9 @@ from graphgrad.conditions import ALWAYS, Affine, Compare
 from graphgrad.errors import FileError, GraphgradError, NotationError
 from graphgrad.ir import At
 from graphgrad.notation.parse import load, parse
+from tests.drawn import Drawn
 from tests.notation.bad_texts import BAD
-from tests.strategies import Drawn, circuits
+from tests.strategies import circuits
 
 MESSAGES = Path(__file__).with_name("messages.txt")
 

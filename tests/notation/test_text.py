@@ -9,7 +9,8 @@ import graphgrad as gg
 from graphgrad import t, tau
 from graphgrad.conditions import ALWAYS, NEVER
 from graphgrad.notation.text import condition_text, equation_text
-from tests.strategies import Drawn, circuits
+from tests.drawn import Drawn
+from tests.strategies import circuits
 
 
 def body(name: str) -> list[str]:

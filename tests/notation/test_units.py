@@ -20,7 +20,8 @@ from graphgrad.notation.equations import Page, typed
 from graphgrad.notation.letters import Unit
 from graphgrad.notation.parse import parse
 from graphgrad.notation.units import component
-from tests.strategies import SIZES, Drawn, circuits
+from tests.drawn import SIZES, Drawn
+from tests.strategies import circuits
 
 Env = dict[Any, int]
 

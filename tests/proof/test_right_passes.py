@@ -14,7 +14,8 @@ from graphgrad.errors import DomainError
 from graphgrad.proof import induction, residual
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.question import own_equations, question_of, sizes_of, targets_of
-from tests.strategies import SIZES, circuits
+from tests.drawn import SIZES
+from tests.strategies import circuits
 
 SECONDS = 20.0
 EXAMPLES = max(8, settings.default.max_examples // 8)
