@@ -80,12 +80,12 @@ def _changes(
         if id(node) in steps:
             continue
         for rank, cause, new in _local(node, left, forward):
-            yield rank, cause, f"{left} = {_replaced(value, position, new)}"
+            yield rank, cause, f"{left} = {replaced(value, position, new)}"
     zero = "0 * (" + ast.unparse(value) + ")"
     yield 6, f"{left} is taken as zero", f"{left} = {zero}"
 
 
-def _replaced(tree: ast.expr, position: int, new: ast.expr) -> str:
+def replaced(tree: ast.expr, position: int, new: ast.expr) -> str:
     """Return the text of an expression with the node at a position of the walk replaced."""
     fresh = ast.Expression(copy.deepcopy(tree))
     target = next(n for k, n in enumerate(ast.walk(fresh.body)) if k == position)

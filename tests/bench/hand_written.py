@@ -22,6 +22,12 @@ def cross_entropy(hidden, weights, bias, target):
     return -(target * np.log(share)).sum(), share - target
 
 
+def squared_error(hidden, weights, target):
+    """Return the loss of linear outputs, and their cotangents."""
+    difference = hidden @ weights.T - target
+    return 0.5 * (difference * difference).sum(), difference
+
+
 def elman(p, x, y):
     steps, examples, inputs = x.shape
     size, count = len(p["b"]), steps * examples
@@ -192,8 +198,7 @@ def lstm_peephole(p, x, y):
         squashed[t] = np.tanh(c[t + 1])
         h[t + 1] = o * squashed[t]
     hidden = h[1:].reshape(count, size)
-    d_y = hidden @ p["V"].T - target
-    loss = 0.5 * (d_y * d_y).sum()
+    loss, d_y = squared_error(hidden, p["V"], target)
     d_y /= examples
     d_out = (d_y @ p["V"]).reshape(steps, examples, size)
     d_z = np.empty_like(z)
@@ -242,8 +247,7 @@ def gru(p, x, y):
         np.tanh(new, out=new)
         h[t + 1] = new + gates[:, size:] * (h[t] - new)
     hidden = h[1:].reshape(count, size)
-    d_y = hidden @ p["V"].T - target
-    loss = 0.5 * (d_y * d_y).sum()
+    loss, d_y = squared_error(hidden, p["V"], target)
     d_y /= examples
     d_out = (d_y @ p["V"]).reshape(steps, examples, size)
     d_z = np.empty_like(z)
@@ -289,8 +293,7 @@ def gru_reset_after(p, x, y):
         np.tanh(new, out=new)
         h[t + 1] = new + gates[:, size:] * (h[t] - new)
     hidden = h[1:].reshape(count, size)
-    d_y = hidden @ p["V"].T - target
-    loss = 0.5 * (d_y * d_y).sum()
+    loss, d_y = squared_error(hidden, p["V"], target)
     d_y /= examples
     d_out = (d_y @ p["V"]).reshape(steps, examples, size)
     d_z, d_own = np.empty_like(z), np.empty_like(z)

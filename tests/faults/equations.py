@@ -10,6 +10,8 @@ import ast
 import copy
 from collections.abc import Iterator, Mapping
 
+from graphgrad.proof.check_mutants import replaced
+
 TINY = 1e-6
 """A relative error of the size that a rounded constant makes."""
 
@@ -203,18 +205,3 @@ def _name(node: ast.AST) -> str:
 
 def _number(value: float) -> ast.Constant:
     return ast.Constant(value)
-
-
-def replaced(tree: ast.expr, position: int, new: ast.expr) -> str:
-    """Return the text of an expression with the node at a position of the walk replaced."""
-    fresh = ast.Expression(copy.deepcopy(tree))
-    target = list(ast.walk(fresh.body))[position]
-    if target is fresh.body:
-        return ast.unparse(new)
-    for parent in ast.walk(fresh):
-        for name, child in ast.iter_fields(parent):
-            if child is target:
-                setattr(parent, name, new)
-            elif isinstance(child, list) and any(each is target for each in child):
-                setattr(parent, name, [new if each is target else each for each in child])
-    return ast.unparse(fresh)
