@@ -56,9 +56,8 @@ class Shown:
     def stage(self, text: str) -> None:
         """Say what is done next."""
         if self.bar is not None:
-            self.bar.update(
-                self.task, description=self._text(text), completed=0, total=None, counts=""
-            )
+            self.bar.update(self.task, description=self._text(text), completed=0, counts="")
+            self.bar.tasks[0].total = None  # `update` would keep the last one
         if self.lines is not None:
             self.lines.print(self._text(text), soft_wrap=True)
 
