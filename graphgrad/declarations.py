@@ -7,13 +7,14 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
-from graphgrad.conditions import Affine, Time
+from graphgrad.conditions import Affine
 from graphgrad.declared import Declared, Index, Input, Param
 from graphgrad.dims import LARGEST, Dim, Shape, Token
 from graphgrad.errors import NameClashError, NotationError, Place, unknown_name
 from graphgrad.ir import OPS, Expr
 from graphgrad.ops import FUNCTIONS
 from graphgrad.signals import Signal
+from graphgrad.times import Time
 
 if TYPE_CHECKING:
     from graphgrad.circuit import Circuit

@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from graphgrad.conditions import ALWAYS, Affine, Condition, Time
+from graphgrad.conditions import ALWAYS, Affine, Condition
 from graphgrad.dims import Dim, Shape
 from graphgrad.errors import NotationError
 from graphgrad.ir import OPS, Basis, Expr, Fill, Part, lift, reduce
 from graphgrad.ir import choose as choose_expr
 from graphgrad.ops.elementwise import where
+from graphgrad.times import Time
 
 
 class _Steps:

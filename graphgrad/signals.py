@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from graphgrad.conditions import Affine, Time
+from graphgrad.conditions import Affine
 from graphgrad.errors import NotationError
 from graphgrad.ir import OPS, At, Expr, lift, read
+from graphgrad.times import Time
 
 if TYPE_CHECKING:
     from graphgrad.circuit import Circuit

@@ -1,5 +1,5 @@
 # ruff: noqa: RUF059
-"""Circuits written in Python: the same power as the notation, and errors instead of surprises."""
+"""Circuits written in Python: the same power as the notation, and what they share and keep."""
 
 from __future__ import annotations
 
@@ -7,21 +7,11 @@ import copy
 import pickle
 from typing import Any
 
-import numpy as np
 import pytest
 
 import graphgrad as gg
 from graphgrad import Circuit, concat, outer, softmax, t, tanh, tau
-from graphgrad.declarations import RESERVED
-from graphgrad.errors import (
-    BoundaryError,
-    GraphgradError,
-    NameClashError,
-    NotationError,
-    ShapeError,
-    UnknownNameError,
-)
-from graphgrad.ir import OPS, Expr
+from graphgrad.errors import ShapeError
 
 TEXTS = {name: gg.cells.path(name).read_text(encoding="utf-8") for name in gg.cells.names()}
 
@@ -120,129 +110,6 @@ def test_gallery_survives_printing_pickling_and_copying(name: str) -> None:
         assert str(other) == str(circuit)
 
 
-# -- NumPy's protocols -----------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("function", "op"),
-    [(op.ufunc, op) for op in OPS.values() if op.ufunc is not None],
-    ids=[op.name for op in OPS.values() if op.ufunc is not None],
-)
-def test_ufuncs(function: Any, op: Any) -> None:
-    c = Circuit()
-    u = c.param("u", "H", "H")
-    arguments = [u] * function.nin
-    made = function(*arguments)
-    assert isinstance(made, Expr)
-    assert made.op is op
-    c["out"] = made
-    value = np.array([[2.0, 0.5], [0.25, 1.0]])
-    found = c.unfold(1).evaluate({"u": value})["out"]
-    np.testing.assert_allclose(found, function(*[value] * function.nin), rtol=1e-15)
-
-
-@pytest.mark.parametrize(
-    ("function", "op"),
-    [(f, op) for op in OPS.values() for f in op.array_functions],
-    ids=lambda each: getattr(each, "__name__", None) or each.name,
-)
-def test_array_functions(function: Any, op: Any) -> None:
-    c = Circuit()
-    value: Any = np.array([2.0, 0.5])
-    u = c.param("u", "H", *(["H"] if op.name == "transpose" else []))
-    if op.name == "transpose":
-        value = np.array([[2.0, 0.5], [0.25, 1.0]])
-    if op.name == "concat":
-        made, expected = function([u, u]), function([value, value])
-    elif op.arity == 2:
-        made, expected = function(u, u), function(value, value)
-    else:
-        made, expected = function(u), function(value)
-    assert made.op is op
-    c["out"] = made
-    np.testing.assert_allclose(c.unfold(1).evaluate({"u": value})["out"], expected, rtol=1e-15)
-
-
-def test_numpy_code_for_a_cell() -> None:
-    """What a person wrote for arrays builds the circuit."""
-
-    def cell(W: Any, U: Any, b: Any, h: Any, x: Any) -> Any:
-        return np.tanh(np.dot(W, h) + U @ x + np.exp(-b) * np.float64(0.5) + np.abs(b) ** 2)
-
-    c = Circuit()
-    x = c.input("x", "D", index=t)
-    W, U, b = c.param("W", "H", "H"), c.param("U", "H", "D"), c.param("b", "H")
-    h = c.var("h")
-    h[t] = cell(W, U, b, h[t - 1], x[t])
-    values = c.init(1, H=3, D=2) | c.example(1, 2, H=3, D=2)
-    found = c.unfold(2).evaluate(values)["h"]
-    state: Any = np.zeros(3)
-    for k in range(2):
-        state = cell(values["W"], values["U"], values["b"], state, values["x"][k])
-        np.testing.assert_allclose(found[k], state, rtol=1e-14)
-
-
-@pytest.mark.parametrize(
-    "make",
-    [
-        lambda u: np.sinh(u),
-        lambda u: np.add(u, u, where=True),
-        lambda u: np.add.reduce(u),
-        lambda u: np.multiply.outer(u, u),
-        lambda u: np.sum(u, axis=0),
-        lambda u: np.linalg.norm(u),
-        lambda u: np.concatenate([u, u], axis=0),
-        lambda u: np.ones(2) * u,
-        lambda u: u + np.ones(2),
-        lambda u: u + "1",
-        lambda u: u + None,
-        lambda u: u + 1j,
-        lambda u: u + True,
-        lambda u: u * float("nan"),
-        lambda u: u * float("inf"),
-        lambda u: u * 10**400,
-        lambda u: u[0],
-        lambda u: u[0:1],
-        lambda u: list(u),
-        lambda u: sum(u),
-        lambda u: max(u),
-        lambda u: bool(u),
-        lambda u: u and 1,
-        lambda u: 1 if u > 0 else 2,
-        lambda u: (u > 0) + 1,
-        lambda u: 2 * (u > 0),
-        lambda u: (u > 0) & (u < 1),
-        lambda u: np.where(u > 0, 1),
-        lambda u: np.sum(u > 0),
-        lambda u: gg.where(u, 1, 2),
-        lambda u: tanh(),
-        lambda u: tanh(u, u),
-        lambda u: gg.sum(u, where=t > 1),
-        lambda u: gg.sum(u, over=t + 1),
-        lambda u: gg.split(u, 0),
-        lambda u: gg.at(u, -1),
-        lambda u: gg.at(u, 0.5),
-        lambda u: gg.zeros(),
-        lambda u: gg.ones(1, 2, 3),
-        lambda u: gg.onehot(-1, "H"),
-        lambda u: sum(u for t in gg.steps),
-        lambda u: [u for t in gg.steps],
-    ],
-)
-def test_misuse_of_expressions(make: Any) -> None:
-    u = Circuit().param("u", "H")
-    with pytest.raises(GraphgradError) as caught:
-        make(u)
-    assert caught.value.remedy or "argument" in caught.value.message
-
-
-def test_where_of_numpy() -> None:
-    c = Circuit()
-    u = c.param("u", "H")
-    c["out"] = np.where(u > 0, u, -1)
-    assert str(c.equations["out"]) == "out = where(u > 0, u, -1)"
-
-
 # -- sharing ---------------------------------------------------------------------------------------
 
 
@@ -330,135 +197,7 @@ def test_a_long_chain_in_python() -> None:
     assert len(str(c)) > 60_000
 
 
-# -- names -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", sorted(RESERVED))
-def test_reserved_names(name: str) -> None:
-    for declare in (
-        lambda c: c.param(name),
-        lambda c: c.input(name),
-        lambda c: c.var(name),
-        lambda c: c.size(name),
-        lambda c: c.define(name, None, gg.ir.constant(1)),
-    ):
-        with pytest.raises(NameClashError, match=f"{name} is reserved"):
-            declare(Circuit())
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["", " ", "2h", "h h", "h-1", "h[t]", "ŷ", "ο", "Η", "h\n", "lambda", "None", "if", 3, None],
-)
-def test_names_that_the_notation_cannot_hold(name: Any) -> None:
-    for declare in (lambda c: c.param(name), lambda c: c.var(name), lambda c: c.input(name)):
-        with pytest.raises(GraphgradError):
-            declare(Circuit())
-
-
-@pytest.mark.parametrize("name", ["h", "_", "h_1", "α", "δh", "Γ", "match", "Wx", "ς"])
-def test_names_that_it_can(name: str) -> None:
-    c = Circuit()
-    c.param(name, "D")
-    c["out"] = gg.sum(c[name])
-    assert gg.parse(str(c)) == c
-
-
-def test_clashes() -> None:
-    c, x, W, h = small()
-    for again in (
-        lambda: c.param("W"),
-        lambda: c.input("W"),
-        lambda: c.var("W"),
-        lambda: c.size("W", 3),
-        lambda: c.param("D"),
-        lambda: c.param("t"),
-        lambda: c.state("h", "D", index=None),
-        lambda: c.steps("x", "m"),
-    ):
-        with pytest.raises(NameClashError):
-            again()
-    h[t] = x[t]
-    with pytest.raises(NameClashError, match="h has an equation already"):
-        h[t] = x[t]
-
-
-def test_sizes() -> None:
-    c = Circuit()
-    c.param("W", "H", "2*K")
-    assert dict(c.sizes) == {"H": None, "K": None}
-    c.size("H", 5)
-    c["out"] = gg.sum(c["W"])
-    assert dict(c.sizes) == {"H": 5, "K": None}
-    assert c.init(0, K=2)["W"].shape == (5, 4)
-    with pytest.raises(NameClashError):
-        c.size("H", 6)
-    for wrong in (0, -1, 1.5, True, 2**40):
-        with pytest.raises(GraphgradError):
-            Circuit().size("H", wrong)  # type: ignore[arg-type]
-
-
-def test_indices_come_before_what_varies_with_them() -> None:
-    c, x, W, h = small()
-    with pytest.raises(NotationError, match="after variables over the implied index t") as caught:
-        c.steps("s", "m")
-    assert caught.value.remedy == 'begin with c.steps("t", "tau") and c.steps("s", "m")'
-    assert c.steps("t", "n").affine == t.affine
-    h[t] = W @ x[t]
-    c["last"] = h[gg.index("n")]
-    assert str(c).startswith("t: steps(n)\n")
-    several = Circuit()
-    s = several.steps("s", "m")
-    several.steps("t", "n")
-    with pytest.raises(NotationError, match="h may vary with s or t"):
-        several.var("h")
-    several.var("h", index=s)[s] = 1
-
-
-def test_lookups_by_name() -> None:
-    c, x, W, h = small()
-    with pytest.raises(UnknownNameError, match="hh is not declared") as caught:
-        c["hh"]
-    assert caught.value.remedy == "did you mean h?"
-    with pytest.raises(UnknownNameError):
-        c.input("z", "D", index="i")
-
-
-# -- times -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("time", [1.5, "t", 2 * t, t * t, t % 2, -t, tau - t, True, None, slice(1)])
-def test_times_that_are_none(time: Any) -> None:
-    _, x, _, h = small()
-    with pytest.raises(GraphgradError):
-        x[time]
-    with pytest.raises(GraphgradError):
-        h[time] = 1
-
-
-def test_what_an_equation_may_define() -> None:
-    c, x, W, h = small()
-    with pytest.raises(NotationError, match="an equation defines h at t"):
-        h[t + 1] = x[t]
-    with pytest.raises(BoundaryError, match=r"h\[2\] lies inside 1..tau"):
-        h[2] = 0
-    with pytest.raises(BoundaryError, match=r"h\[tau\] lies inside"):
-        h[tau] = 0
-    with pytest.raises(NotationError, match="h needs a time in brackets"):
-        tanh(h)
-    with pytest.raises(NotationError, match="h cannot be iterated over"):
-        list(h)
-
-
-def test_static_variables_in_python() -> None:
-    c, x, W, h = small()
-    p = c.var("p", index=None)
-    c["p"] = gg.sum(W)
-    h[t] = 2 * p * h[t - 1] + p / 2 + np.tanh(p) - (-p) + p**2 + x[t]
-    assert c == gg.parse(
-        "x[t]: input(D)\nW: param(D, D)\np = sum(W)\n"
-        "h[t] = 2 * p * h[t-1] + p / 2 + tanh(p) - (-p) + p ** 2 + x[t]"
-    )
+# -- as a value -----------------------------------------------------------------------------------
 
 
 def test_checks_happen_on_use_and_are_kept() -> None:

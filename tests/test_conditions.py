@@ -18,7 +18,6 @@ from graphgrad.conditions import (
     Condition,
     Junction,
     Negation,
-    Time,
     both,
     comparisons,
     either,
@@ -29,6 +28,7 @@ from graphgrad.conditions import (
     substitute,
 )
 from graphgrad.errors import NotationError
+from graphgrad.times import Time
 from tests.drawn import made_condition, show_condition
 from tests.strategies import conditions
 
