@@ -12,7 +12,7 @@ from viz.label import typeset
 from viz.picture import Frame, PlacedLabel
 from viz.room import Room
 from viz.routing import Box
-from viz.scene import CircuitScene, Group, Scene
+from viz.scene import CircuitScene, Group, Node, Scene
 
 PAD = 7.0
 TITLE = 0.8
@@ -94,12 +94,21 @@ def _boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator[tuple
             if known[name].kind in ("parameter", "constant"):
                 continue  # it is no news that those inside read it
             if _meet(grid.box(plan.cells[name]), box):
-                raise DrawingError(
-                    f"{known[name].label.text} stands between the members of the group "
-                    f"{group.title.text!r}, which can have no frame",
-                    remedy="add it to the group, or leave out the members beyond it",
-                )
+                raise _stands_between(known[name], group)
         yield (f"{group.id}.{column}" if len(plan.columns) > 1 else group.id), box
+
+
+def _stands_between(node: Node, group: Group) -> DrawingError:
+    """Why a group has no frame: a node that is not in it, by the name that can be added to it."""
+    owner = str(dict(node.data).get("name", "")).split("/")[0]
+    operation = node.kind == "operation"
+    what = f"an operation ({node.label.text}) of {owner}" if operation else node.label.text
+    level = ', or draw the variables only (level="variables")' if operation else ""
+    return DrawingError(
+        f"{what} stands between the members of the group {group.title.text!r}, "
+        "so no frame holds these and nothing else",
+        remedy=f"add {owner!r} to the group, or leave out the members beyond it{level}",
+    )
 
 
 def _depth(group: Group, groups: Sequence[Group]) -> int:

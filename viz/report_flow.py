@@ -42,7 +42,9 @@ def reach_section(
             tables = dag.contributions(values, loss, norms=True)
     except GraphgradError as error:
         return f'<p class="note">{_text(str(error))}</p>'
-    parts = [_table(name, np.asarray(table), steps, loss) for name, table in tables.items()]
+    norms = {name: np.asarray(table) for name, table in tables.items()}
+    rows = _rows(norms, lengths)
+    parts = [_table(name, table, steps, rows, loss) for name, table in norms.items()]
     return (
         "<p>Norms of what each use of a parameter (columns) contributes to the gradient of each "
         f"step's loss (rows). Fuller colour is larger, on a scale of {DECADES:.0f} powers of ten; "
@@ -51,18 +53,32 @@ def reach_section(
     )
 
 
-def _table(name: str, norms: Any, steps: list[str], loss: str) -> str:
+def _rows(norms: Mapping[str, Any], lengths: Mapping[str, int]) -> list[int]:
+    """The loss steps to show: those of an index over which the loss has no terms are left out."""
+    rows: list[int] = []
+    start = 0
+    for length in lengths.values():
+        mine = range(start, start + length)
+        if len(lengths) == 1 or any(np.any(table[mine]) for table in norms.values()):
+            rows.extend(mine)
+        start += length
+    return rows
+
+
+def _table(name: str, norms: Any, steps: list[str], rows: list[int], loss: str) -> str:
     finite = norms[np.isfinite(norms) & (norms > 0)]
     top = float(finite.max()) if finite.size else 1.0
     head = "".join(f"<th>{_text(step)}</th>" for step in steps)
-    rows = "".join(
-        f"<tr><th>{_text(step)}</th>" + "".join(_cell(float(norm), top) for norm in row) + "</tr>"
-        for step, row in zip(steps, norms, strict=True)
+    body = "".join(
+        f"<tr><th>{_text(steps[row])}</th>"
+        + "".join(_cell(float(norm), top) for norm in norms[row])
+        + "</tr>"
+        for row in rows
     )
     title = f"∂{_sign(loss)} / ∂{_sign(name)}"
     return (
         f'<table class="map"><caption>{title}</caption>'
-        f"<thead><tr><td></td>{head}</tr></thead><tbody>{rows}</tbody></table>"
+        f"<thead><tr><td></td>{head}</tr></thead><tbody>{body}</tbody></table>"
     )
 
 

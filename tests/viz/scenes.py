@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.viz.gated_scenes import (
+from tests.viz.networks import (
+    bidirectional,
+    bidirectional_circuit,
+    deep,
+    deep_circuit,
+    elman,
+    elman_circuit,
+    elman_labels,
+    encoder_decoder,
     grouped,
     grouped_circuit,
     gru,
@@ -14,16 +22,6 @@ from tests.viz.gated_scenes import (
     lstm_operations,
     lstm_operations_circuit,
     lstm_operations_table,
-)
-from tests.viz.recurrent_scenes import (
-    bidirectional,
-    bidirectional_circuit,
-    deep,
-    deep_circuit,
-    elman,
-    elman_circuit,
-    elman_labels,
-    encoder_decoder,
     output_recurrence,
     output_recurrence_circuit,
     single_output,

@@ -96,6 +96,18 @@ def test_titles_are_shown_as_typed() -> None:
     assert drawing.to_bytes("png", dpi=40).startswith(b"\x89PNG")
 
 
+def test_an_operation_between_the_members_is_named_with_its_variable() -> None:
+    """What can be added to a group is a variable, so it is no help to name a mere ×."""
+    deep = gg.cells.load("deep_rnn")
+    with pytest.raises(
+        DrawingError, match=r"(?s)\(×\) of h2 .*add 'h2' .*level=\"variables\""
+    ) as told:
+        viz.unfolded(deep, 2, level="operations", groups={"layer 1": ["h1"]})
+    assert "layer 1" in str(told.value)
+    both = viz.unfolded(deep, 2, level="operations", groups={"layers": ["h1", "h2"]})
+    assert overlaps(both.layout) == []
+
+
 def test_wrong_groups_are_refused() -> None:
     lstm = gg.cells.load("lstm")
     with pytest.raises(DrawingError, match="names 'q'"):

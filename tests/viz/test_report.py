@@ -18,6 +18,7 @@ import graphgrad as gg
 import viz
 from graphgrad.errors import DataError, GraphgradError
 from viz.report import LIMIT
+from viz.report_flow import reach_section
 from viz.report_values import shown
 
 HOSTILE = "</script><b>\"'`&amp; javascript:alert(1) ]]> {} $title \\N % 😀 שלום <!--"
@@ -337,3 +338,15 @@ def test_the_code_of_the_page_runs(elman):
     want, want_grads = gg.value_and_grad(circuit)(params, batch="sum", **data)
     assert loss == pytest.approx(want)
     np.testing.assert_allclose(grads["W"], want_grads["W"], atol=1e-14)
+
+
+def test_an_index_without_a_loss_has_no_rows() -> None:
+    """An encoder's steps are columns of the tables, not rows: no loss is counted there."""
+    circuit = gg.cells.load("encoder_decoder")
+    lengths = {"s": 2, "t": 3}
+    sizes = {"N": 3, "K": 2, "H": 4, "G": 3}
+    values = {**circuit.init(0, **sizes), **circuit.example(0, lengths, **sizes)}
+    section = reach_section(circuit, values, lengths, "loss")
+    rows = set(re.findall(r"<tr><th>(\w\[\d\])</th>", section))
+    assert rows == {"t[1]", "t[2]", "t[3]"}
+    assert "<th>s[1]</th>" in section
