@@ -1,0 +1,34 @@
+"""Commands and the world outside: pipes, full disks, consoles."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.cli.shell import shell
+
+
+def test_a_closed_pipe_is_no_traceback():
+    done = shell("graphgrad unfold elman --tau 15 | head -1")
+    assert done.stdout.startswith("elman unfolded")
+    assert done.stderr == ""
+    done = shell("set -o pipefail; graphgrad unfold lstm --tau 200 --limit 99999 | true")
+    assert done.stderr == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_an_error():
+    done = shell("graphgrad cells > /dev/full")
+    assert done.returncode == 1
+    assert done.stderr == "error: the output cannot be written: No space left on device\n"
+
+
+def test_a_console_without_greek():
+    done = shell("PYTHONUTF8=0 PYTHONIOENCODING=ascii graphgrad prove tied --tau 2")
+    assert done.returncode == 0
+    assert "d_w = ?loss/?w" in done.stdout
+
+
+def test_as_a_module():
+    done = shell(f"{sys.executable} -m graphgrad.cli check elman")
+    assert done.returncode == 0
