@@ -7,7 +7,6 @@ import sympy
 from sympy import Rational, Symbol
 
 from graphgrad.proof import functions as gg
-from graphgrad.proof import intervals
 from graphgrad.proof.intervals import OutsideDomainError, Sample, outward, working_precision
 from graphgrad.proof.nodes import Nodes
 
@@ -15,13 +14,7 @@ x, y = Symbol("x", real=True), Symbol("y", real=True)
 AT = {x: Fraction(-3, 7), y: Fraction(5, 4)}
 
 
-@pytest.fixture(params=["flint", "mpmath"], autouse=True)
-def arithmetic(request, monkeypatch):
-    """Both interval arithmetics, whichever is installed."""
-    if request.param == "mpmath":
-        monkeypatch.setattr(intervals, "flint", None)
-    elif intervals.flint is None:
-        pytest.skip("python-flint is not installed")
+pytestmark = pytest.mark.usefixtures("arithmetic")
 
 
 def ends(expression, precision=80):
