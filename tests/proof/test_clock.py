@@ -11,6 +11,7 @@ import time
 import pytest
 
 import graphgrad as gg
+from graphgrad.proof import clock
 from graphgrad.proof.check_case import CheckError
 from graphgrad.proof.clock import AGAIN, NO_TIME, Clock, enforced
 from graphgrad.proof.poly import ExhaustedError
@@ -67,6 +68,22 @@ def test_nothing_comes_late():
     time.sleep(AGAIN)
     sum(range(100_000))
     assert not [each for each in threading.enumerate() if "_wait" in each.name]
+
+
+def test_an_interruption_on_the_way_out_does_not_leave_the_watch_going(monkeypatch):
+    """As where freeing what a proof held takes longer than the time between interruptions."""
+    met, end = [], clock._Watch.end
+
+    def interrupted_once(watch):
+        met.append(watch)
+        if len(met) == 1:
+            raise clock._OverrunError
+        end(watch)
+
+    monkeypatch.setattr(clock._Watch, "end", interrupted_once)
+    with enforced(Clock(60.0)):
+        pass
+    assert [watch.ended.is_set() for watch in met] == [True, True]
 
 
 def test_no_limit_is_no_limit():
