@@ -140,6 +140,7 @@ class NumbaFunction:
         with self._lock:
             started = time.perf_counter()
             _kernels(dtype)
+            _keep_linear()
             compiled = self.module.compiled
             compiled.disable_compile(False)
             try:
@@ -254,6 +255,20 @@ def _kernels(dtype: str) -> None:
     module = _module(kernel_source(dtype))
     for name in KERNELS:
         llvm.add_symbol(kernel_symbol(name, dtype), getattr(module, name).address)
+
+
+@cache
+def _keep_linear() -> None:
+    """Let LLVM compile long programs in linear time.
+
+    A program takes each of its arrays as an argument, and LLVM orders up to 2048 loads that stand
+    together by looking at pairs; 64 give the same code. An option that a version of LLVM does not
+    know would end the process, so it is for the one that was tried.
+    """
+    import llvmlite.binding as llvm
+
+    if llvm.llvm_version_info[0] == 22:
+        llvm.set_option("", "-combiner-tokenfactor-inline-limit=64")
 
 
 @cache
