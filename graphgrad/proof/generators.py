@@ -38,10 +38,12 @@ class Generators(Kinks):
         if not u:
             return u
         sign = leading_sign(u)
-        sigma = self._made("sigmoid", scaled(u, 2 * sign))
+        double = scaled(u, 2 * sign)
+        sigma = self._made("sigmoid", double)
         if sigma is not None:
             return {(sigma,): 2 * sign, (): -sign}
-        return {(self._atom("tanh", scaled(u, sign)),): sign}
+        gid = self._known["tanh of half", key_of(double)] = self._atom("tanh", scaled(u, sign))
+        return {(gid,): sign}
 
     def sigmoid(self, u: Terms) -> Terms:
         """Return the logistic function; sigma(-u) = 1 - sigma(u)."""
@@ -49,7 +51,7 @@ class Generators(Kinks):
             return {(): Fraction(1, 2)}
         if leading_sign(u) < 0:
             return total([{(): 1}, scaled(self.sigmoid(scaled(u, -1)), -1)])
-        bent = self._made("tanh", {m: normal(Fraction(c) / 2) for m, c in u.items()})
+        bent = self._made("tanh of half", u)
         if bent is not None:
             return {(bent,): Fraction(1, 2), (): Fraction(1, 2)}
         return {(self._atom("sigmoid", u, positive=True),): 1}
