@@ -74,7 +74,7 @@ class NumbaFunction:
         started = time.perf_counter()
         self.module = _module(self.module_source)
         self.compile_seconds += time.perf_counter() - started
-        self._seen: set[Any] = set()
+        self._entries: dict[Any, Any] = {}
         self._lock = threading.Lock()
         self._bound: Bound | None = None
         view = ", ".join(f"{name!r}: {code}" for name, code in program.results.items())
@@ -123,10 +123,9 @@ class NumbaFunction:
     ) -> dict[str, Any]:
         bound = self._bound_to((*steps, *dims, count), real)
         key = (real.dtype.char, tuple(array.flags.writeable for array in arrays))
-        if key not in self._seen:
-            self._compile(bound.types(arrays), real.dtype.name)
-            self._seen.add(key)
-        results = bound(arrays, look=False)
+        if key not in self._entries:
+            self._entries[key] = self._compile(bound.types(arrays), real.dtype.name)
+        results = bound(arrays, self._entries[key], look=False)
         assert results is not None  # the shapes are those that the sizes were read off
         return results
 
@@ -136,7 +135,8 @@ class NumbaFunction:
             bound = self._bound = Bound(self, numbers, real)  # kept for one size of data at a time
         return bound
 
-    def _compile(self, kinds: tuple[Any, ...], dtype: str) -> None:
+    def _compile(self, kinds: tuple[Any, ...], dtype: str) -> Any:
+        """Return the machine code for arguments of these types."""
         with self._lock:
             started = time.perf_counter()
             _kernels(dtype)
@@ -144,10 +144,11 @@ class NumbaFunction:
             compiled = self.module.compiled
             compiled.disable_compile(False)
             try:
-                compiled.compile(kinds)
+                entry = compiled.compile(kinds)
             finally:  # arrays of other types are answered by a TypeError
                 compiled.disable_compile(bool(compiled.signatures))
             self.compile_seconds += time.perf_counter() - started
+        return entry
 
     def ready(
         self, lengths: Mapping[str, int], sizes: Mapping[str, int], dtype: Any
@@ -207,18 +208,19 @@ class Bound:
         self._names = function.program.arrays
         self._free: list[Any] = []
 
-    def __call__(self, arrays: Sequence[Any], *, look: bool) -> dict[str, Any] | None:
+    def __call__(self, arrays: Sequence[Any], entry: Any, *, look: bool) -> dict[str, Any] | None:
         """Return the outputs by name; None where the arrays have other shapes.
 
-        If the program is to look what they hold, None as well for impossible tokens and targets.
-        TypeError where there is no machine code for arrays of their types.
+        `entry` is machine code, for types that are known, or Numba's dispatcher, which finds the
+        code for the types it is given, or raises TypeError. If the program is to look what the
+        arrays hold, the result is None for impossible tokens and targets as well.
         """
         try:
             work = self._free.pop()
         except IndexError:
             work = self._work(*self.numbers, self.real)
         results = self._allocate(*self.numbers, self.real)
-        fits = self._compiled(*self.numbers, self.real, look, *arrays, *work, *results)
+        fits = entry(*self.numbers, self.real, look, *arrays, *work, *results)
         self._free.append(work)
         return self._view(*self.numbers, *results) if fits else None
 
@@ -231,7 +233,7 @@ class Bound:
         if len(values) != len(self._names):
             return None
         try:
-            return self([values[name] for name in self._names], look=True)
+            return self([values[name] for name in self._names], self._compiled, look=True)
         except (KeyError, TypeError):  # another name; a type that no machine code is for
             return None
 
