@@ -6,9 +6,10 @@ from dataclasses import replace
 
 from graphgrad.compile.code import dim_code, plus
 from graphgrad.compile.rows import ACCUMULATIONS, ENTRYWISE, VIEWS, WHOLE
-from graphgrad.compile.schedule import Boundary, Slice, Statement
+from graphgrad.compile.schedule import Boundary, Operand, Slice, Statement
 from graphgrad.compile.sources import Memory, array_name, factor
 from graphgrad.compile.uses import Uses
+from graphgrad.conditions import ALWAYS
 from graphgrad.dims import Dim, Shape
 from graphgrad.ops.shapes import part_sizes
 
@@ -41,7 +42,8 @@ class Rooms:
         self.returned = tuple(dict.fromkeys(self.memory[name].array for name in outputs))
         shared = {self.memory[home.name].array for home in uses.homes.values()}
         self.scratch = self.allocations.keys() - self.summed - {*self.returned}
-        self.whole = self.rows & (self.scratch | {*self.returned}) - shared
+        sums = {self.memory[name].array for name, each in uses.made.items() if self.sums_rows(each)}
+        self.whole = self.rows & (self.scratch | {*self.returned} - sums) - shared
         self.roomy = self.scratch | self.whole
 
     def allocated(self, array: str) -> str:
@@ -49,6 +51,18 @@ class Rooms:
         if array in self.roomy:
             return f"room({self.allocations[array]}, real)"
         return f"np.zeros({self.allocations[array]}, real.dtype)"
+
+    def sums_rows(self, each: Statement) -> bool:
+        """Whether a statement is the sum of all rows of an array that stands there before it."""
+        if each.op != "reduce" or each.batched or each.attr.condition != ALWAYS:
+            return False
+        operand, section = each.operands[-1], self.uses.section(each.name)
+        if not isinstance(operand, Operand) or section.inside or not section.group[each.name]:
+            return False
+        memory = self.memory.get(operand.name)
+        if memory is None or section.level.get(operand.name) == section.level[each.name]:
+            return False
+        return memory.timed and memory.batched == section.axes[each.name].batched
 
     def length(self, index: str) -> str:
         """Return the name of an index's length."""

@@ -54,7 +54,7 @@ class SweepWriter(LaneCode):
         statements = [each for each in self.sweep.work if isinstance(each, Statement)]
         statements = [each for each in statements if not self._nothing(each)]
         boundaries = [each for each in self.sweep.work if isinstance(each, Boundary)]
-        at_once = [each for each in statements if self._is_row_sum(each)]
+        at_once = [each for each in statements if self.emitter.rooms.sums_rows(each)]
         statements = [each for each in statements if each not in at_once]
         for each in at_once:
             self._row_sum(each)
@@ -92,21 +92,6 @@ class SweepWriter(LaneCode):
                 if each.op in ENTRYWISE:
                     EntryWriter(self.emitter).write(each)
         emitter.indent -= depth
-
-    def _is_row_sum(self, each: Statement) -> bool:
-        """Whether a statement is the sum of all rows of an array that stands there already."""
-        if each.op != "reduce" or self.inside is not None or not self.made.group[each.name]:
-            return False
-        operand = each.operands[-1]
-        if not isinstance(operand, Operand) or each.batched or each.attr.condition != ALWAYS:
-            return False
-        memory = self.emitter.memory.get(operand.name)
-        here = any(
-            isinstance(one, Statement) and one.name == operand.name for one in self.made.work
-        )
-        now = here and self.made.level.get(operand.name) == self.made.level[each.name]
-        axes = (memory is not None and memory.timed, memory is not None and memory.batched)
-        return memory is not None and not now and axes == (True, self.sweep.axes.batched)
 
     def _row_sum(self, each: Statement) -> None:
         """Write the sum of all rows of an array."""
