@@ -16,6 +16,7 @@ from graphgrad.system import System
 from graphgrad.unfold import checked_sizes
 from viz.report_flow import reach_section
 from viz.report_operations import observed
+from viz.unfolding import FOLD_FROM, columns
 
 SEED = 0
 LARGEST_SHOWN = 64
@@ -60,6 +61,7 @@ class Values:
     def at(self, lengths: Lengths) -> dict[str, Any]:
         """Return `{"values": …, "gradients": …}` by name; series are lists over the steps.
 
+        Those of long sequences are dicts instead, of the steps that are drawn.
         Operations and boundary equations have theirs under their key and their text; gradients,
         if the loss is computed through them.
         """
@@ -123,9 +125,11 @@ class Values:
         array = np.asarray(value)
         variables = self.observed.circuit.variables
         variable = variables.get(name) or self.system.inputs.get(name)
-        if variable is not None and variable.index is not None:
+        if variable is None or variable.index is None:
+            return shown(array)
+        if len(array) <= FOLD_FROM:
             return [shown(step) for step in array]
-        return shown(array)
+        return {t: shown(array[t - 1]) for t in columns(len(array), None) if t is not None}
 
 
 def steps_of(circuit: Circuit, given: Mapping[str, Any]) -> dict[str, int]:

@@ -302,6 +302,20 @@ def test_long_sequence_is_folded_and_small():
     assert payload(html)["choices"][0]["start"] == 60
 
 
+def test_of_a_long_sequence_the_values_are_there_that_are_drawn():
+    circuit, sizes = gg.cells.load("elman"), {"D": 2, "H": 2, "K": 2}
+    html = viz.report(circuit, tau=2000, sizes=sizes).html
+    assert len(html.encode()) <= LIMIT
+    at = payload(html)["values"]["2000"]
+    values = circuit.init(0, **sizes) | circuit.example(0, 2000, **sizes)
+    found = circuit.unfold(2000, **sizes).grad().evaluate(values)
+    for kind, prefix in (("values", ""), ("gradients", "d_")):
+        assert list(at[kind]["h"]) == ["1", "2", "3", "2000"]
+        for t, shown in at[kind]["h"].items():
+            np.testing.assert_allclose(shown, found[f"{prefix}h"][int(t) - 1], rtol=1e-3)
+    assert len(payload(html)["values"]["6"]["values"]["h"]) == 6
+
+
 def test_errors_are_ours():
     circuit = gg.Circuit()
     h = circuit.var("h")

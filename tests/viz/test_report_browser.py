@@ -169,6 +169,17 @@ def test_hover_shows_equation_value_and_gradient(show, elman):
     assert "Point at a node" in browser.details()
 
 
+def test_values_of_a_long_sequence(show):
+    browser = show(viz.report(gg.cells.load("elman"), tau=40))
+    browser.point_at(browser.node("h.40"))
+    assert "h[40] = tanh(a[40])" in browser.details()
+    assert browser.count("#details .array") == 2
+    browser.point_at(browser.find("#circuit .node.variable[data-name=h]"))
+    said = browser.details()
+    assert [step for step in ("t = 1", "t = 3", "⋮", "t = 40") if step not in said] == []
+    assert "t = 4\n" not in said
+
+
 def test_tracing(show, elman):
     browser = show(elman)
     browser.point_at(browser.node("h.2"))

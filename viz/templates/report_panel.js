@@ -96,16 +96,26 @@ function valueAt(values, index, time) {
   if (values === undefined) return undefined;
   if (index === null) return array(values);
   if (time !== null) {
-    const value = values[time - 1];
+    const value = Array.isArray(values) ? values[time - 1] : values[time];
     return value === undefined ? undefined : array(value);
   }
   const table = element("table", "steps");
-  values.forEach((value, k) => {
-    const step = element("th", "", `${index} = ${k + 1}`);
-    step.scope = "row";
-    table.append(element("tr", "", step, element("td", "", array(value))));
-  });
+  const steps = Array.isArray(values)
+    ? values.map((value, k) => [k + 1, value])
+    : Object.entries(values); // of a long sequence, those that are drawn
+  let before = 0;
+  for (const [step, value] of steps) {
+    if (Number(step) > before + 1) table.append(stepRow("⋮", ""));
+    table.append(stepRow(`${index} = ${step}`, array(value)));
+    before = Number(step);
+  }
   return table;
+}
+
+function stepRow(head, content) {
+  const step = element("th", "", head);
+  step.scope = "row";
+  return element("tr", "", step, element("td", "", content));
 }
 
 function array(value) {
