@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
 
+from viz.ends import direction, extended, to_border, unit
 from viz.grid import Plan
 from viz.ink import Ink
 from viz.picture import Dot, PlacedEdge, PlacedNode
@@ -15,10 +16,6 @@ from viz.scene import Edge, EdgeKind
 
 APART = 4.0
 """Distance between an arrow and its companion."""
-REACH = 6.0
-"""How far a line is prolonged at most to meet a border or another line."""
-SHORT = 3.0
-"""A line is prolonged by less than this without a segment of its own."""
 TOUCH = 0.8
 Joint = tuple[PlacedEdge, Point, Point]
 """Another line, where a piece leaves it, and its direction there."""
@@ -115,10 +112,11 @@ class Companions:
         curve = parallel(whole, self._inner_side(piece, whole, side) if branches else side)
         if joint is not None and branches:
             curve = self._joined(curve, joint, side, at_start=at_start)
-        if piece.tail and not at_start:
-            curve = self._to_border(curve, piece.tail)
-        if piece.head and piece.tip is not None:
-            curve = reversed_curve(self._to_border(reversed_curve(curve), piece.head))
+        if side and piece.tail and not at_start:
+            curve = to_border(curve, self._nodes[piece.tail], whole[0])
+        if side and piece.head and piece.tip is not None:
+            ended = to_border(reversed_curve(curve), self._nodes[piece.head], whole[-1])
+            curve = reversed_curve(ended)
         kind: EdgeKind = "gradient" if turned else "adjoint"
         tail, head = (edge.tail, edge.head) if edge is not None else (piece.head, piece.tail)
         curve = reversed_curve(curve)
@@ -144,7 +142,7 @@ class Companions:
         at, before = (whole[-1], whole[-2]) if piece.tip is not None else (whole[0], whole[1])
         if not end or not side:
             return side
-        node, way = self._nodes[end], _unit(before, at)
+        node, way = self._nodes[end], unit(before, at)
         left = (node.x - at[0]) * -way[1] + (node.y - at[1]) * way[0]
         if abs(left) < 0.3 * APART:
             return side
@@ -155,29 +153,15 @@ class Companions:
         _, at, way = joint
         if not at_start:
             curve = reversed_curve(curve)
-        start, after = curve[0], _next(curve)
-        own = _unit(start, after)
+        start = curve[0]
+        own = direction(curve)
         normal = (-way[1], way[0])
         share = own[0] * normal[0] + own[1] * normal[1]
         if abs(share) > 0.3:
             target = (at[0] + side * normal[0], at[1] + side * normal[1])
             gap = (target[0] - start[0]) * normal[0] + (target[1] - start[1]) * normal[1]
-            curve = _extended(curve, own, gap / share)
+            curve = extended(curve, own, gap / share)
         return curve if at_start else reversed_curve(curve)
-
-    def _to_border(self, curve: Curve, node: str) -> Curve:
-        """The curve prolonged so that it starts on the border of a round node."""
-        placed = self._nodes[node]
-        if placed.shape != "round" or abs(placed.width - placed.height) > 0.1:
-            return curve
-        start = curve[0]
-        own = _unit(start, _next(curve))
-        dx, dy = start[0] - placed.x, start[1] - placed.y
-        along, radius = dx * own[0] + dy * own[1], placed.width / 2
-        inside = along * along - (dx * dx + dy * dy - radius * radius)
-        if inside < 0:
-            return curve
-        return _extended(curve, own, math.sqrt(inside) - along)
 
 
 def _near(at: Point) -> tuple[int, int]:
@@ -187,19 +171,8 @@ def _near(at: Point) -> tuple[int, int]:
 def _goes_on(whole: Curve, joint: Joint, *, at_start: bool) -> bool:
     """Whether a line continues the one that it joins, instead of branching off."""
     way = joint[2]
-    own = _unit(whole[0], _next(whole)) if at_start else _unit(_next(whole[::-1]), whole[-1])
+    own = direction(whole if at_start else whole[::-1])
     return abs(way[0] * own[0] + way[1] * own[1]) > 0.9
-
-
-def _extended(curve: Curve, way: Point, by: float) -> Curve:
-    """The curve whose start is moved along its own direction; negative: backwards."""
-    if abs(by) > REACH or abs(by) < 0.01:
-        return curve
-    start = (curve[0][0] + by * way[0], curve[0][1] + by * way[1])
-    if by < -SHORT:
-        return joined(line(start, curve[0]), curve)
-    handle = (curve[1][0] + by * way[0], curve[1][1] + by * way[1])
-    return (start, handle, *curve[2:])
 
 
 def _passes(piece: PlacedEdge, at: Point) -> Point | None:
@@ -208,7 +181,7 @@ def _passes(piece: PlacedEdge, at: Point) -> Point | None:
         length = math.dist(a, b)
         if length < 1e-6:
             continue
-        way = _unit(a, b)
+        way = unit(a, b)
         along = (at[0] - a[0]) * way[0] + (at[1] - a[1]) * way[1]
         off = abs((at[0] - a[0]) * way[1] - (at[1] - a[1]) * way[0])
         if off < TOUCH and -TOUCH <= along <= length + TOUCH:
@@ -228,15 +201,3 @@ def _near_segments(piece: PlacedEdge, at: Point) -> Iterator[tuple[Point, Point]
             yield from pairwise(flatten(part))
     if piece.tip is not None:
         yield curve[-1], piece.tip
-
-
-def _next(curve: Curve) -> Point:
-    for point in curve[1:]:
-        if math.dist(point, curve[0]) > 1e-6:
-            return point
-    return curve[-1]
-
-
-def _unit(a: Point, b: Point) -> Point:
-    length = math.dist(a, b) or 1.0
-    return ((b[0] - a[0]) / length, (b[1] - a[1]) / length)

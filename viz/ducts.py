@@ -7,7 +7,7 @@ from collections import defaultdict
 
 from viz.grid import Across, Grid, Plan
 from viz.ink import Ink
-from viz.nets import Manner, Net, Tracks
+from viz.nets import Net, Tracks
 from viz.ports import Ports
 from viz.routing import Curve, Point, line, rounded
 
@@ -22,7 +22,6 @@ class Ducts:
         self,
         plan: Plan,
         grid: Grid,
-        chosen: dict[str, Manner],
         tracks: Tracks,
         ports: Ports,
         ink: Ink,
@@ -33,9 +32,6 @@ class Ducts:
             (net.tail, net.key): (channel, slot, len(nets))
             for channel, nets in self._tracks.vertical.items()
             for slot, net in enumerate(nets)
-        }
-        self._level = {
-            (item.tail, item.side) for item in self._plan.across if chosen[item.id] == "level"
         }
 
     def draw(self, net: Net) -> None:
@@ -99,10 +95,8 @@ class Ducts:
     def _exit(self, net: Net, across: float) -> list[Point]:
         """The way from a node to the channel beside its column."""
         if self._grid.is_outermost(net.tail, net.side):
-            level = (net.tail, net.side) in self._level
-            rank = net.rank + level
-            angle, border = (90.0, 1) if not rank else (max(90.0 - 22.0 * rank, 0.0), -1)
-            start, _ = self._grid.port(net.tail, net.side * angle, border)
+            angle = net.side * net.angle(self._plan.accompanied)
+            start, _ = self._grid.port(net.tail, angle, -1 if net.rank else 1)
             return [start, (across, start[1])]
         start, _ = self._grid.port(net.tail, 52.0 * net.side, 1)
         above = self._plan.layers[net.tail[1]] + 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,6 +22,10 @@ FLATTEST = 0.15
 """The slope from which on a line to another column may be straight."""
 WIDEST = 2
 """How many slanting lines may fan out from a node to one side; more are led along the channels."""
+LOWER = 22.0
+"""How much lower on its node, in degrees, each further trunk leaves."""
+LOWER_BESIDE = 32.0
+"""The same where other lines run beside the trunks."""
 UNDER_TRACKS = 8.0
 """Distance from the last track to the layer below, if no line turns to that."""
 
@@ -31,7 +35,8 @@ class Net:
     """The ducted lines of one node to one side, over one delay; they share a trunk.
 
     `entries` are the ids of those that enter their heads from the side, not from above or below;
-    `rank` counts the nets of one node to one side, the outermost first.
+    `rank` counts the lines out of one side of a node, a level one first, then the nets, the
+    outermost first.
     """
 
     tail: Cell
@@ -46,6 +51,11 @@ class Net:
     def key(self) -> NetKey:
         """What the nets of all columns of one template have in common."""
         return (base_row(self.tail[1]), self.side, self.kind, self.delay)
+
+    def angle(self, accompanied: Collection[str]) -> float:
+        """The angle from the vertical at which the trunk leaves; 90 is the side, less is below."""
+        doubled = any(item.id in accompanied for item in self.branches)
+        return max(90.0 - (LOWER_BESIDE if doubled else LOWER) * self.rank, 0.0)
 
 
 @dataclass(slots=True)
@@ -188,9 +198,10 @@ def _collected(plan: Plan, chosen: dict[str, Manner]) -> list[Net]:
     together: defaultdict[tuple[Cell, int], list[Net]] = defaultdict(list)
     for net in nets.values():
         together[net.tail, net.side].append(net)
-    for group in together.values():
+    level = {(item.tail, item.side) for item in plan.across if chosen[item.id] == "level"}
+    for place, group in together.items():
         group.sort(key=lambda n: min(plan.layers[item.head[1]] for item in n.branches))
-        for rank, net in enumerate(group):
+        for rank, net in enumerate(group, place in level):
             net.rank = rank
     return sorted(
         nets.values(),

@@ -24,6 +24,10 @@ CROWDED = 1.25
 """The same where many lines do."""
 APART = 1.7
 """How much more room there is between an arrowhead and the start of another line."""
+UNDER = 12.0
+"""How far, in degrees, lines stay below a trunk that leaves together with another line."""
+ASIDE = 2.0
+"""How far the middle of two lines that run side by side is from the first."""
 LEANING = 20.0
 """A line leaves to one side if its offset times that of another is more than this."""
 MOVED = 1.0
@@ -40,6 +44,10 @@ class Ports:
         for item in plan.across:
             if item.id in plan.accompanied:
                 self._doubled |= {self._key(item, "duct"), self._key(item, "line")}
+        for item in plan.across:
+            if self._key(item, "line") in self._doubled:
+                self._doubled.add(self._departing(item))
+        self._trunks = self._below_trunks(tracks)
         self._leaving: dict[tuple[Place, object], float] = {}
         wishes: defaultdict[Place, dict[object, float]] = defaultdict(dict)
         self._wish_links(wishes)
@@ -69,8 +77,43 @@ class Ports:
             limit = most
         # In a circuit labels stand between the lines, so these stay away from the outer ones.
         labelled = len(self._plan.columns) == 1
-        found = spread(places, weights, rooms, limit, in_proportion=labelled)
+        aside = [self._aside(key, wish, place[2]) for key, wish in mine.items()]
+        low, high = self._limits(place, limit) if circle else (-limit, limit)
+        middle = (low + high) / 2
+        wanted = [at + more - middle for at, more in zip(places, aside, strict=True)]
+        found = spread(wanted, weights, rooms, (high - low) / 2, in_proportion=labelled)
+        found = [at - more + middle for at, more in zip(found, aside, strict=True)]
         return [half * math.sin(at / half) for at in found] if circle else found
+
+    def _aside(self, key: object, wish: float, side: int) -> float:
+        """How far right of a line that leaves lies the middle between it and the one beside it."""
+        if not (isinstance(key, tuple) and key[0] == "out" and key[1] in self._doubled):
+            return 0.0
+        result = isinstance(key[1], Link) and key[1].upper is None
+        return ASIDE * side * (1 if wish < -1.0 and not result else -1)
+
+    def _limits(self, place: Place, limit: float) -> tuple[float, float]:
+        """How far to the left and to the right lines may arrive along the arc of a circle."""
+        template, row, side = place
+        half = self._plan.sizes[row].width / 2
+        left, right = (
+            min(limit, half * self._trunks.get((template, row, way), math.inf))
+            if side < 0
+            else limit
+            for way in (-1, 1)
+        )
+        return -left, right
+
+    def _below_trunks(self, tracks: Tracks) -> dict[Place, float]:
+        """The angles, in radians, below which lines arrive on the sides of nodes (-1 the left)."""
+        found: dict[Place, float] = {}
+        for net in tracks.nets:
+            doubled = any(item.id in self._plan.accompanied for item in net.branches)
+            if net.rank and doubled and self._grid.is_outermost(net.tail, net.side):
+                angle = math.radians(max(net.angle(self._plan.accompanied) - UNDER, 0.0))
+                place = self._place(net.tail, net.side)
+                found[place] = min(angle, found.get(place, angle))
+        return found
 
     def _room(self, key: object, *, crowded: bool = False) -> float:
         """The room that an arrow needs; the thin one of a parameter can do with less."""
@@ -92,7 +135,7 @@ class Ports:
 
     def leaving_line(self, item: Across) -> float | None:
         """The angle at which a slanting line leaves its tail, if others move it."""
-        return self._departure(item.tail, -self._line_side(item), self._key(item, "line"))
+        return self._departure(item.tail, -self._line_side(item), self._departing(item))
 
     def leaving_tap(self, tap: Tap) -> float | None:
         """The angle at which a line to a result leaves a cell at which others arrive."""
@@ -134,6 +177,11 @@ class Ports:
         tail, head = self._plan.columns[item.tail[0]], self._plan.columns[item.head[0]]
         far = item.distance if tail.template[0] == head.template[0] else -1
         return (manner, base_row(item.tail[1]), item.kind, item.side, far)
+
+    def _departing(self, item: Across) -> tuple[object, ...]:
+        """What stands for a slanting line where it leaves; those with others beside them differ."""
+        key = self._key(item, "line")
+        return (*key, base_row(item.head[1])) if key in self._doubled else key
 
     def _place(self, cell: Cell, side: int) -> Place:
         return self._plan.columns[cell[0]].template, cell[1], side
@@ -232,7 +280,7 @@ class Ports:
         for item in self._plan.across:
             if chosen[item.id] == "line":
                 target = self._grid.centre(item.head)
-                self._avoid(wishes, item.tail, target, self._key(item, "line"))
+                self._avoid(wishes, item.tail, target, self._departing(item))
                 self._stay_inside(wishes, item.tail, target)
 
     def _avoid(

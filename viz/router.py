@@ -27,7 +27,7 @@ class Router:
         self.plan, self.grid, self.chosen, self.tracks = plan, grid, chosen, tracks
         self.ink = Ink(plan)
         self.ports = Ports(plan, grid, chosen, tracks)
-        self._ducts = Ducts(plan, grid, chosen, tracks, self.ports, self.ink)
+        self._ducts = Ducts(plan, grid, tracks, self.ports, self.ink)
 
     def run(self) -> None:
         """Draw everything but what belongs to static nodes."""

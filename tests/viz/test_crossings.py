@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import replace
+from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -11,11 +14,12 @@ import pytest
 import graphgrad as gg
 import viz
 from tests.viz import scenes
+from tests.viz.test_layout import distance
 from viz.crossings import crossings, shared_runs, touched_heads
 from viz.drawing import Drawing
 from viz.layout import lay_out
-from viz.picture import Layout
-from viz.routing import line, with_arrow
+from viz.picture import Layout, PlacedEdge
+from viz.routing import Point, flatten, line, with_arrow
 
 RECORD = Path(__file__).with_name("snapshots") / "crossings.txt"
 
@@ -61,6 +65,7 @@ def test_touched_arrowheads_are_found() -> None:
     assert touched_heads(heads) == [("l0", "l1"), ("l1", "l0")]
 
 
+@cache
 def drawings(name: str) -> dict[str, Drawing]:
     circuit = gg.cells.load(name)
     tau = dict.fromkeys(circuit.indices, 3)
@@ -93,3 +98,54 @@ def test_lines_cross_no_more_than_recorded(name: str) -> None:
             lines = sorted(f"{each} {a} {b} {c}\n" for each, (a, b, c) in record.items())
             RECORD.write_text("".join(lines), encoding="utf-8")
         assert all(a <= b for a, b in zip(found, record[key], strict=True)), key
+
+
+@pytest.mark.parametrize("name", gg.cells.names())
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.GradientWarning")
+def test_every_line_ends_on_its_node_or_on_a_line(name: str) -> None:
+    for view, drawing in drawings(name).items():
+        assert loose_ends(drawing.layout) == [], view
+
+
+def test_loose_ends_are_found() -> None:
+    layout = drawings("elman")["backward variables"].layout
+    back = next(edge for edge in layout.edges if edge.kind == "adjoint" and edge.tip)
+    (x, y), tip = back.curve[0], back.tip
+    assert tip is not None
+    for moved in (
+        replace(back, curve=((x + 2, y + 2), *back.curve[1:])),
+        replace(back, tip=(tip[0] + 2, tip[1] + 2)),
+    ):
+        edges = tuple(moved if edge is back else edge for edge in layout.edges)
+        assert loose_ends(replace(layout, edges=edges)) == [back.id]
+
+
+def loose_ends(layout: Layout) -> list[str]:
+    """The lines that end neither on the border of their node nor on a line that does.
+
+    What has an arrowhead ends on a node.
+    """
+    nodes = {node.node.id: node for node in layout.nodes}
+    found: list[str] = []
+    for edge in layout.edges:
+        for name, at in ((edge.tail, edge.curve[0]), (edge.head, edge.tip or edge.curve[-1])):
+            if not name or distance(nodes[name], at) < 0.5:
+                continue
+            others = (
+                other
+                for other in layout.edges
+                if other is not edge
+                and other.kind == edge.kind
+                and name in (other.tail, other.head)
+            )
+            if at == edge.tip or not any(_lies_on(at, other) for other in others):
+                found.append(edge.id)
+    return found
+
+
+def _lies_on(at: Point, edge: PlacedEdge) -> bool:
+    points = flatten(edge.curve)
+    return any(
+        math.dist(a, at) + math.dist(at, b) < math.dist(a, b) + 0.05
+        for a, b in pairwise([*points, edge.tip] if edge.tip else points)
+    )
