@@ -89,8 +89,13 @@ def test_messages_say_why():
         gg.window(2).of(norms)
     with pytest.raises(GradientError, match="loss=3 is no name"):
         dag.grad(3)
-    with pytest.raises(GradientError, match="there is no nope to differentiate"):
+    with pytest.raises(GradientError, match="there is no nope to differentiate") as caught:
         circuit.adjoint("nope")
+    assert caught.value.remedy.endswith("; name one of them, or write an equation for it")
+    with pytest.raises(GradientError, match="there is no los to differentiate") as caught:
+        circuit.adjoint("los")
+    assert "loss" in caught.value.remedy
+    assert "equation" not in caught.value.remedy
     with pytest.raises(GradientError, match="counter has no derivative rule"):
         local_vjp(OPS["counter"], "t", (), [])
     with pytest.raises(NotationError, match="by a comparison of values"):

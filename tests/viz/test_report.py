@@ -311,8 +311,8 @@ def test_of_a_long_sequence_the_values_are_there_that_are_drawn():
     found = circuit.unfold(2000, **sizes).grad().evaluate(values)
     for kind, prefix in (("values", ""), ("gradients", "d_")):
         assert list(at[kind]["h"]) == ["1", "2", "3", "2000"]
-        for t, shown in at[kind]["h"].items():
-            np.testing.assert_allclose(shown, found[f"{prefix}h"][int(t) - 1], rtol=1e-3)
+        for t, numbers in at[kind]["h"].items():
+            np.testing.assert_allclose(numbers, found[f"{prefix}h"][int(t) - 1], rtol=1e-3)
     assert len(payload(html)["values"]["6"]["values"]["h"]) == 6
 
 
