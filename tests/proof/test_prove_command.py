@@ -104,7 +104,7 @@ def test_the_table_fits_a_pipe_and_loses_nothing(capsys, tmp_path, monkeypatch, 
 def test_without_a_circuit(capsys):
     status, _, err = run(capsys)
     assert status == 2
-    assert "needs a FILE" in err
+    assert "give a FILE, or --recheck PROOF" in err
 
 
 def test_unknown_method(capsys):
