@@ -223,8 +223,9 @@ def _loop_error(declared: Declared, cycle: list[Dependency], why: str) -> Causal
         assert isinstance(delayable.used, str)
         index = declared.index_of(delayable.used)
         remedy = f"a delay breaks it: read {delayable.used}[{index}-1] here"
+    alone = len(cycle) == 1 and delayable.place is not None  # its equation is quoted there
     return CausalityError(
-        f"{why}: {_arrows(declared, cycle)}\n" + _quoted(declared, cycle),
+        f"{why}: {_arrows(declared, cycle)}" + ("" if alone else f"\n{_quoted(declared, cycle)}"),
         place=delayable.place,
         remedy=remedy,
     )
