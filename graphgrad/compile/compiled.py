@@ -248,7 +248,7 @@ class Compiled:
             results = call.run(given, call.steps, call.sizes, call.dtype)
         if self.backend == "numba" and not call.casts and not call.shapes:
             ready = call.run.ready(call.steps, call.sizes, call.dtype)
-            self._last = ready and (call, ready.again, tau, sizes)
+            self._last = (call, ready.again, tau, sizes)
         return self._shaped(results, call, batch)
 
     def _again(

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import itertools
 import linecache
 import math
 import os
@@ -19,7 +18,6 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -27,16 +25,20 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.compile.bound import Bound, Code, Divided, Join
 from graphgrad.compile.code import size_code
 from graphgrad.compile.emit_numba import NumbaProgram, emit
 from graphgrad.compile.emit_numpy import Program
-from graphgrad.compile.schedule import Schedule
+from graphgrad.compile.schedule import Leaf, Schedule, Statement
 from graphgrad.compile.sources import VECTOR_FUNCTIONS
 from graphgrad.errors import DataError, FileError, GraphgradError
 from graphgrad.files import write_atomically
 
-THREADS_PAY = 4_000_000
-"""From how many steps x examples x size squared on a batch is divided among threads."""
+THREADS_PAY = 20_000_000
+"""From how many bytes on a batch is divided among threads: steps x examples x all parameters.
+
+Sending a part to another thread and back takes some 60 microseconds; less work is done before.
+"""
 
 
 def require_numba() -> None:
@@ -76,7 +78,7 @@ class NumbaFunction:
         self.compile_seconds += time.perf_counter() - started
         self._entries: dict[Any, Any] = {}
         self._lock = threading.Lock()
-        self._bound: Bound | None = None
+        self._ready: Bound | Divided | None = None
         view = ", ".join(f"{name!r}: {code}" for name, code in program.results.items())
         names = [*program.lengths, *map(size_code, program.sizes), "B", *program.returned]
         self.view = eval(f"lambda {', '.join(names)}: {{{view}}}", {})
@@ -91,26 +93,11 @@ class NumbaFunction:
                 f"the numba back end computes in float32 and float64, not in {np.dtype(dtype)}",
                 remedy='convert the data, or use backend="numpy"',
             )
-        steps, dims, count, real = self._numbers(lengths, sizes, dtype)
         arrays = [self._array(name, values[name], dtype) for name in self.program.arrays]
-        parts = self._parts(steps, dims, count)
-        if parts == 1:
-            return self._run(steps, dims, count, real, arrays)
-        return self._threaded(steps, dims, count, real, arrays, parts)
-
-    def _numbers(
-        self, lengths: Mapping[str, int], sizes: Mapping[str, int], dtype: Any
-    ) -> tuple[list[int], list[int], int, Any]:
-        """Return lengths and sizes in the program's order, the examples, and an empty array."""
-        steps = [int(lengths[index]) for index in self.schedule.system.indices]
-        dims = [int(sizes[name]) for name in self.program.sizes]
-        return steps, dims, int(sizes[""]), np.empty(0, dtype)
-
-    def _parts(self, steps: list[int], dims: list[int], count: int) -> int:
-        """Return among how many threads the batch is divided."""
-        parts = min(self.threads, count) if self.schedule.batched else 1
-        pays = math.prod(steps) * count * max(dims, default=1) ** 2 >= THREADS_PAY
-        return parts if pays else 1
+        bound = self.ready(lengths, sizes, dtype)
+        results = bound(arrays, self._entry(*bound.example(arrays)), look=False)
+        assert results is not None  # the shapes are those that the sizes were read off
+        return results
 
     def _array(self, name: str, value: Any, dtype: Any) -> Any:
         wanted = np.int64 if self.schedule.leaves[name].token else dtype
@@ -118,132 +105,63 @@ class NumbaFunction:
             return value
         return np.ascontiguousarray(value, wanted)  # has at least one axis
 
-    def _run(
-        self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any]
-    ) -> dict[str, Any]:
-        bound = self._bound_to((*steps, *dims, count), real)
-        key = (real.dtype.char, tuple(array.flags.writeable for array in arrays))
-        if key not in self._entries:
-            self._entries[key] = self._compile(bound.types(arrays), real.dtype.name)
-        results = bound(arrays, self._entries[key], look=False)
-        assert results is not None  # the shapes are those that the sizes were read off
-        return results
-
-    def _bound_to(self, numbers: tuple[int, ...], real: Any) -> Bound:
-        bound = self._bound
-        if bound is None or bound.numbers != numbers or bound.real.dtype != real.dtype:
-            bound = self._bound = Bound(self, numbers, real)  # kept for one size of data at a time
-        return bound
-
-    def _compile(self, kinds: tuple[Any, ...], dtype: str) -> Any:
-        """Return the machine code for arguments of these types."""
-        with self._lock:
-            started = time.perf_counter()
-            _kernels(dtype)
-            _keep_linear()
-            compiled = self.module.compiled
-            compiled.disable_compile(False)
-            try:
-                entry = compiled.compile(kinds)
-            finally:  # arrays of other types are answered by a TypeError
-                compiled.disable_compile(bool(compiled.signatures))
-            self.compile_seconds += time.perf_counter() - started
-        return entry
-
     def ready(
         self, lengths: Mapping[str, int], sizes: Mapping[str, int], dtype: Any
-    ) -> Bound | None:
-        """Return what runs all data of one size in one thread; None where threads divide it."""
-        steps, dims, count, real = self._numbers(lengths, sizes, dtype)
-        if self._parts(steps, dims, count) > 1:
-            return None
-        return self._bound_to((*steps, *dims, count), real)
+    ) -> Bound | Divided:
+        """Return what runs all data of one size; it is kept for one size at a time."""
+        steps = [int(lengths[index]) for index in self.schedule.system.indices]
+        dims = [int(sizes[name]) for name in self.program.sizes]
+        numbers = (*steps, *dims, int(sizes[""]))
+        ready = self._ready
+        if ready is None or ready.numbers != numbers or ready.real.dtype != dtype:
+            parts = self._parts(math.prod(steps) * numbers[-1], sizes, np.dtype(dtype).itemsize)
+            ready = self._ready = self._made(numbers, min(parts, numbers[-1]), dtype)
+        return ready
 
-    def _threaded(
-        self, steps: list[int], dims: list[int], count: int, real: Any, arrays: list[Any],
-        parts: int,
-    ) -> dict[str, Any]:  # fmt: skip
-        """Run slices of the batch side by side; sums over examples are added in their order."""
-        bounds = [count * part // parts for part in range(parts + 1)]
-        jobs = []
-        for low, high in itertools.pairwise(bounds):
-            own = [
-                self._slice(name, array, low, high)
-                for name, array in zip(self.program.arrays, arrays, strict=True)
-            ]
-            jobs.append(_pool(parts).submit(self._run, steps, dims, high - low, real, own))
-        results = [job.result() for job in jobs]
-        return {name: self._joined(name, [part[name] for part in results]) for name in results[0]}
+    def _parts(self, times: int, sizes: Mapping[str, int], width: int) -> int:
+        """Return among how many threads a batch is divided, by steps times examples."""
+        if self.threads == 1 or not self.schedule.batched:
+            return 1
+        shapes = [leaf.shape for leaf in self.schedule.leaves.values() if leaf.param]
+        entries = sum(math.prod(int(dim.bind(sizes)) for dim in shape) for shape in shapes)
+        return self.threads if times * entries * width >= THREADS_PAY else 1
 
-    def _slice(self, name: str, array: Any, low: int, high: int) -> Any:
-        leaf = self.schedule.leaves[name]
-        if not leaf.batched:
-            return array
-        return np.ascontiguousarray(array[:, low:high] if leaf.index else array[low:high])
+    def _made(self, numbers: tuple[int, ...], parts: int, dtype: Any) -> Bound | Divided:
+        """Return what runs data of these sizes, in one thread or divided among some."""
+        module, program = self.module, self.program
+        code = Code(module.compiled, module.results, module.work, self.view, program.arrays)
+        real = np.empty(0, dtype)
+        if parts == 1:
+            return Bound(code, numbers, real)
+        axes = [_batch_axis(self.schedule.leaves[name]) for name in program.arrays]
+        joins: dict[str, Join] = {}
+        for name in program.results:
+            axis = _batch_axis(self.schedule.type_of(name))
+            once: Join = "sum" if name in self.schedule.summed else "first"
+            joins[name] = once if axis is None else axis
+        return Divided(code, numbers, real, parts, axes, joins)
 
-    def _joined(self, name: str, parts: list[Any]) -> Any:
-        kind = self.schedule.type_of(name)
-        if kind.batched:
-            return np.concatenate(parts, axis=1 if kind.index is not None else 0)
-        if name not in self.schedule.summed:
-            return parts[0]
-        total = parts[0]
-        for part in parts[1:]:
-            total = total + part
-        return total
+    def _entry(self, bound: Bound, arrays: Sequence[Any]) -> Any:
+        """Return the machine code for arguments of these types, made when it is first asked for."""
+        key = (bound.real.dtype.char, tuple(array.flags.writeable for array in arrays))
+        if key not in self._entries:
+            with self._lock:
+                started = time.perf_counter()
+                _kernels(bound.real.dtype.name)
+                _keep_linear()
+                compiled = self.module.compiled
+                compiled.disable_compile(False)
+                try:
+                    self._entries[key] = compiled.compile(bound.types(arrays))
+                finally:  # arrays of other types are answered by a TypeError
+                    compiled.disable_compile(bool(compiled.signatures))
+                self.compile_seconds += time.perf_counter() - started
+        return self._entries[key]
 
 
-class Bound:
-    """A compiled program with its sizes: it is called with arrays, and allocates the results.
-
-    Every call has its own room to work in, which later calls use again.
-    """
-
-    def __init__(self, function: NumbaFunction, numbers: tuple[int, ...], real: Any) -> None:
-        self.numbers = numbers
-        self.real = real
-        module = function.module
-        self._compiled, self._allocate, self._work = module.compiled, module.results, module.work
-        self._view = function.view
-        self._names = function.program.arrays
-        self._free: list[Any] = []
-
-    def __call__(self, arrays: Sequence[Any], entry: Any, *, look: bool) -> dict[str, Any] | None:
-        """Return the outputs by name; None where the arrays have other shapes.
-
-        `entry` is machine code, for types that are known, or Numba's dispatcher, which finds the
-        code for the types it is given, or raises TypeError. If the program is to look what the
-        arrays hold, the result is None for impossible tokens and targets as well.
-        """
-        try:
-            work = self._free.pop()
-        except IndexError:
-            work = self._work(*self.numbers, self.real)
-        results = self._allocate(*self.numbers, self.real)
-        fits = entry(*self.numbers, self.real, look, *arrays, *work, *results)
-        self._free.append(work)
-        return self._view(*self.numbers, *results) if fits else None
-
-    def again(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
-        """Return the outputs for values like those of the last call; None where they are unlike.
-
-        Every parameter and input has to be there, in the type and with the shape that the program
-        takes: it looks at them itself, which takes no time.
-        """
-        if len(values) != len(self._names):
-            return None
-        try:
-            return self([values[name] for name in self._names], self._compiled, look=True)
-        except (KeyError, TypeError):  # another name; a type that no machine code is for
-            return None
-
-    def types(self, arrays: Sequence[Any]) -> tuple[Any, ...]:
-        """Return the types of all arguments, as Numba names them."""
-        from numba import typeof
-
-        least = (*(1 for _ in self.numbers), self.real)
-        made = [*self._work(*least), *self._allocate(*least)]
-        return tuple(typeof(each) for each in (*least, True, *arrays, *made))
+def _batch_axis(kind: Statement | Leaf) -> int | None:
+    """Return the axis that has one entry for each example."""
+    return int(kind.index is not None) if kind.batched else None
 
 
 @cache
@@ -271,11 +189,6 @@ def _keep_linear() -> None:
 
     if llvm.llvm_version_info[0] == 22:
         llvm.set_option("", "-combiner-tokenfactor-inline-limit=64")
-
-
-@cache
-def _pool(workers: int) -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(workers, thread_name_prefix="graphgrad")
 
 
 # -- modules ---------------------------------------------------------------------------------------

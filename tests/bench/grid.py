@@ -41,6 +41,9 @@ ROUNDS, FEWEST = 9, 2
 PATIENCE = {"tiny": 2.0, "small": 3.0, "medium": 5.0, "large": 10.0}
 """Seconds for one way in one case, from which on it gets fewer rounds (but `FEWEST`)."""
 FIRST = ("elman", "lstm", "gru")
+PAUSE = 0.15
+"""Seconds between ways that have several threads. Those of NumPy's BLAS take all the time of their
+processor for 0.11 s after a product, in case there is another one."""
 
 
 class Case(NamedTuple):
@@ -191,7 +194,8 @@ def measured(case: Case) -> dict[str, Any]:
             check_same("PyTensor", want, result, TOLERANCE[case.dtype])
             clock["PyTensor"] = lambda count: pytensor_peer.ask(repeat=count) / count
         floor = Floor(cell, params, data)
-        seconds = interleaved(clock, first, floor, PATIENCE[case.size])
+        pause = PAUSE if case.threads > 1 else 0.0
+        seconds = interleaved(clock, first, floor, PATIENCE[case.size], pause)
     return {
         "ms": {name: 1e3 * median(each) for name, each in seconds.items()},
         "rounds": {name: len(each) for name, each in seconds.items()},
@@ -211,12 +215,13 @@ def circuit_of(name: str) -> Any:
 
 
 def interleaved(
-    clock: dict[str, Any], first: dict[str, float], floor: Any, patience: float
+    clock: dict[str, Any], first: dict[str, float], floor: Any, patience: float, pause: float
 ) -> dict[str, list[float]]:
     """Return the seconds a call of each way, a list entry a round.
 
-    Each way runs once untimed in its turn, so that the caches are its own, and then as often as
-    makes 10 ms; the slowest ones run once, and in fewer rounds.
+    Each way runs untimed first in its turn, so that the caches are its own, and then as often as
+    makes 10 ms; the slowest ones run once, and in fewer rounds. Where there is a pause before each
+    turn, which lets the threads of others fall asleep, its own are woken for 30 ms.
     """
     seconds: dict[str, list[float]] = {name: [] for name in clock}
     slow = {"autograd", "torch loop"}  # compile nothing: the first call tells how long they take
@@ -225,10 +230,12 @@ def interleaved(
         for name, tell in clock.items():
             if turn >= max(FEWEST, patience / estimate[name]):
                 continue
+            time.sleep(pause)
             if estimate[name] < 0.2:
-                tell(1)
+                tell(max(1, min(100, int(0.03 / estimate[name]))) if pause else 1)
             seconds[name].append(tell(max(1, min(100, int(0.01 / estimate[name])))))
         if turn < 5:
+            time.sleep(pause)
             floor.round()
     return seconds
 
