@@ -49,10 +49,11 @@ class Bound:
         code for the types it is given, or raises TypeError. If the program is to look what the
         arrays hold, the result is None for impossible tokens and targets as well.
         """
-        room = self.room()
-        fits = entry(*self.arguments(arrays, room, look))
-        results = self.results(room)
-        return results if fits else None
+        numbers, real = self.numbers, self.real
+        work, results = room = self.room()
+        fits = entry(*numbers, real, look, *arrays, *work, *results)
+        found = self.results(room)
+        return found if fits else None
 
     def room(self) -> Room:
         """Return arrays to work in, which nobody else uses until `results`, and new ones."""

@@ -27,6 +27,7 @@ from graphgrad.system import System
 
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
 _numba_program = door("graphgrad.compile.run_numba:numba_program")
+REDUCTIONS = ("mean", "sum")
 CALLS = 1024
 """How many kinds of calls are remembered: combinations of shapes, lengths and sizes."""
 
@@ -146,10 +147,10 @@ class Compiled:
                 raise DataError("a ragged batch has no state", remedy="give examples of one length")
             options: dict[str, Any] = {"tau": tau, "batch": batch, "check_finite": check_finite}
             return self._continued(values, state, return_state, **options, **sizes)
-        if batch not in ("mean", "sum"):
+        if batch not in REDUCTIONS:
             raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
         if lengths is None and not check_finite:
-            again = self._again(values, tau, sizes, batch)
+            again = self.again(values, tau, sizes, batch)
             if again is not None:
                 return again
         arrays = as_arrays(values)
@@ -170,6 +171,22 @@ class Compiled:
             for name in self.gradients.values():
                 results[name] = results[name] / results[name].dtype.type(len(lengths))
         return results
+
+    def again(
+        self, values: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
+    ) -> dict[str, Any] | None:
+        """Return the results for data of the kind of the last call; None where it is of another.
+
+        The program itself looks at the arrays: small networks take less time than looking at them
+        here would.
+        """
+        if self._last is None or batch not in REDUCTIONS:
+            return None
+        call, again, *options = self._last
+        results: dict[str, Any] | None = again(values) if options == [tau, sizes] else None
+        if results is None or call.batch == (1,):  # nothing to add up, no axes to put back
+            return results
+        return self._shaped(results, call, batch)
 
     def _ragged(
         self, arrays: Mapping[str, Any], lengths: Any, sizes: Mapping[str, int]
@@ -249,22 +266,6 @@ class Compiled:
         if self.backend == "numba" and not call.casts and not call.shapes:
             ready = call.run.ready(call.steps, call.sizes, call.dtype)
             self._last = (call, ready.again, tau, sizes)
-        return self._shaped(results, call, batch)
-
-    def _again(
-        self, values: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
-    ) -> dict[str, Any] | None:
-        """Return the results for data of the kind of the last call; None where it is of another.
-
-        The program itself looks at the arrays: small networks take less time than looking at them
-        here would.
-        """
-        if self._last is None:
-            return None
-        call, again, *options = self._last
-        results = again(values) if options == [tau, sizes] else None
-        if results is None or call.batch == (1,):  # nothing to add up, no axes to put back
-            return results
         return self._shaped(results, call, batch)
 
     def _shaped(self, results: dict[str, Any], call: Call, reduction: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable
 from typing import Any
@@ -234,36 +235,44 @@ def choose(typingctx: Any, condition: Any, chosen: Any, otherwise: Any) -> Any:
     return signature(found[0], types.boolean, chosen, otherwise), lower
 
 
-def _across(combine: Callable[[Num, Num], Num]) -> Callable[..., Any]:
-    """Return how to combine all lanes: halves with each other, until one number is left.
+def _across(x: Num, combine: Callable[[Num, Num], Num]) -> Num:
+    """Return all lanes combined, in all lanes: halves with each other, until one number is left.
 
     (Rotations within whole registers would do as well, but LLVM 20 drops lanes of them.)
     """
-
-    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        x = Num(builder, args[0])
-        whole, word = x.type, ir.IntType(32)
-        count = whole.count
-        while count > 1:
-            count //= 2
-            halves = []
-            for low in (0, count):
-                order = ir.Constant(ir.VectorType(word, count), list(range(low, low + count)))
-                halves.append(Num(builder, builder.shuffle_vector(x.value, x.value, order)))
-            x = combine(*halves)
-        number = builder.extract_element(x.value, ir.Constant(word, 0))
-        return splat(builder, number, whole)
-
-    return lower
+    builder, whole, word = x.builder, x.type, ir.IntType(32)
+    count = whole.count
+    while count > 1:
+        count //= 2
+        halves = []
+        for low in (0, count):
+            order = ir.Constant(ir.VectorType(word, count), list(range(low, low + count)))
+            halves.append(Num(builder, builder.shuffle_vector(x.value, x.value, order)))
+        x = combine(*halves)
+    number = builder.extract_element(x.value, ir.Constant(word, 0))
+    return Num(builder, splat(builder, number, whole))
 
 
 @intrinsic
 def across_sum(typingctx: Any, x: Any) -> Any:
     """Return the sum of the lanes, in all lanes."""
-    return signature(x, x), _across(lambda a, b: a + b)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        return _across(Num(builder, args[0]), lambda a, b: a + b).value
+
+    return signature(x, x), lower
 
 
 @intrinsic
 def across_max(typingctx: Any, x: Any) -> Any:
     """Return the largest of the lanes, in all lanes; NaN if there is one."""
-    return signature(x, x), _across(ir_math.maximum)
+
+    def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
+        given = Num(builder, args[0])
+        largest = _across(given, lambda a, b: a.where(a > b, b))
+        holes = builder.fcmp_unordered("uno", given.value, given.value)
+        bits = builder.bitcast(holes, ir.IntType(x.count))
+        none = builder.icmp_unsigned("==", bits, ir.Constant(bits.type, 0))
+        return builder.select(none, largest.value, largest.const(math.nan).value)
+
+    return signature(x, x), lower
