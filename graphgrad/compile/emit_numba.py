@@ -229,8 +229,7 @@ class NumbaEmitter:
             rows, depth = self.shapes.shape(matrix.name)
             code = self.unique(f"{array_name(matrix.name)}_packed")
             self.packed[matrix.name] = code
-            size = f"packed_size({dim_code(rows)}, {dim_code(depth)}, real)"
-            self.write(f"{code} = np.zeros({size}, real.dtype)")
+            self.write(f"{code} = panels({dim_code(rows)}, {dim_code(depth)}, real)")
             for memory, shape, transposed, row, column in self._matrix_parts(matrix):
                 sizes = ", ".join(dim_code(dim) for dim in shape)
                 self.write(

@@ -78,7 +78,7 @@ def test_product(benchmark, shape, dtype, by):
     from numba import njit
 
     from graphgrad.compile.run_numba import _kernels
-    from graphgrad.compile.vector.fast import pack, packed_size, product
+    from graphgrad.compile.vector.fast import pack, panels, product
 
     rows, columns, depth = shape
     rng = np.random.default_rng(0)
@@ -92,7 +92,7 @@ def test_product(benchmark, shape, dtype, by):
 
     @njit
     def packed_of(w, columns, depth):
-        packed = np.zeros(packed_size(columns, depth, w), w.dtype)
+        packed = panels(columns, depth, w)
         pack(packed, depth, 0, 0, w, 0, (columns, depth), False)
         return packed
 

@@ -19,11 +19,11 @@ import numpy as np
 from numba import njit
 from graphgrad.compile.run_numba import _kernels
 from graphgrad.compile.vector.fast import across_sum, kept, lanes, load, outer_sum, pack, store
-from graphgrad.compile.vector.fast import packed_size, product, row_sum
+from graphgrad.compile.vector.fast import panels, product, row_sum
 
 @njit
 def run(out, sums, gram, column, a, w, wt, rows, columns, depth):
-    packed = np.zeros(packed_size(columns, depth, out), out.dtype)
+    packed = panels(columns, depth, out)
     pack(packed, depth, 0, 0, w, 0, (columns // 2, depth), False)
     start = columns // 2 * depth
     pack(packed, depth, columns // 2, 0, w, start, (columns - columns // 2, depth), False)

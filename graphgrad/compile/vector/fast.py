@@ -35,8 +35,8 @@ from graphgrad.compile.vector.product import (
     divide,
     outer_sum,
     pack,
-    packed_size,
     padded,
+    panels,
     product,
     row_sum,
 )
@@ -45,8 +45,8 @@ from graphgrad.compile.vector.scalar import room, tokens
 __all__ = [
     "absolute", "across_max", "across_sum", "choose", "cos", "distributions", "divide", "exp",
     "if_equal", "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes",
-    "load", "log", "log1p", "maximum", "minimum", "number", "outer_sum", "pack", "packed_size",
-    "padded", "power", "product", "put", "read", "relu", "restore", "room", "row_sum",
+    "load", "log", "log1p", "maximum", "minimum", "number", "outer_sum", "pack",
+    "padded", "panels", "power", "product", "put", "read", "relu", "restore", "room", "row_sum",
     "set_flush_to_zero", "shaped", "sigmoid", "sin", "softplus", "spread", "sqrt", "store",
     "tanh", "tokens", "unit", "write",
 ]  # fmt: skip

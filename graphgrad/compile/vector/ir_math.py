@@ -1,7 +1,8 @@
 """Elementary functions as branch-free LLVM instructions, for one number or for a vector of them.
 
-Every function is a few lines over `Num`, an LLVM value with operators. The series have rational
-coefficients (Taylor for exp, atanh for log) and enough terms for the type, so there are no tables.
+Every function is a few lines over `Num`, an LLVM value with operators. The series have coefficients
+that are computed here, exactly (Taylor's for exp, economized; those of atanh for log), and enough
+terms for the type, so there are no tables.
 NaN goes in as NaN and comes out as NaN: bounds are set by comparisons that are false for NaN.
 Errors, in units in the last place, are asserted in tests/compile/test_vector_math.py.
 """
@@ -12,8 +13,10 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
+import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
@@ -25,12 +28,17 @@ class Kind:
     bits: int
     mantissa: int  # stored bits
     bias: int
-    exp_terms: int
+    exp_degree: int  # of the series for (e^r - 1 - r) / r²
     log_terms: int
     ln2_high: float  # few enough bits that n·ln2_high is exact
     exp_low: float  # below it exp is 0
     exp_high: float  # above it exp is infinite
     tanh_high: float  # above it tanh is 1
+
+    @property
+    def exp_series(self) -> list[float]:
+        """The coefficients of (e^r - 1 - r) / r² for |r| ≤ ln 2 / 2."""
+        return _exp_series(self.exp_degree)
 
     @property
     def ln2_low(self) -> float:
@@ -48,9 +56,37 @@ class Kind:
         return math.ldexp(1.5, self.mantissa)
 
 
+@cache
+def _exp_series(degree: int) -> list[float]:
+    """Return the Taylor series of (e^r - 1 - r) / r², economized to this degree.
+
+    A term c·r^k is replaced by what remains of it without c·T_k, the Chebyshev polynomial, which
+    is the smallest there is with this term on |r| ≤ ln 2 / 2.
+    """
+    bound = _LN2 / 2
+    series = [Fraction(1, math.factorial(k + 2)) for k in range(degree + 9)]
+    while len(series) > degree + 1:
+        k = len(series) - 1
+        factor = series[k] * bound**k / 2 ** (k - 1)
+        for power, coefficient in enumerate(_chebyshev(k)):
+            series[power] -= factor * coefficient / bound**power
+        series.pop()
+    return [float(coefficient) for coefficient in series]
+
+
+def _chebyshev(k: int) -> list[int]:
+    """Return the coefficients of the Chebyshev polynomial T_k, k ≥ 1."""
+    before, now = [1], [0, 1]
+    for _ in range(k - 1):
+        doubled = [0, *(2 * coefficient for coefficient in now)]
+        padded = [*before, *[0] * (len(doubled) - len(before))]
+        before, now = now, [a - b for a, b in zip(doubled, padded, strict=True)]
+    return now
+
+
 _LN2 = Fraction("0.693147180559945309417232121458176568075500134360255254120680009")
-SINGLE = Kind(32, 23, 127, 7, 4, math.ldexp(45426, -16), -104.0, 89.0, 10.0)
-DOUBLE = Kind(64, 52, 1023, 13, 10, math.ldexp(0x162E42FEFA, -37), -746.0, 710.0, 20.0)
+SINGLE = Kind(32, 23, 127, 4, 4, math.ldexp(45426, -16), -104.0, 89.0, 10.0)
+DOUBLE = Kind(64, 52, 1023, 9, 10, math.ldexp(0x162E42FEFA, -37), -746.0, 710.0, 20.0)
 
 
 class Num:
@@ -205,15 +241,42 @@ def _horner(x: Num, coefficients: Sequence[float]) -> Num:
     return result
 
 
-def _reduced(x: Num) -> tuple[Num, Any]:
-    """Return e^r - 1 and n with x = n·ln 2 + r, |r| ≤ ln 2 / 2; n is an integer."""
+def _reduced(x: Num, multiple: float = 1.0) -> tuple[Num, Num]:
+    """Return e^r - 1 and n + `rounder`, with multiple·x = n·ln 2 + r, |r| ≤ ln 2 / 2, n whole."""
     kind = x.kind
-    shifted = x.times_plus(1 / math.log(2), kind.rounder)
+    shifted = x.times_plus(multiple / math.log(2), kind.rounder)
     n = shifted - kind.rounder
-    r = (-n).times_plus(kind.ln2_low, (-n).times_plus(kind.ln2_high, x))
-    series = [1 / math.factorial(k) for k in range(2, kind.exp_terms + 1)]
-    rest = r.times_plus(r * polynomial(r, series), r)
-    return rest, x.builder.sub(shifted.bits(), x.const(kind.rounder).bits())
+    whole = x if multiple == 1.0 else x * multiple
+    r = (-n).times_plus(kind.ln2_low, (-n).times_plus(kind.ln2_high, whole))
+    return (r * r).times_plus(polynomial(r, kind.exp_series), r), shifted
+
+
+def _times_power(x: Num, shifted: Num) -> Num:
+    """Return x·2^n for n + `rounder`, |x| about 1; results below normal numbers are right too."""
+    kind, builder = x.kind, x.builder
+    name = _SCALE.get(str(x.type)) if _has_scale() else None
+    if name is not None:
+        parts = [x.type, x.type, x.type, ir.IntType(x.type.count), ir.IntType(32)]
+        function = builder.module.globals.get(name) or ir.Function(
+            builder.module, ir.FunctionType(x.type, parts), name
+        )
+        n, everywhere, as_set = shifted - kind.rounder, parts[3](-1), parts[4](4)
+        return Num(builder, builder.call(function, [x.value, n.value, x.value, everywhere, as_set]))
+    n = builder.sub(shifted.bits(), x.const(kind.rounder).bits())
+    half = builder.ashr(n, x.integer(1))
+    return x * _power_of_two(x, half) * _power_of_two(x, builder.sub(n, half))
+
+
+_SCALE = {
+    str(ir.VectorType(ir.FloatType(), 16)): "llvm.x86.avx512.mask.scalef.ps.512",
+    str(ir.VectorType(ir.DoubleType(), 8)): "llvm.x86.avx512.mask.scalef.pd.512",
+}
+"""The instruction for x·2^n of the machines that have it."""
+
+
+@cache
+def _has_scale() -> bool:
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 def _power_of_two(x: Num, n: Any) -> Num:
@@ -228,11 +291,8 @@ def exp(x: Num) -> Num:
     kind = x.kind
     bounded = x.const(kind.exp_high).where(x > kind.exp_high, x)
     bounded = x.const(kind.exp_low).where(x < kind.exp_low, bounded)
-    rest, n = _reduced(bounded)
-    half = x.builder.ashr(n, x.integer(1))
-    first = _power_of_two(x, half)
-    second = _power_of_two(x, x.builder.sub(n, half))
-    return (rest + 1) * first * second
+    rest, shifted = _reduced(bounded)
+    return _times_power(rest + 1, shifted)
 
 
 def tanh(x: Num) -> Num:
@@ -240,8 +300,8 @@ def tanh(x: Num) -> Num:
     kind = x.kind
     size = x.call("fabs")
     bounded = x.const(kind.tanh_high).where(size > kind.tanh_high, size)
-    rest, n = _reduced(bounded + bounded)
-    scale = _power_of_two(x, n)
+    rest, shifted = _reduced(bounded, 2.0)
+    scale = _times_power(x.const(1.0), shifted)
     less_one = scale.times_plus(rest, scale - 1)
     return (less_one / (less_one + 2)).call("copysign", x)
 

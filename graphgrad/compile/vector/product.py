@@ -21,6 +21,7 @@ from graphgrad.compile.vector.ir_math import Num
 from graphgrad.compile.vector.kernels import kernel, kernel_call
 from graphgrad.compile.vector.lane_memory import address, load, masked_load, masked_store, store
 from graphgrad.compile.vector.lanes import lanes, lanes_of, mask, number, register_bytes, splat
+from graphgrad.compile.vector.scalar import LINE
 
 VECTORS = 2
 ROWS = 12 if register_bytes() == 64 else 6
@@ -140,10 +141,22 @@ def _tile(
 
 
 @njit(error_model="numpy")
-def packed_size(columns: int, depth: int, like: Any) -> Any:
-    """Return how many numbers a packed matrix holds."""
+def _packed_size(columns: int, depth: int, like: Any) -> Any:
+    """Return how many numbers a packed matrix holds, and as many more as a line of the cache."""
     width = VECTORS * lanes(like)
-    return (columns + width - 1) // width * width * depth
+    return (columns + width - 1) // width * width * depth + LINE // like.itemsize
+
+
+@njit(error_model="numpy")
+def _from_line(array: Any) -> Any:
+    """Return an array from where a line of the cache begins: vectors then lie on one line."""
+    return array[-array.ctypes.data % LINE // array.itemsize :]
+
+
+@njit(error_model="numpy")
+def panels(columns: int, depth: int, like: Any) -> Any:
+    """Return zeros for a packed matrix."""
+    return _from_line(np.zeros(_packed_size(columns, depth, like), like.dtype))
 
 
 @kernel("pack")
@@ -195,20 +208,21 @@ def outer_sum_kernel(
 ) -> None:  # fmt: skip
     """Do what `outer_sum` says."""
     width = VECTORS * lanes(out)
-    panels = np.empty(packed_size(columns, min(DEPTH, count), out), carray(out, 1).dtype)
+    size = _packed_size(columns, min(DEPTH, count), carray(out, 1))
+    packed = _from_line(np.empty(size, carray(out, 1).dtype))
     for s in range(0, count, DEPTH):
         depth = min(DEPTH, count - s)
         for column in range(0, columns, lanes(out)):
             start = column // width * width * depth + column % width
             for k in range(depth):
                 part = load(v, (v0 + (s + k) * v_stride + column,), columns - column)
-                store(panels, (start + k * width,), lanes(out), part)
+                store(packed, (start + k * width,), lanes(out), part)
         for low in range(0, rows, CHUNK):
             for column in range(0, columns, width):
                 for row in range(low, min(rows, low + CHUNK), ROWS):
                     _tile(
                         min(ROWS, rows - row), out, row * columns + column, columns, u,
-                        u0 + s * u_stride + row, 1, u_stride, panels, column * depth, depth,
+                        u0 + s * u_stride + row, 1, u_stride, packed, column * depth, depth,
                         columns - column, fresh and s == 0,
                     )  # fmt: skip
 
