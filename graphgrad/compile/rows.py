@@ -149,8 +149,14 @@ def _level(made: Section, level: int) -> Level:
 def _levels(
     made: Section, statements: Mapping[str, Statement], reads: Mapping[str, Sequence[Operand]]
 ) -> dict[Boundary, int]:
-    """Find the first level on which each statement can be done; return those of boundaries."""
+    """Find the first level on which each statement can be done; return those of boundaries.
+
+    Outside loops, what waits for more than one sum over components after another is done on the
+    next level. A processor begins with later rows while it waits for the sums of a row, but only
+    with as many as the work on a row is short.
+    """
     boundaries: dict[Boundary, int] = {}
+    waits: dict[str, int] = {}
     margins: dict[str, int] = {}
     for each in made.work:
         if isinstance(each, Boundary):
@@ -160,7 +166,7 @@ def _levels(
             boundaries[each] = level
             margins[each.name] = max(margins.get(each.name, 0), level + 1)
             continue
-        level = 0
+        level = waiting = 0
         for operand in reads[each.name]:
             elsewhere = bool(operand.lag) or each.op == "at_step"
             if elsewhere:
@@ -169,8 +175,12 @@ def _levels(
                 continue
             used = statements[operand.name]
             wait = elsewhere or used.op in WHOLE | ACCUMULATIONS
-            level = max(level, made.level[used.name] + (wait and each.op not in WHOLE))
-        made.level[each.name] = level
+            before = made.level[used.name] + (wait and each.op not in WHOLE)
+            sums = 0 if wait else waits[used.name] + (used.op in COMPONENT_SUMS)
+            level, waiting = max((level, waiting), (before, sums))
+        if waiting > 1 and not made.inside:
+            level, waiting = level + 1, 0
+        made.level[each.name], waits[each.name] = level, waiting
     return boundaries
 
 
@@ -188,6 +198,7 @@ def _as_late_as_possible(
                 first[each.value.name] = 0
             continue
         fixed = each.op in VIEWS | WHOLE | ACCUMULATIONS | ENTRYWISE or each.name not in private
+        fixed = fixed or (each.op in COMPONENT_SUMS and not made.inside)
         if not fixed and each.name in first:
             made.level[each.name] = max(made.level[each.name], first[each.name])
         for operand in reads[each.name]:

@@ -85,13 +85,21 @@ def _tile_body(
         done = builder.mul(whole, ir.Constant(word, chains))
         with cgutils.for_range(builder, builder.sub(given["depth"], done), intp=word) as loop:
             step(0, builder.add(done, loop.index))
+    totals = {}
     for row in range(rows):
         for vector in range(vectors):
             parts = [Num(builder, builder.load(sums[k, row, vector])) for k in range(chains)]
             while len(parts) > 1:  # in pairs: half of them wait for nothing
                 parts = [a + b for a, b in zip(parts[::2], parts[1::2], strict=True)]
-            (total,) = parts
-            masked_store(builder, total.value, place(row, vector), align, masks[vector])
+            totals[row, vector] = parts[0].value
+    wide = ir.Constant(word, kind.count * vectors)
+    with builder.if_else(builder.icmp_signed(">=", given["left"], wide)) as (then, otherwise):
+        with then:
+            for at, total in totals.items():
+                builder.store(total, place(*at), align=align)
+        with otherwise:
+            for at, total in totals.items():
+                masked_store(builder, total, place(*at), align, masks[at[1]])
 
 
 def _tile_bodies(builder: Any, rows: int, kind: Any, align: int, given: dict[str, Any]) -> None:
