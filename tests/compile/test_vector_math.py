@@ -37,17 +37,25 @@ EXACT: dict[str, Callable[[Any], Any]] = {
 }
 
 
+WAYS = pytest.mark.parametrize("portable", [False, True], ids=["as here", "any processor"])
+"""With the instructions of this processor, and with those that every one has."""
+
+
 @cache
-def function(name: str) -> Callable[[Any], Any]:
+def function(name: str, portable: bool) -> Callable[[Any], Any]:
     numba = importlib.import_module("numba")
     fast = importlib.import_module("graphgrad.compile.vector.fast")
+    ir_math = importlib.import_module("graphgrad.compile.vector.ir_math")
     namespace = dict(vars(fast))
     exec(SOURCE.format(name=name), namespace)
     run = numba.njit(error_model="numpy")(namespace["run"])
 
     def call(x: Any) -> Any:
         out = np.full_like(x, 7)
-        run(out, x)
+        with pytest.MonkeyPatch.context() as patch:
+            if portable:
+                patch.setattr(ir_math, "_has_scale", lambda: False)
+            run(out, x)
         return out
 
     return call
@@ -71,11 +79,12 @@ def points(name: str, dtype: Any) -> Any:
     return x[(x != 0) & np.isfinite(x)]
 
 
+@WAYS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("name", ULPS)
-def test_errors_in_units_in_the_last_place(name: str, dtype: Any) -> None:
+def test_errors_in_units_in_the_last_place(name: str, dtype: Any, portable: bool) -> None:
     x = points(name, dtype)
-    found = function(name)(x)
+    found = function(name, portable)(x)
     info = np.finfo(dtype)
     worst = 0.0
     with mpmath.workprec(200):
@@ -98,12 +107,13 @@ EDGES: dict[str, list[tuple[float, float]]] = {
 }
 
 
+@WAYS
 @pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
 @pytest.mark.parametrize("name", EDGES)
-def test_edges(name: str, dtype: Any) -> None:
+def test_edges(name: str, dtype: Any, portable: bool) -> None:
     given = np.array([x for x, _ in EDGES[name]] + [NAN, -NAN], dtype)
     wanted = np.array([y for _, y in EDGES[name]] + [NAN, NAN], dtype)
-    found = function(name)(given)
+    found = function(name, portable)(given)
     np.testing.assert_array_equal(found, wanted)
     numbers = ~np.isnan(wanted)
     np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(wanted[numbers]))
