@@ -12,7 +12,7 @@ import numpy as np
 
 from tests.bench.cell_steps import CELLS
 from tests.bench.first_calls import KEPT
-from tests.bench.grid import DTYPES, OURS, ROUNDS, SIZES, Case
+from tests.bench.grid import DTYPES, OURS, PAUSE, ROUNDS, SIZES, Case
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
 SAID = {
@@ -44,8 +44,10 @@ Measured on {machine}, by
   compiled by Numba in a process of its own.
 - *floor* is the time of the matrix products that cannot be avoided, each by the faster of NumPy's
   BLAS and PyTorch's. Below the size *medium* it measures calls from Python and is left out.
-- One thread means a process that is bound to one processor. † marks fewer than {rounds} rounds (at
-  least 2), for what is too slow.
+- One thread means a process that is bound to one processor. With two threads there are {pause} s of
+  rest before each way, since threads of a BLAS go on waiting, at full cost, after its last product,
+  and 30 ms of untimed calls after it. † marks fewer than {rounds} rounds (at least 2), for what is
+  too slow.
 - *GRU* is the one of the gallery (Cho et al.), *reset after* that of cuDNN and `torch.nn`.
 
 Ratios are a peer's time over ours, so more is better for us; *best* is the fastest way that is not
@@ -68,7 +70,7 @@ def page() -> str:
         for dtype in DTYPES
         if (case := Case(threads, size, cell, dtype)).file.exists()
     }
-    parts = [INTRODUCTION.format(machine=machine(), rounds=ROUNDS), *summary(found)]
+    parts = [INTRODUCTION.format(machine=machine(), rounds=ROUNDS, pause=PAUSE), *summary(found)]
     for threads, size in dict.fromkeys((case.threads, case.size) for case in found):
         own = {c: f for c, f in found.items() if (c.threads, c.size) == (threads, size)}
         parts += section(threads, size, own)
@@ -127,13 +129,16 @@ RATIOS: dict[str, tuple[Callable[[dict[str, Any]], float | None], Wanted]] = {
 
 
 def summary(found: dict[Case, dict[str, Any]]) -> list[str]:
-    """Return, for each ratio and size, in how many rows it is as wanted."""
-    lines = ["## As wanted, in how many rows", "", "| ratio | " + " | ".join(SIZES) + " |"]
-    lines.append("|---|" + "---:|" * len(SIZES))
+    """Return, for each ratio, number of threads and size, in how many rows it is as wanted."""
+    kinds = list(dict.fromkeys((case.threads, case.size) for case in found))
+    heads = [f"{size}, {threads} thread{'s' * (threads > 1)}" for threads, size in kinds]
+    lines = ["## As wanted, in how many rows", "", "| ratio | " + " | ".join(heads) + " |"]
+    lines.append("|---|" + "---:|" * len(kinds))
     for name, (ratio, wanted) in RATIOS.items():
         cells = []
-        for size in SIZES:
-            pairs = [(ratio(row), wanted(case)) for case, row in found.items() if case.size == size]
+        for kind in kinds:
+            own = {case: row for case, row in found.items() if (case.threads, case.size) == kind}
+            pairs = [(ratio(row), wanted(case)) for case, row in own.items()]
             told = [(value, least) for value, least in pairs if value and least]
             met = sum(value >= least for value, least in told)
             cells.append(f"{met} of {len(told)}" if told else "")

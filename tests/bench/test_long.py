@@ -39,8 +39,9 @@ def test_a_million_steps_under_a_budget(benchmark, capsys, backend):
     plan = budget.plan
     with capsys.disabled():
         print(
-            f"\n{backend}, {long} steps: {plan.measured / 2**20:.0f} MiB beyond the data, predicted "
-            f"{plan.predicted / 2**20:.0f}, {ratio:.2f} times the time a step of {short} steps",
+            f"\n{backend}, {long} steps: {plan.measured / 2**20:.0f} MiB beyond the data, "
+            f"predicted {plan.predicted / 2**20:.0f}, {ratio:.2f} times the time a step "
+            f"of {short} steps",
             end="",
         )
     assert plan.measured < 2**30
