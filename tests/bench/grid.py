@@ -219,9 +219,10 @@ def interleaved(
 ) -> dict[str, list[float]]:
     """Return the seconds a call of each way, a list entry a round.
 
-    Each way runs untimed first in its turn, so that the caches are its own, and then as often as
-    makes 10 ms; the slowest ones run once, and in fewer rounds. Where there is a pause before each
-    turn, which lets the threads of others fall asleep, its own are woken for 30 ms.
+    Each way runs untimed first in its turn, so that the caches are its own, then as often as makes
+    10 ms; the slowest ones run once, and in fewer rounds. It is untimed for as long as it is timed,
+    or for 30 ms where there is a pause, which lets the threads of others fall asleep: its own have
+    to be woken.
     """
     seconds: dict[str, list[float]] = {name: [] for name in clock}
     slow = {"autograd", "torch loop"}  # compile nothing: the first call tells how long they take
@@ -231,9 +232,10 @@ def interleaved(
             if turn >= max(FEWEST, patience / estimate[name]):
                 continue
             time.sleep(pause)
+            count = max(1, min(100, int(0.01 / estimate[name])))
             if estimate[name] < 0.2:
-                tell(max(1, min(100, int(0.03 / estimate[name]))) if pause else 1)
-            seconds[name].append(tell(max(1, min(100, int(0.01 / estimate[name])))))
+                tell(3 * count if pause else count)
+            seconds[name].append(tell(count))
         if turn < 5:
             time.sleep(pause)
             floor.round()

@@ -45,9 +45,9 @@ Measured on {machine}, by
 - *floor* is the time of the matrix products that cannot be avoided, each by the faster of NumPy's
   BLAS and PyTorch's. Below the size *medium* it measures calls from Python and is left out.
 - One thread means a process that is bound to one processor. With two threads there are {pause} s of
-  rest before each way, since threads of a BLAS go on waiting, at full cost, after its last product,
-  and 30 ms of untimed calls after it. † marks fewer than {rounds} rounds (at least 2), for what is
-  too slow.
+  rest before each way, since threads of a BLAS go on waiting, at full cost, after its last product.
+  In its turn a way is called for some 10 ms untimed (30 ms after a rest), then timed for 10 ms.
+- † marks fewer than {rounds} rounds (at least 2), for what is too slow.
 - *GRU* is the one of the gallery (Cho et al.), *reset after* that of cuDNN and `torch.nn`.
 
 Ratios are a peer's time over ours, so more is better for us; *best* is the fastest way that is not
