@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any, NoReturn
 
 from graphgrad import __version__
 from graphgrad.cli.circuits import check, code, list_cells, show, unfold
@@ -14,9 +15,26 @@ from graphgrad.cli.reports import report
 METHODS = ("auto", "induction", "certificate", "sympy", "probabilistic", "enclosure")
 
 
+class Parser(argparse.ArgumentParser):
+    """A parser whose errors are told as all others are: what is wrong, and the remedy."""
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse arguments; what a command does not know is told with how that command is called."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            self.error(f"unrecognized arguments: {' '.join(unknown)}")
+        return found, unknown
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong with the arguments, and how the command is called; exit with 2."""
+        example = (self.epilog or "").partition("\n")[0].removeprefix("example: ")
+        call = f'write for example "{example}", or see' if example else "see"
+        self.exit(2, f"error: {message}\nRemedy: {call} {self.prog} --help\n")
+
+
 def argument_parser() -> argparse.ArgumentParser:
     """Return the parser of the command line, with one subparser a command."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="graphgrad",
         description="Recurrences as circuits: unfolded, differentiated, proved and drawn.",
         epilog="example: graphgrad report elman --out out",

@@ -71,8 +71,11 @@ def test_examples_of_the_help_work(line):
 def test_wrong_usage(run, arguments):
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
-    assert "error: " in err
-    assert "usage: graphgrad" in err
+    wrong, remedy = err.splitlines()
+    assert wrong.startswith("error: ")
+    command = f"graphgrad {arguments[0]}" if arguments[0] != "bogus" else "graphgrad"
+    assert remedy.startswith(f'Remedy: write for example "{command} ')
+    assert remedy.endswith(f", or see {command} --help")
 
 
 @pytest.mark.parametrize(
