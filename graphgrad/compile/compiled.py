@@ -27,7 +27,6 @@ from graphgrad.system import System
 
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
 _numba_program = door("graphgrad.compile.run_numba:numba_program")
-REDUCTIONS = ("mean", "sum")
 CALLS = 1024
 """How many kinds of calls are remembered: combinations of shapes, lengths and sizes."""
 
@@ -147,19 +146,16 @@ class Compiled:
                 raise DataError("a ragged batch has no state", remedy="give examples of one length")
             options: dict[str, Any] = {"tau": tau, "batch": batch, "check_finite": check_finite}
             return self._continued(values, state, return_state, **options, **sizes)
-        if batch not in REDUCTIONS:
-            raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
         if lengths is None and not check_finite:
-            again = self.again(values, tau, sizes, batch)
-            if again is not None:
-                return again
+            return self.plain(values, tau, sizes, batch)
+        _check_reduction(batch)
         arrays = as_arrays(values)
         if check_finite:
             check_names(self.system, arrays)
             check_given(self.system, arrays)
         if lengths is None:
             results = self._run(arrays, tau, sizes, batch)
-            if check_finite and not all_finite(results):
+            if not all_finite(results):
                 self._report(arrays, tau, sizes)
             return results
         results = self._ragged(arrays, lengths, sizes)
@@ -172,7 +168,15 @@ class Compiled:
                 results[name] = results[name] / results[name].dtype.type(len(lengths))
         return results
 
-    def again(
+    def plain(
+        self, values: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
+    ) -> dict[str, Any]:
+        """Return the results for examples of equal length, finite or not: the shortest way."""
+        _check_reduction(batch)
+        again = self._again(values, tau, sizes, batch)
+        return self._run(as_arrays(values), tau, sizes, batch) if again is None else again
+
+    def _again(
         self, values: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
     ) -> dict[str, Any] | None:
         """Return the results for data of the kind of the last call; None where it is of another.
@@ -180,7 +184,7 @@ class Compiled:
         The program itself looks at the arrays: small networks take less time than looking at them
         here would.
         """
-        if self._last is None or batch not in REDUCTIONS:
+        if self._last is None:
             return None
         call, again, *options = self._last
         results: dict[str, Any] | None = again(values) if options == [tau, sizes] else None
@@ -284,6 +288,11 @@ class Compiled:
                 array = array.reshape(*array.shape[:lead], *batch, *array.shape[lead + 1 :])
             shaped[name] = array
         return shaped
+
+
+def _check_reduction(batch: str) -> None:
+    if batch not in ("mean", "sum"):
+        raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
 
 
 def _axes(system: System, name: str) -> tuple[int, int]:

@@ -113,7 +113,7 @@ class ValueAndGrad:
     def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
         self.loss = loss
         self.compiled = compile_circuit(circuit, (), grad=loss, **options)
-        self._again = getattr(self.compiled, "again", lambda *given: None)  # none with checkpoints
+        self._plain = getattr(self.compiled, "plain", None)  # there is none with checkpoints
         self.prefix = cotangent_prefix(circuit.check().declared.names())
         names = options.get("wrt") or list(circuit.check().params)
         self._gradients = [(name, self.prefix + name) for name in names]
@@ -159,10 +159,11 @@ class ValueAndGrad:
         With `return_state=True` the state after the last step comes third; for the options see
         `Compiled`.
         """
-        values, results = {**params, **inputs}, None
-        if lengths is None and state is None and not return_state and not check_finite:
-            results = self._again(values, tau, {}, batch)
-        if results is None:
+        values = {**params, **inputs}
+        special = lengths is not None or state is not None or return_state or check_finite
+        if self._plain is not None and not special:
+            results = self._plain(values, tau, {}, batch)
+        else:
             results = self.compiled(
                 values, batch=batch, tau=tau, lengths=lengths, state=state,
                 return_state=return_state, check_finite=check_finite,

@@ -42,8 +42,8 @@ PATIENCE = {"tiny": 2.0, "small": 3.0, "medium": 5.0, "large": 10.0}
 """Seconds for one way in one case, from which on it gets fewer rounds (but `FEWEST`)."""
 FIRST = ("elman", "lstm", "gru")
 PAUSE = 0.15
-"""Seconds between ways that have several threads. Those of NumPy's BLAS take all the time of their
-processor for 0.11 s after a product, in case there is another one."""
+"""Seconds between ways that have several threads. Those of NumPy's BLAS go on taking all the time
+of their processor for a while after a product, in case there is another one."""
 
 
 class Case(NamedTuple):

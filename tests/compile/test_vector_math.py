@@ -130,3 +130,28 @@ def test_nothing_is_written_beyond_the_end(size: int) -> None:
     numba.njit(namespace["run"])(whole, x[:size].copy())
     np.testing.assert_allclose(whole[:size], np.tanh(x[:size]), rtol=1e-6)
     assert (whole[size:] == 7).all()
+
+
+LARGEST = """
+def run(out, x):
+    store(out, (0,), 1, across_max(load(x, (0,), x.size)))
+"""
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64], ids=["float32", "float64"])
+def test_the_largest_lane_and_nan_in_any_lane(dtype: Any) -> None:
+    numba = importlib.import_module("numba")
+    fast = importlib.import_module("graphgrad.compile.vector.fast")
+    lanes = importlib.import_module("graphgrad.compile.vector.lanes")
+    namespace = dict(vars(fast))
+    exec(LARGEST, namespace)
+    run = numba.njit(error_model="numpy")(namespace["run"])
+    count = lanes.register_bytes() // np.dtype(dtype).itemsize
+    for place in range(count):
+        x, out = np.linspace(-3, -2, count, dtype=dtype), np.zeros(1, dtype)
+        x[place] = 5
+        run(out, x)
+        assert out[0] == 5
+        x[place] = NAN
+        run(out, x)
+        assert np.isnan(out[0])
