@@ -21,6 +21,7 @@ ACCUMULATIONS = {"reduce", "batch_sum", "scatter_sum"}
 WHOLE = {"product", "outer_sum"}  # ops that need all rows of their operands
 ENTRYWISE = {"outer", "transpose", "stack", "matmul", "softmax", "log_softmax", "concat"}
 ENTRYWISE |= {"outer_sum_each"}
+COSTLY = {"exp", "log", "log1p", "pow", "sigmoid", "sin", "cos", "softplus", "sqrt", "tanh"}
 
 Work = Statement | Boundary
 
@@ -70,6 +71,7 @@ class Section:
     phase: dict[str, int] = field(default_factory=dict)
     group: dict[str, Shape] = field(default_factory=dict)
     axes: dict[str, Axes] = field(default_factory=dict)
+    slow: set[str] = field(default_factory=set)  # they wait for a costly function of their phase
 
 
 def axes_of(statement: Statement, shapes: Shapes) -> Axes:
@@ -212,8 +214,12 @@ def _phase(
     statements: Mapping[str, Statement],
     reads: Sequence[Operand],
 ) -> int:
-    """Return the phase of a statement within its sweep."""
-    phase = 0
+    """Return the phase of a statement within its sweep.
+
+    A costly function of what waits for another one comes in a loop of its own: for each vector they
+    would be too long for a processor to begin with the next vectors meanwhile.
+    """
+    phase, slow = 0, -1
     for operand in reads:
         used = statements.get(operand.name)
         if used is None or operand.name not in made.phase or (made.inside and operand.lag):
@@ -225,4 +231,9 @@ def _phase(
         wait = used.op in COMPONENT_SUMS | ENTRYWISE or each.op in VIEWS
         wait = wait or made.group[used.name] not in ((), made.group[each.name])
         phase = max(phase, made.phase[used.name] + wait)
-    return phase
+        if used.name in made.slow:
+            slow = max(slow, made.phase[used.name])
+    later = slow == phase and each.op in COSTLY and each.shape != ()
+    if later or slow == phase or each.op in COSTLY:
+        made.slow.add(each.name)
+    return phase + later

@@ -107,8 +107,12 @@ class SweepWriter(LaneCode):
         )
 
     def _nothing(self, each: Statement) -> bool:
-        """Whether a statement needs no code: a view, or a concat whose parts stand in it."""
-        homes = self.emitter.homes
+        """Whether a statement needs no code: a view, or what stands where it is to be put."""
+        homes, memory = self.emitter.homes, self.emitter.memory
+        if each.op == "copy" and each.name in memory:
+            return any(
+                not read.lag and memory.get(read.name) == memory[each.name] for read in each.reads
+            )
         if each.op == "concat":
             return all(
                 (home := homes.get(operand.name)) is not None and home.name == each.name

@@ -54,7 +54,7 @@ def function(name: str, portable: bool) -> Callable[[Any], Any]:
         out = np.full_like(x, 7)
         with pytest.MonkeyPatch.context() as patch:
             if portable:
-                patch.setattr(ir_math, "_has_scale", lambda: False)
+                patch.setattr(ir_math, "_has_wide", lambda: False)
             run(out, x)
         return out
 

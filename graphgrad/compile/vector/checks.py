@@ -12,8 +12,16 @@ from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
 
 from graphgrad.compile.vector.kernels import kernel, kernel_call
-from graphgrad.compile.vector.lane_memory import load, put
-from graphgrad.compile.vector.lanes import absolute, across_max, across_sum, lanes, maximum, number
+from graphgrad.compile.vector.lane_memory import load, put, read
+from graphgrad.compile.vector.lanes import (
+    absolute,
+    across_max,
+    across_sum,
+    kept,
+    lanes,
+    maximum,
+    number,
+)
 
 TOLERANCE = 1e-6
 """How far the sum of a distribution may be from 1."""
@@ -37,18 +45,22 @@ def shaped(typingctx: Any, array: Any, shape: Any) -> Any:
 @kernel("distributions", answers=True)
 def distributions_kernel(y: Any, rows: int, width: int) -> int:
     """Do what `distributions` says."""
-    found = np.empty(2, carray(y, 1).dtype)
-    furthest, least = number(y, 0), number(y, 0)
+    totals = np.empty(rows + lanes(y), carray(y, 1).dtype)
+    below = number(y, 0)
     for row in range(rows):
         total = number(y, 0)
         for j in range(0, width, lanes(y)):
             part = load(y, (row * width + j,), width - j)
             total = total + part
-            least = maximum(least, -part)
-        furthest = maximum(furthest, absolute(across_sum(total) - 1))
-    put(found, (0,), furthest)
-    put(found, (1,), across_max(least))
-    return 1 if found[0] < TOLERANCE and found[1] <= 0 else 0
+            below = below + (absolute(part) - part)  # adding takes less time than a maximum
+        put(totals, (row,), across_sum(total))
+    furthest = number(y, 0)
+    for row in range(0, rows, lanes(y)):
+        gap = absolute(read(totals, (row,)) - 1)
+        furthest = maximum(furthest, kept(gap, rows - row, 0))
+    put(totals, (0,), across_max(furthest))
+    put(totals, (1,), across_sum(below))
+    return 1 if totals[0] < TOLERANCE and totals[1] == 0 else 0
 
 
 @intrinsic

@@ -1,8 +1,7 @@
 """Elementary functions as branch-free LLVM instructions, for one number or for a vector of them.
 
-Every function is a few lines over `Num`, an LLVM value with operators. The series have coefficients
-that are computed here, exactly (Taylor's for exp, economized; those of atanh for log), and enough
-terms for the type, so there are no tables.
+Every function is a few lines over `Num`, an LLVM value with operators. The series (`series.py`)
+have enough terms for the type, so there are no tables.
 NaN goes in as NaN and comes out as NaN: bounds are set by comparisons that are false for NaN.
 Errors, in units in the last place, are asserted in tests/compile/test_vector_math.py.
 """
@@ -11,8 +10,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from fractions import Fraction
 from functools import cache
 from typing import Any
 
@@ -20,73 +17,7 @@ import llvmlite.binding as llvm
 import numpy as np
 from llvmlite import ir
 
-
-@dataclass(frozen=True)
-class Kind:
-    """What the functions need to know about a floating-point type."""
-
-    bits: int
-    mantissa: int  # stored bits
-    bias: int
-    exp_degree: int  # of the series for (e^r - 1 - r) / r²
-    log_terms: int
-    ln2_high: float  # few enough bits that n·ln2_high is exact
-    exp_low: float  # below it exp is 0
-    exp_high: float  # above it exp is infinite
-    tanh_high: float  # above it tanh is 1
-
-    @property
-    def exp_series(self) -> list[float]:
-        """The coefficients of (e^r - 1 - r) / r² for |r| ≤ ln 2 / 2."""
-        return _exp_series(self.exp_degree)
-
-    @property
-    def ln2_low(self) -> float:
-        """What is missing from `ln2_high`, good to twice the type's precision."""
-        return float(_LN2 - Fraction(self.ln2_high))
-
-    @property
-    def tiny(self) -> float:
-        """The smallest normal number."""
-        return math.ldexp(1.0, 1 - self.bias)
-
-    @property
-    def rounder(self) -> float:
-        """A number to which adding a small one rounds that to a whole number."""
-        return math.ldexp(1.5, self.mantissa)
-
-
-@cache
-def _exp_series(degree: int) -> list[float]:
-    """Return the Taylor series of (e^r - 1 - r) / r², economized to this degree.
-
-    A term c·r^k is replaced by what remains of it without c·T_k, the Chebyshev polynomial, which
-    is the smallest there is with this term on |r| ≤ ln 2 / 2.
-    """
-    bound = _LN2 / 2
-    series = [Fraction(1, math.factorial(k + 2)) for k in range(degree + 9)]
-    while len(series) > degree + 1:
-        k = len(series) - 1
-        factor = series[k] * bound**k / 2 ** (k - 1)
-        for power, coefficient in enumerate(_chebyshev(k)):
-            series[power] -= factor * coefficient / bound**power
-        series.pop()
-    return [float(coefficient) for coefficient in series]
-
-
-def _chebyshev(k: int) -> list[int]:
-    """Return the coefficients of the Chebyshev polynomial T_k, k ≥ 1."""
-    before, now = [1], [0, 1]
-    for _ in range(k - 1):
-        doubled = [0, *(2 * coefficient for coefficient in now)]
-        padded = [*before, *[0] * (len(doubled) - len(before))]
-        before, now = now, [a - b for a, b in zip(doubled, padded, strict=True)]
-    return now
-
-
-_LN2 = Fraction("0.693147180559945309417232121458176568075500134360255254120680009")
-SINGLE = Kind(32, 23, 127, 4, 4, math.ldexp(45426, -16), -104.0, 89.0, 10.0)
-DOUBLE = Kind(64, 52, 1023, 9, 10, math.ldexp(0x162E42FEFA, -37), -746.0, 710.0, 20.0)
+from graphgrad.compile.vector.series import DOUBLE, SINGLE, Kind
 
 
 class Num:
@@ -241,6 +172,34 @@ def _horner(x: Num, coefficients: Sequence[float]) -> Num:
     return result
 
 
+_WORD = ir.IntType(32)
+_AS_SET = 4  # rounding as the processor is set
+_MANTISSA = 0b1011  # from 3/4 to 3/2; NaN for what is negative
+_WIDE = {"<16 x float>": "ps", "<8 x double>": "pd"}
+
+
+def _wide(x: Num) -> bool:
+    """Whether there are instructions for exponents of vectors like this one (AVX-512)."""
+    return str(x.type) in _WIDE and _has_wide()
+
+
+@cache
+def _has_wide() -> bool:
+    return bool(llvm.get_host_cpu_features().get("avx512f"))
+
+
+def _instruction(name: str, x: Num, *given: Any) -> Num:
+    """Return what one such instruction makes of x and what else is given, in every lane."""
+    builder = x.builder
+    mask = ir.Constant(ir.IntType(x.type.count), -1)
+    values = [x.value, *given, x.value, mask, ir.Constant(_WORD, _AS_SET)]
+    label = f"llvm.x86.avx512.mask.{name}.{_WIDE[str(x.type)]}.512"
+    function = builder.module.globals.get(label) or ir.Function(
+        builder.module, ir.FunctionType(x.type, [each.type for each in values]), label
+    )
+    return Num(builder, builder.call(function, values))
+
+
 def _reduced(x: Num, multiple: float = 1.0) -> tuple[Num, Num]:
     """Return e^r - 1 and n + `rounder`, with multiple·x = n·ln 2 + r, |r| ≤ ln 2 / 2, n whole."""
     kind = x.kind
@@ -254,29 +213,11 @@ def _reduced(x: Num, multiple: float = 1.0) -> tuple[Num, Num]:
 def _times_power(x: Num, shifted: Num) -> Num:
     """Return x·2^n for n + `rounder`, |x| about 1; results below normal numbers are right too."""
     kind, builder = x.kind, x.builder
-    name = _SCALE.get(str(x.type)) if _has_scale() else None
-    if name is not None:
-        parts = [x.type, x.type, x.type, ir.IntType(x.type.count), ir.IntType(32)]
-        function = builder.module.globals.get(name) or ir.Function(
-            builder.module, ir.FunctionType(x.type, parts), name
-        )
-        n, everywhere, as_set = shifted - kind.rounder, parts[3](-1), parts[4](4)
-        return Num(builder, builder.call(function, [x.value, n.value, x.value, everywhere, as_set]))
+    if _wide(x):
+        return _instruction("scalef", x, (shifted - kind.rounder).value)
     n = builder.sub(shifted.bits(), x.const(kind.rounder).bits())
     half = builder.ashr(n, x.integer(1))
     return x * _power_of_two(x, half) * _power_of_two(x, builder.sub(n, half))
-
-
-_SCALE = {
-    str(ir.VectorType(ir.FloatType(), 16)): "llvm.x86.avx512.mask.scalef.ps.512",
-    str(ir.VectorType(ir.DoubleType(), 8)): "llvm.x86.avx512.mask.scalef.pd.512",
-}
-"""The instruction for x·2^n of the machines that have it."""
-
-
-@cache
-def _has_scale() -> bool:
-    return bool(llvm.get_host_cpu_features().get("avx512f"))
 
 
 def _power_of_two(x: Num, n: Any) -> Num:
@@ -314,6 +255,8 @@ def sigmoid(x: Num) -> Num:
 
 def log(x: Num) -> Num:
     """Return the natural logarithm: -inf at 0, NaN below."""
+    if _wide(x):
+        return _log_of_wide(x)
     kind, builder = x.kind, x.builder
     subnormal = x < kind.tiny
     shift = kind.mantissa + 2
@@ -323,15 +266,30 @@ def log(x: Num) -> Num:
     m = x.from_bits(builder.sub(scaled.bits(), builder.shl(exponent, x.integer(kind.mantissa))))
     e = Num(builder, builder.sitofp(exponent, x.type))
     e = (e - shift).where(subnormal, e)
-    f = m - 1
-    s = f / (f + 2)
-    square = s * s
-    series = [2 / (2 * k + 1) for k in range(1, kind.log_terms + 1)]
-    rest = s * (f - square * polynomial(square, series))
-    result = e.times_plus(kind.ln2_high, f - (rest - e * kind.ln2_low))
+    result = _log_of_product(e, m)
     result = x.where(x.equals(math.inf), result)
     result = x.const(-math.inf).where(x.equals(0.0), result)
     return result.where(x >= 0, math.nan)
+
+
+def _log_of_wide(x: Num) -> Num:
+    """Return log x by instructions for exponents and mantissas, which know all the edges.
+
+    The exponent of 0 is -inf, that of inf is inf, and there is no mantissa of negative numbers.
+    """
+    m = _instruction("getmant", x, ir.Constant(_WORD, _MANTISSA))
+    floor = _instruction("getexp", x)
+    return _log_of_product((floor + 1).where(m < 1, floor), m)
+
+
+def _log_of_product(e: Num, m: Num) -> Num:
+    """Return log(m·2^e) for whole e and m near 1."""
+    kind = e.kind
+    f = m - 1
+    s = f / (f + 2)
+    square = s * s
+    rest = s * (f - square * polynomial(square, kind.log_series))
+    return e.times_plus(kind.ln2_high, f - (rest - e * kind.ln2_low))
 
 
 def log1p(x: Num) -> Num:

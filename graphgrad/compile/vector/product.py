@@ -17,7 +17,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
 
-from graphgrad.compile.vector.ir_math import Num
+from graphgrad.compile.vector.ir_math import Num, suffix
 from graphgrad.compile.vector.kernels import kernel, kernel_call
 from graphgrad.compile.vector.lane_memory import address, load, masked_load, masked_store, store
 from graphgrad.compile.vector.lanes import lanes, lanes_of, mask, number, register_bytes, splat
@@ -38,9 +38,7 @@ def _tile_body(
     chains = max(1, 8 // (rows * vectors))
     zero = ir.Constant(kind, None)
     lefts = [given["left"], builder.sub(given["left"], ir.Constant(word, kind.count))]
-    kept = [builder.select(given["fresh"], ir.Constant(word, 0), left) for left in lefts]
     masks = [mask(builder, left, kind.count) for left in lefts]
-    reads = [mask(builder, left, kind.count) for left in kept]
 
     def place(row: int, vector: int) -> Any:
         offset = builder.mul(ir.Constant(word, row), given["c_row"])
@@ -51,12 +49,12 @@ def _tile_body(
     for chain in range(chains):
         for row in range(rows):
             for vector in range(vectors):
-                slot = cgutils.alloca_once(builder, kind)
-                first = zero
-                if chain == 0:
-                    first = masked_load(builder, place(row, vector), kind, align, reads[vector])
-                builder.store(first, slot)
-                sums[chain, row, vector] = slot
+                sums[chain, row, vector] = cgutils.alloca_once_value(builder, zero)
+    with builder.if_then(builder.not_(given["fresh"])):
+        for row in range(rows):
+            for vector in range(vectors):
+                first = masked_load(builder, place(row, vector), kind, align, masks[vector])
+                builder.store(first, sums[0, row, vector])
 
     def step(chain: int, k: Any) -> None:
         start = builder.gep(given["b"], [builder.mul(k, width)])
@@ -111,6 +109,30 @@ def _tile_bodies(builder: Any, rows: int, kind: Any, align: int, given: dict[str
                 _tile_body(builder, rows, vectors, kind, align, given)
 
 
+def _tile_function(module: Any, rows: int, kind: Any, align: int) -> Any:
+    """Return the function of a module that computes a tile of `rows` rows.
+
+    It is not inlined: what the compiler would compute in advance for two dozen kinds of tiles takes
+    longer than a small product.
+    """
+    label = f"graphgrad.tile.{rows}.{suffix(kind)}"
+    function = module.globals.get(label)
+    if function is None:
+        word, number = ir.IntType(64), kind.element.as_pointer()
+        kinds = {
+            "c": number, "c_row": word, "a": number, "a_row": word, "a_step": word, "b": number,
+            "depth": word, "left": word, "fresh": ir.IntType(1),
+        }  # fmt: skip
+        function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*kinds.values()]), label)
+        function.linkage = "internal"
+        function.attributes.add("noinline")
+        function.attributes.add("optsize")  # loops that were unrolled would spill registers
+        builder = ir.IRBuilder(function.append_basic_block("entry"))
+        _tile_bodies(builder, rows, kind, align, dict(zip(kinds, function.args, strict=True)))
+        builder.ret_void()
+    return function
+
+
 @intrinsic
 def _tile(
     typingctx: Any, rows: Any, c: Any, c0: Any, c_row: Any, a: Any, a0: Any, a_row: Any,
@@ -123,24 +145,22 @@ def _tile(
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = context.get_value_type(lanes_type)
-        given = {
-            "c": address(context, builder, c, args[1], [args[2]]),
-            "c_row": args[3],
-            "a": address(context, builder, a, args[4], [args[5]]),
-            "a_row": args[6],
-            "a_step": args[7],
-            "b": address(context, builder, b, args[8], [args[9]]),
-            "depth": args[10],
-            "left": args[11],
-            "fresh": args[12],
-        }
+        given = [
+            address(context, builder, c, args[1], [args[2]]),
+            args[3],
+            address(context, builder, a, args[4], [args[5]]),
+            *args[6:8],
+            address(context, builder, b, args[8], [args[9]]),
+            *args[10:],
+        ]
         end = builder.append_basic_block("tile.end")
         switch = builder.switch(args[0], end)
         for count in range(1, ROWS + 1):
             block = builder.append_basic_block(f"tile.{count}")
             switch.add_case(ir.Constant(args[0].type, count), block)
             builder.position_at_end(block)
-            _tile_bodies(builder, count, kind, c.dtype.bitwidth // 8, given)
+            align = c.dtype.bitwidth // 8
+            builder.call(_tile_function(builder.module, count, kind, align), given)
             builder.branch(end)
         builder.position_at_end(end)
         return context.get_dummy_value()
@@ -240,7 +260,22 @@ def row_sum_kernel(
     out: Any, to: int, columns: int, u: Any, start: int, stride: int, count: int
 ) -> None:
     """Do what `row_sum` says."""
-    for j in range(0, columns, lanes(out)):
+    width = lanes(out)
+    whole = columns // (4 * width) * (4 * width)
+    for j in range(0, whole, 4 * width):  # side by side, as they lie in memory
+        place = start + j
+        first = second = third = fourth = number(out, 0)
+        for _ in range(count):
+            first = first + load(u, (place,), width)
+            second = second + load(u, (place + width,), width)
+            third = third + load(u, (place + 2 * width,), width)
+            fourth = fourth + load(u, (place + 3 * width,), width)
+            place += stride
+        store(out, (to + j,), width, first)
+        store(out, (to + j + width,), width, second)
+        store(out, (to + j + 2 * width,), width, third)
+        store(out, (to + j + 3 * width,), width, fourth)
+    for j in range(whole, columns, width):  # what is left: four rows at a time
         left, place = columns - j, start + j
         first = second = third = fourth = number(out, 0)
         for _ in range(count // 4):
