@@ -200,8 +200,18 @@ def kept(typingctx: Any, x: Any, left: Any, other: Any) -> Any:
     """Return the first `left` lanes of x, and `other` in those beyond."""
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
-        fill = to_lanes(context, builder, args[2], other, x)
-        return builder.select(mask(builder, args[1], x.count), args[0], fill)
+        whole = builder.icmp_signed(">=", args[1], ir.Constant(args[1].type, x.count))
+        with builder.if_else(whole) as (then, otherwise):
+            with then:
+                here = builder.block
+            with otherwise:
+                fill = to_lanes(context, builder, args[2], other, x)
+                part = builder.select(mask(builder, args[1], x.count), args[0], fill)
+                there = builder.block
+        phi = builder.phi(part.type)
+        phi.add_incoming(args[0], here)
+        phi.add_incoming(part, there)
+        return phi
 
     return signature(x, x, types.intp, other), lower
 
