@@ -43,7 +43,9 @@ def total(x, out):
 rng = np.random.default_rng(0)
 for dtype, tolerance in {dtypes}:
     _kernels(np.dtype(dtype).name)
-    for rows, columns, depth in [(1, 1, 1), (1, 33, 5), (5, 31, 8), (13, 64, 3), (25, 40, 400)]:
+    for rows, columns, depth in [
+        (1, 1, 1), (1, 33, 5), (5, 31, 8), (13, 64, 3), (25, 40, 400), (400, 30, 32), (7, 25, 24),
+    ]:
         a, w = rng.standard_normal((rows, depth)), rng.standard_normal((columns, depth))
         a, w = a.astype(dtype), w.astype(dtype)
         out, other = np.full((2, rows, columns), 9, dtype)

@@ -27,6 +27,7 @@ VECTORS = 2
 ROWS = 12 if register_bytes() == 64 else 6
 DEPTH = 192  # how much of the inner index is done at a time: a panel stays in the first cache
 CHUNK = 8 * ROWS  # how many rows are done with all panels, before the next ones
+IN_PLACE = 2  # rows of so few panels need not be packed, where whole vectors make them up
 
 
 def _tile_body(
@@ -34,7 +35,6 @@ def _tile_body(
 ) -> None:
     """Write instructions for a tile of `rows` rows, each of `vectors` registers: c += a·b."""
     word = ir.IntType(64)
-    width = ir.Constant(word, kind.count * VECTORS)
     chains = max(1, 8 // (rows * vectors))
     zero = ir.Constant(kind, None)
     lefts = [given["left"], builder.sub(given["left"], ir.Constant(word, kind.count))]
@@ -57,7 +57,7 @@ def _tile_body(
                 builder.store(first, sums[0, row, vector])
 
     def step(chain: int, k: Any) -> None:
-        start = builder.gep(given["b"], [builder.mul(k, width)])
+        start = builder.gep(given["b"], [builder.mul(k, given["b_step"])])
         packed = []
         for vector in range(vectors):
             offset = ir.Constant(word, vector * kind.count)
@@ -121,7 +121,7 @@ def _tile_function(module: Any, rows: int, kind: Any, align: int) -> Any:
         word, number = ir.IntType(64), kind.element.as_pointer()
         kinds = {
             "c": number, "c_row": word, "a": number, "a_row": word, "a_step": word, "b": number,
-            "depth": word, "left": word, "fresh": ir.IntType(1),
+            "b_step": word, "depth": word, "left": word, "fresh": ir.IntType(1),
         }  # fmt: skip
         function = ir.Function(module, ir.FunctionType(ir.VoidType(), [*kinds.values()]), label)
         function.linkage = "internal"
@@ -136,12 +136,12 @@ def _tile_function(module: Any, rows: int, kind: Any, align: int) -> Any:
 @intrinsic
 def _tile(
     typingctx: Any, rows: Any, c: Any, c0: Any, c_row: Any, a: Any, a0: Any, a_row: Any,
-    a_step: Any, b: Any, b0: Any, depth: Any, left: Any, fresh: Any,
+    a_step: Any, b: Any, b0: Any, b_step: Any, depth: Any, left: Any, fresh: Any,
 ) -> Any:  # fmt: skip
     """Add a·b to a tile of c, or put it there: up to ROWS rows, up to one panel of columns."""
     lanes_type = lanes_of(c.dtype)
     whole = types.intp
-    kinds = [whole, c, whole, whole, a, whole, whole, whole, b, whole, whole, whole, types.boolean]
+    kinds = [whole, c, whole, whole, a, *[whole] * 3, b, *[whole] * 4, types.boolean]
 
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         kind = context.get_value_type(lanes_type)
@@ -223,7 +223,7 @@ def product_kernel(
                     count = size + (1 if block < larger else 0)
                     _tile(
                         count, out, to + row * stride + column, stride, a,
-                        start + row * a_stride + k, a_stride, 1, packed, panel, inner,
+                        start + row * a_stride + k, a_stride, 1, packed, panel, width, inner,
                         columns - column, k == 0,
                     )  # fmt: skip
                     row += count
@@ -236,21 +236,27 @@ def outer_sum_kernel(
 ) -> None:  # fmt: skip
     """Do what `outer_sum` says."""
     width = VECTORS * lanes(out)
-    size = _packed_size(columns, min(DEPTH, count), carray(out, 1))
-    packed = _from_line(np.empty(size, carray(out, 1).dtype))
+    in_place = columns % lanes(out) == 0 and v_stride <= IN_PLACE * width
+    right = carray(v, v0 + count * v_stride)
+    if not in_place:
+        size = _packed_size(columns, min(DEPTH, count), right)
+        right = _from_line(np.empty(size, right.dtype))
     for s in range(0, count, DEPTH):
         depth = min(DEPTH, count - s)
-        for column in range(0, columns, lanes(out)):
+        for column in range(0, 0 if in_place else columns, lanes(out)):
             start = column // width * width * depth + column % width
             for k in range(depth):
                 part = load(v, (v0 + (s + k) * v_stride + column,), columns - column)
-                store(packed, (start + k * width,), lanes(out), part)
+                store(right, (start + k * width,), lanes(out), part)
         for low in range(0, rows, CHUNK):
             for column in range(0, columns, width):
+                begin, step = column * depth, width
+                if in_place:
+                    begin, step = v0 + s * v_stride + column, v_stride
                 for row in range(low, min(rows, low + CHUNK), ROWS):
                     _tile(
                         min(ROWS, rows - row), out, row * columns + column, columns, u,
-                        u0 + s * u_stride + row, 1, u_stride, packed, column * depth, depth,
+                        u0 + s * u_stride + row, 1, u_stride, right, begin, step, depth,
                         columns - column, fresh and s == 0,
                     )  # fmt: skip
 
@@ -347,6 +353,7 @@ def _row_product(context: Any, builder: Any, sig: Any, args: Any) -> None:
             "a_row": ir.Constant(word, 0),
             "a_step": ir.Constant(word, 1),
             "b": address(context, builder, b, packed, [first]),
+            "b_step": width,
             "depth": depth,
             "left": builder.sub(columns, column),
             "fresh": ir.Constant(ir.IntType(1), 1),
