@@ -233,7 +233,8 @@ def _phase(
         phase = max(phase, made.phase[used.name] + wait)
         if used.name in made.slow:
             slow = max(slow, made.phase[used.name])
-    later = slow == phase and each.op in COSTLY and each.shape != ()
-    if later or slow == phase or each.op in COSTLY:
+    costly = each.op in COSTLY
+    later = costly and slow == phase and each.shape != ()
+    if costly or slow == phase:
         made.slow.add(each.name)
     return phase + later
