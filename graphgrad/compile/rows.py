@@ -8,6 +8,7 @@ comes one phase after it. Vectors of one length in one phase share a loop.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -22,6 +23,7 @@ WHOLE = {"product", "outer_sum"}  # ops that need all rows of their operands
 ENTRYWISE = {"outer", "transpose", "stack", "matmul", "softmax", "log_softmax", "concat"}
 ENTRYWISE |= {"outer_sum_each"}
 COSTLY = {"exp", "log", "log1p", "pow", "sigmoid", "sin", "cos", "softplus", "sqrt", "tanh"}
+FEW = 3  # costly functions after which those that wait for others come in another loop
 
 Work = Statement | Boundary
 
@@ -72,6 +74,8 @@ class Section:
     group: dict[str, Shape] = field(default_factory=dict)
     axes: dict[str, Axes] = field(default_factory=dict)
     slow: set[str] = field(default_factory=set)  # they wait for a costly function of their phase
+    costly: Counter[tuple[int, Axes]] = field(default_factory=Counter)  # functions on a level
+    later: dict[tuple[int, Axes], int] = field(default_factory=dict)  # the phase of those that wait
 
 
 def axes_of(statement: Statement, shapes: Shapes) -> Axes:
@@ -216,8 +220,8 @@ def _phase(
 ) -> int:
     """Return the phase of a statement within its sweep.
 
-    A costly function of what waits for another one comes in a loop of its own: for each vector they
-    would be too long for a processor to begin with the next vectors meanwhile.
+    After a few costly functions, those that wait for others come in a loop of their own, once in a
+    sweep: a processor would not get as far as the next vectors meanwhile.
     """
     phase, slow = 0, -1
     for operand in reads:
@@ -233,8 +237,10 @@ def _phase(
         phase = max(phase, made.phase[used.name] + wait)
         if used.name in made.slow:
             slow = max(slow, made.phase[used.name])
-    costly = each.op in COSTLY
-    later = costly and slow == phase and each.shape != ()
+    costly, place = each.op in COSTLY, (made.level[each.name], made.axes[each.name])
+    if costly and slow == phase and each.shape and made.costly[place] >= FEW:
+        phase = max(phase, made.later.setdefault(place, phase + 1))
     if costly or slow == phase:
         made.slow.add(each.name)
-    return phase + later
+    made.costly[place] += costly
+    return phase

@@ -47,6 +47,14 @@ def test_a_function_that_waits_for_another_one_has_a_loop_of_its_own(name: str) 
     assert ("sigmoid(" in output) == (name == "lstm_peephole")  # this gate looks at the new state
 
 
+def test_a_chain_of_functions_is_divided_once() -> None:
+    inner = [f"h{k}[t] = tanh(h{k - 1}[t])" for k in range(1, 8)]
+    text = "x[t]: input(H)\nW: param(H, H)\nh0[t] = tanh(x[t] + W @ h7[t-1])\n" + "\n".join(inner)
+    made = gg.parse(text + "\nloss = sum(h7[t] @ h7[t] for t in steps)").compile("loss")
+    loops = component_loops(emit(made.schedule_for(["x"])).source)
+    assert [each.count("tanh(") for each in loops if "tanh(" in each] == [3, 5]
+
+
 def test_what_waits_for_nothing_stays_in_one_loop() -> None:
     (loop,) = [each for each in component_loops(source("elman")) if "tanh(" in each]
     assert "store(h, (t + 1, b, j), left, tanh(" in loop
