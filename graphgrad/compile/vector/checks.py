@@ -25,6 +25,8 @@ from graphgrad.compile.vector.lanes import (
 
 TOLERANCE = 1e-6
 """How far the sum of a distribution may be from 1."""
+BLOCK = 64
+"""Of how many rows the sums are kept at a time."""
 
 
 @intrinsic
@@ -45,19 +47,20 @@ def shaped(typingctx: Any, array: Any, shape: Any) -> Any:
 @kernel("distributions", answers=True)
 def distributions_kernel(y: Any, rows: int, width: int) -> int:
     """Do what `distributions` says."""
-    totals = np.empty(rows + lanes(y), carray(y, 1).dtype)
-    below = number(y, 0)
-    for row in range(rows):
-        total = number(y, 0)
-        for j in range(0, width, lanes(y)):
-            part = load(y, (row * width + j,), width - j)
-            total = total + part
-            below = below + (absolute(part) - part)  # adding takes less time than a maximum
-        put(totals, (row,), across_sum(total))
-    furthest = number(y, 0)
-    for row in range(0, rows, lanes(y)):
-        gap = absolute(read(totals, (row,)) - 1)
-        furthest = maximum(furthest, kept(gap, rows - row, 0))
+    totals = np.empty(BLOCK + lanes(y), carray(y, 1).dtype)
+    below, furthest = number(y, 0), number(y, 0)
+    for first in range(0, rows, BLOCK):
+        block = min(BLOCK, rows - first)
+        for row in range(block):
+            total = number(y, 0)
+            for j in range(0, width, lanes(y)):
+                part = load(y, ((first + row) * width + j,), width - j)
+                total = total + part
+                below = below + (absolute(part) - part)  # adding takes less time than a maximum
+            put(totals, (row,), across_sum(total))
+        for row in range(0, block, lanes(y)):
+            gap = absolute(read(totals, (row,)) - 1)
+            furthest = maximum(furthest, kept(gap, block - row, 0))
     put(totals, (0,), across_max(furthest))
     put(totals, (1,), across_sum(below))
     return 1 if totals[0] < TOLERANCE and totals[1] == 0 else 0

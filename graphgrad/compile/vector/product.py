@@ -153,13 +153,13 @@ def _tile(
             address(context, builder, b, args[8], [args[9]]),
             *args[10:],
         ]
+        align = c.dtype.bitwidth // 8
         end = builder.append_basic_block("tile.end")
         switch = builder.switch(args[0], end)
         for count in range(1, ROWS + 1):
             block = builder.append_basic_block(f"tile.{count}")
             switch.add_case(ir.Constant(args[0].type, count), block)
             builder.position_at_end(block)
-            align = c.dtype.bitwidth // 8
             builder.call(_tile_function(builder.module, count, kind, align), given)
             builder.branch(end)
         builder.position_at_end(end)
