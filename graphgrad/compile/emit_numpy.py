@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, size_code, var
 from graphgrad.compile.expressions import Expressions
 from graphgrad.compile.numpy_loop import LoopWriter
+from graphgrad.compile.parts import Parts
 from graphgrad.compile.places import Place, Places
 from graphgrad.compile.schedule import Array, Boundary, Leaf, Loop, Operand, Schedule, Statement
 from graphgrad.ir import Number
@@ -40,11 +41,14 @@ class Emitter:
         self.schedule = schedule
         self.system = schedule.system
         self.places = Places(schedule)
+        self.parts = Parts(self.places)
         self.lines: list[str] = []
         self.indent = 1
         self.lengths = {index.name: index.length for index in self.system.indices.values()}
         self.expressions = Expressions(self.lengths)
         self.inlined: dict[str, Value] = {}
+        self.constants: dict[Operand | Number, str] = {}  # laid out for what loops do with them
+        self.functions: set[str] = set()  # of NumPy, which loops call by a short name
         self.window: tuple[str, str] | None = None  # the steps that are read, if not all
         self.declared: set[Place] = set()
         self.inside = {
@@ -72,9 +76,17 @@ class Emitter:
         """Append a line at the present indentation."""
         self.lines.append("    " * self.indent + line)
 
+    def short(self, function: str) -> str:
+        """Return the name that a loop calls a function of NumPy by: a local one is found sooner."""
+        if function in self.taken:
+            return f"np.{function}"
+        self.functions.add(function)
+        return function
+
     def program(self, name: str) -> Program:
         """Return the whole function."""
         self._unpack()
+        unpacked = len(self.lines)
         for block in self.schedule.blocks:
             if isinstance(block, Boundary):
                 self._boundary(block)
@@ -86,6 +98,10 @@ class Emitter:
         for output in self.schedule.outputs:
             self.write(f'    "{output}": {self.read(Operand(output)).code},')
         self.write("}")
+        if self.functions:
+            names = sorted(self.functions)
+            full = ", ".join(f"np.{name}" for name in names)
+            self.lines.insert(unpacked, f"    {', '.join(names)} = {full}")
         header = f"def {name}(values, lengths, sizes, dtype):"
         return Program(name, "\n".join([header, *self.lines]) + "\n")
 
@@ -127,9 +143,13 @@ class Emitter:
             return self.schedule.leaves[name].index is not None
         return self.places.of(name).root in self.places.arrays
 
-    def shape_code(self, value: Statement | Leaf, first: Iterable[str] = ()) -> str:
-        """Return the shape of a value as code, without its time axis."""
+    def shape_code(self, value: Statement | Leaf, first: Iterable[str] = (), parts: int = 1) -> str:
+        """Return the shape of a value as code, without its time axis; parts come before a batch."""
         axes = [*first, *(["B"] if value.batched else []), *map(dim_code, value.shape)]
+        if parts > 1:
+            part = value.shape[0].divided(parts)
+            assert part is not None
+            axes[-2:] = [str(parts), "B", dim_code(part)]
         return f"({', '.join(axes)}{',' * (len(axes) == 1)})"
 
     def declare(self, name: str) -> None:
@@ -142,24 +162,31 @@ class Emitter:
         if whole not in self.declared:
             self.declared.add(whole)
             label, shape, word = self.name_of(place.root), self.shape_code(root), "empty"
+            parts = self.parts.of(place.root)
             margins: list[str] = []
             if place.root in self.places.arrays:
                 array = self.places.arrays[place.root]
                 assert root.index is not None
                 length = self.lengths[root.index]
-                shape = self.shape_code(root, [plus(length, array.before + array.after)])
+                shape = self.shape_code(root, [plus(length, array.before + array.after)], parts)
                 margins = list(self._empty_rows(place.root, array, length))
                 if ring := self.places.rings.get(place.root):
-                    shape, word, margins = self.shape_code(root, [str(ring)]), "zeros", []
+                    shape, word, margins = self.shape_code(root, [str(ring)], parts), "zeros", []
             self.write(f"{label} = np.{word}({shape}, {'int' if root.token else 'dtype'})")
             for row in margins:
                 self.write(f"{label}[{row}] = 0")
         if place not in self.declared:
             self.declared.add(place)
-            assert place.start is not None
-            assert place.stop is not None
-            piece = f"{dim_code(place.start)}:{dim_code(place.stop)}"
-            self.write(f"{self.name_of(name)} = {self.name_of(place.root)}[..., {piece}]")
+            self.write(f"{self.name_of(name)} = {self.name_of(place.root)}[{self._piece(place)}]")
+
+    def _piece(self, place: Place) -> str:
+        """Return the index of a piece of an array."""
+        if place.root in self.parts.roots:
+            first, last = self.parts.bounds(place)
+            return f":, {first}" if last == first + 1 else f":, {first}:{last}"
+        assert place.start is not None
+        assert place.stop is not None
+        return f"..., {dim_code(place.start)}:{dim_code(place.stop)}"
 
     def _empty_rows(self, root: str, array: Array, length: str) -> Iterator[str]:
         """Yield the rows of the margins of an array, without those that boundaries fill."""
@@ -250,21 +277,27 @@ class Emitter:
     def _fill(self, statement: Statement, value: Value) -> None:
         """Write a value into its rows, a product and what is added to it without a copy."""
         rows, lead = self.all_steps(statement.name), self.lead(statement.name)
+        parts = self.parts.of(statement.name)
         product = statement if self._is_product(statement) else None
         if statement.op == "add":
             for operand, other in (statement.operands, reversed(statement.operands)):
                 name = operand.name if isinstance(operand, Operand) else ""
                 made = self.schedule.statements.get(name) if name in self.inlined else None
                 if made is not None and self._is_product(made) and self.lead(name) == lead:
-                    product, rest = made, other
+                    product, addend = made, other
+        target = rows if rows.endswith("]") else f"{rows}[...]"
         if product is None:
-            target = rows if rows.endswith("]") else f"{rows}[...]"
-            self.write(f"{target} = {value.to(lead, len(statement.shape))}")
+            self.write(f"{target} = {_cut(value, lead, len(statement.shape), parts)}")
             return
         matrix, vector = (self.read(each).code for each in product.operands)
+        added = "" if product is statement else _cut(self.read(addend), lead, 1, parts)
+        if parts > 1:
+            cut = f"parts(matvec({matrix}, {vector}), {parts})"
+            self.write(f"np.add({cut}, {added}, out={rows})" if added else f"{target} = {cut}")
+            return
         self.write(f"matvec({matrix}, {vector}, out={rows})")
-        if product is not statement:
-            self.write(f"{rows} += {self.read(rest).to(lead, len(statement.shape))}")
+        if added:
+            self.write(f"{rows} += {added}")
 
     def _is_product(self, statement: Statement) -> bool:
         """Whether a statement is one matrix times the vectors of all steps."""
@@ -341,3 +374,9 @@ class Emitter:
             return Value(f"{code}[{row}]", lead, rank)
         code = f"({code}[{row}] if 0 <= {row} < len({code}) else np.zeros_like({code}[0]))"
         return Value(code, lead, rank)
+
+
+def _cut(value: Value, lead: str, rank: int, parts: int) -> str:
+    """Return the code of a value with an axis for its parts in front of the batch."""
+    code = value.to(lead, rank)
+    return code if parts == 1 or not (value.lead or value.rank) else f"parts({code}, {parts})"

@@ -17,9 +17,10 @@ def _own(rank: int) -> tuple[int, ...]:
 
 def sigmoid(u: Any, out: Any = None) -> Any:
     """Return 1 / (1 + exp(-u)); where exp overflows, the value is 0 to the last digit."""
-    small = np.exp(-u)
-    small += 1
-    return np.divide(1, small, out=out)
+    work = out if out is not None and out.flags.c_contiguous else None
+    small = np.exp(np.negative(u, out=work), out=work)
+    one = np.array(1, small.dtype)  # a plain number would be converted every time
+    return np.reciprocal(np.add(small, one, out=work), out=out)
 
 
 def softplus(u: Any) -> Any:
@@ -116,6 +117,13 @@ def row_sum(u: Any) -> Any:
 def outer_sums(u: Any, v: Any) -> Any:
     """Return Σ u vᵀ over the steps, for each example."""
     return np.matmul(np.moveaxis(u, 0, -1), np.moveaxis(v, 0, -2))
+
+
+def parts(u: Any, count: int) -> Any:
+    """Return vectors cut into parts of one size, with an axis for these in front of the batch."""
+    count = 1 if u.shape[-1] == 1 else count  # one number for all of them
+    cut = u.reshape(*u.shape[:-1], count, u.shape[-1] // count)
+    return cut[:, None] if u.ndim == 1 else np.swapaxes(cut, -2, -3)
 
 
 def transpose(m: Any) -> Any:

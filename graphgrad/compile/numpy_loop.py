@@ -18,7 +18,7 @@ from graphgrad.compile.code import (
     plus,
     var,
 )
-from graphgrad.compile.places import TILE, WRITES
+from graphgrad.compile.places import IN_PLACE, TILE, WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
 from graphgrad.dims import Dim
 from graphgrad.ir import OPS, Number
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from graphgrad.compile.emit_numpy import Emitter
 
 _IN_PLACE = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/="}
+_NUMBERS = {"0": "zero", "1": "one", "2": "two"}
 _SUFFIX = {0: "_t", 1: "_before", -1: "_after"}
 
 
@@ -44,6 +45,14 @@ class LoopWriter:
         self.rows: dict[tuple[str, int], str] = {}  # rows with a name
         self.counts: Counter[tuple[str, int]] = Counter()
         self.transposed: dict[str, str] = {}
+        self.made_in_parts = {
+            root: count
+            for body in loop.bodies
+            for root, count in emitter.parts.benches(body).items()
+        }
+        self.cut: dict[str, str] = {}  # views of buffers with an axis for their parts
+        self.benches: dict[str, tuple[str, str]] = {}  # bench and rows cut into parts, by root
+        self.bench_rows: dict[tuple[str, int], str] = {}
 
     def write(self) -> None:
         """Write the arrays, what is computed beforehand, and the loop."""
@@ -111,11 +120,80 @@ class LoopWriter:
 
     def _declare(self) -> None:
         for statement in self.loop.statements:
-            if self._buffered(statement):
+            if self._buffered(statement) and not self._passes(statement.name):
                 self.emitter.declare(statement.name)
         for statement in self.loop.statements:
             if statement.op == "matmul":
                 self._transpose(statement)
+        self._constants()
+        self._cut()
+
+    def _constants(self) -> None:
+        """Write the numbers of the loop as arrays, its fixed vectors once for each example.
+
+        NumPy converts a plain number every time, and goes along a vector once for each example.
+        """
+        constants = self.emitter.constants
+        for statement in self.loop.statements:
+            for operand in statement.operands if statement.op in IN_PLACE - {"pow"} else ():
+                if operand in constants:
+                    continue
+                if not isinstance(operand, Operand):
+                    constants[operand] = self._fresh(_NUMBERS.get(repr(operand), "number"))
+                    self.emitter.write(f"{constants[operand]} = np.array({operand!r}, dtype)")
+                elif self._fixed_vector(operand, statement):
+                    code = self._read(operand).code
+                    stem = code if code.isidentifier() else var(operand.name)
+                    constants[operand] = self._fresh(f"{stem}_rows")
+                    self.emitter.write(f"{constants[operand]} = np.tile({code}, (B, 1))")
+
+    def _fixed_vector(self, operand: Operand, user: Statement) -> bool:
+        """Whether an operand is one vector for all steps and examples that a statement has."""
+        value = self.schedule.type_of(operand.name)
+        fixed = value.index is None and not value.batched and operand.name not in self.own
+        return fixed and user.batched and len(value.shape) == 1 and value.shape == user.shape
+
+    def _cut(self) -> None:
+        """Write the views of buffers by parts, and the benches of vectors made part by part."""
+        emitter = self.emitter
+        for statement in self.loop.statements:
+            count = emitter.parts.of(statement.name)
+            for name, _ in statement.reads if count > 1 and not self._is_view(statement) else ():
+                if emitter.parts.of(name) == 1 and name not in self.cut:
+                    code = emitter.name_of(name)
+                    self.cut[name] = self._fresh(f"{code}_parts")
+                    emitter.write(f"{self.cut[name]} = parts({code}, {count})")
+        for root, count in self.made_in_parts.items():
+            self._bench(root, count)
+
+    def _passes(self, name: str) -> bool:
+        """Whether a value is a part on a bench that no other step of the loop reads."""
+        place = self.emitter.places.of(name)
+        later = any(lag for _, lag in self.emitter.places.readers.get(name, ()))
+        return place.root in self.made_in_parts and place.root != name and not later
+
+    def _bench(self, root: str, count: int) -> None:
+        """Write the bench of a vector: its parts get the names of their rows."""
+        emitter = self.emitter
+        code = emitter.name_of(root)
+        bench, rows = self._fresh(f"{code}_now"), self._fresh(f"{code}_parts")
+        shape = emitter.shape_code(self.schedule.type_of(root), parts=count)
+        emitter.write(f"{bench} = np.empty({shape}, dtype)")
+        for name in emitter.parts.groups[root]:
+            first, last = emitter.parts.bounds(emitter.places.of(name))
+            key = self._key(name, 0)
+            if last == first + 1 and key not in self.bench_rows:
+                self.bench_rows[key] = self._fresh(f"{key[0]}_t")
+                emitter.write(f"{self.bench_rows[key]} = {bench}[{first}]")
+        emitter.write(f"{rows} = parts({code}, {count})")
+        self.benches[root] = bench, rows
+
+    def _fresh(self, name: str) -> str:
+        """Return a name that nothing has, made from this one."""
+        while name in self.emitter.taken:
+            name += "_"
+        self.emitter.taken.add(name)
+        return name
 
     def _buffered(self, statement: Statement) -> bool:
         """Whether a value of the loop stands in an array or a buffer."""
@@ -140,10 +218,7 @@ class LoopWriter:
         twice = made is not None and made.op == "transpose"
         source = self.emitter.read(made.reads[0] if twice and made else matrix)
         stem = source.code if source.code.isidentifier() else var(matrix.name)
-        name = f"{stem}_{'N' if twice else 'T'}"
-        while name in self.emitter.taken:
-            name += "_"
-        self.emitter.taken.add(name)
+        name = self._fresh(f"{stem}_{'N' if twice else 'T'}")
         code = source.code if twice else f"{source.grouped}.T"
         self.emitter.write(f"{name} = right_factor({code})")
         self.transposed[matrix.name] = name
@@ -171,7 +246,7 @@ class LoopWriter:
             if not self._is_view(statement)
             for name, lag in statement.reads
         )
-        self.rows = {}
+        self.rows = dict(self.bench_rows)
         for statement in body.statements:
             self._statement(statement)
         if self.loop.span:
@@ -179,11 +254,15 @@ class LoopWriter:
 
     def _statement(self, statement: Statement) -> None:
         name = statement.name
+        if name in self.benches:
+            bench, rows = self.benches[name]
+            self.emitter.write(f"{rows}[{self._number(name, 0)}] = {bench}")
         if self._is_view(statement):
             return
         buffered = self._buffered(statement)
         target = self._target(statement) if buffered else ""
-        given = [self._read(each) for each in statement.operands]
+        several = self.emitter.parts.of(name) > 1
+        given = [self._parts(each) if several else self._read(each) for each in statement.operands]
         rank, lead = len(statement.shape), BATCH * statement.batched
         if not buffered:
             value = self._expression(statement, given)
@@ -231,6 +310,9 @@ class LoopWriter:
         if op is None or statement.op in ("matmul", "copy") or statement.op not in WRITES:
             return False
         codes = [each.to(lead, rank) for each in given]
+        if statement.op != "pow":
+            pairs = zip(statement.operands, codes, strict=True)
+            codes = [self.emitter.constants.get(each, code) for each, code in pairs]
         if statement.op in _IN_PLACE and target in codes:
             sign = _IN_PLACE[statement.op]
             if codes[0] == target:
@@ -240,13 +322,13 @@ class LoopWriter:
                 self.emitter.write(f"{target} {sign} {codes[0]}")
                 return True
         if statement.op == "pow" and codes[1] == "2":
-            self.emitter.write(f"np.square({codes[0]}, out={target})")
+            self.emitter.write(f"{self.emitter.short('square')}({codes[0]}, out={target})")
             return True
         if statement.op in ("sigmoid", "relu"):
             function = statement.op
         else:
             assert op.ufunc is not None
-            function = f"np.{op.ufunc.__name__}"
+            function = self.emitter.short(op.ufunc.__name__)
         self.emitter.write(f"{function}({', '.join(codes)}, out={target})")
         return True
 
@@ -287,9 +369,21 @@ class LoopWriter:
         self.rows[key] = bound
 
     def _row(self, name: str, lag: int) -> str:
+        return f"{self.emitter.name_of(name)}[{self._number(name, lag)}]"
+
+    def _number(self, name: str, lag: int) -> str:
+        """Return the number of a row."""
         before = self.emitter.margins(name).before
-        row = self.emitter.turned(name, plus(self.step, before - lag))
-        return f"{self.emitter.name_of(name)}[{row}]"
+        return self.emitter.turned(name, plus(self.step, before - lag))
+
+    def _parts(self, operand: Operand | Number) -> Value:
+        """Return an operand at the present step with an axis for its parts."""
+        if not isinstance(operand, Operand) or operand.name not in self.cut:
+            return self._read(operand)
+        code, value = self.cut[operand.name], self.schedule.type_of(operand.name)
+        if self.emitter.kept(operand.name):
+            code = f"{code}[{self._number(*operand)}]"
+        return Value(code, BATCH * value.batched, len(value.shape))
 
     def _read(self, operand: Operand | Number) -> Value:
         """Return an operand at the present step."""

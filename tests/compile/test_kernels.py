@@ -41,3 +41,33 @@ def test_the_right_factor_is_the_same_matrix() -> None:
         made = kernels.right_factor(m.astype(dtype).T)
         np.testing.assert_array_equal(made, m.T)
         assert made.flags[order]
+
+
+def test_parts_stand_before_the_batch() -> None:
+    u = np.arange(2 * 3 * 8.0).reshape(2, 3, 8)
+    cut = kernels.parts(u, 4)
+    assert cut.shape == (2, 4, 3, 2)
+    for part in range(4):
+        np.testing.assert_array_equal(cut[:, part], u[..., 2 * part : 2 * part + 2])
+    cut[...] = 0  # a view, of pieces of an array too
+    assert not u.any()
+    assert np.shares_memory(kernels.parts(u[..., 2:], 3), u)
+    assert kernels.parts(u[0, 0], 4).shape == (4, 1, 2)
+    assert kernels.parts(np.zeros((2, 1, 1)), 4).shape == (2, 1, 1, 1)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_sigmoid_in_any_place(dtype: type) -> None:
+    u = np.random.default_rng(0).uniform(-30, 30, (5, 8)).astype(dtype)
+    expected = 1 / (1 + np.exp(-u.astype(np.longdouble)))
+    whole, piece = u.copy(), np.zeros((5, 8), dtype)
+    for found in (
+        kernels.sigmoid(u),
+        kernels.sigmoid(whole, out=whole),
+        kernels.sigmoid(u[:, 2:5], out=piece[:, 2:5]),
+    ):
+        assert found.dtype == dtype
+    for found, wanted in ((whole, expected), (piece[:, 2:5], expected[:, 2:5])):
+        assert np.all(np.abs(found - wanted) <= 8 * np.finfo(dtype).eps * wanted)
+    assert not piece[:, [0, 1, 5, 6, 7]].any()
+    close(kernels.sigmoid(dtype(0.5)), 1 / (1 + np.exp(-0.5)), 1e-6)

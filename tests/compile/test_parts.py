@@ -1,0 +1,139 @@
+"""Joint vectors that are stored part by part: which are, what loops do with them, right numbers."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.compile.emit_numpy import emit_numpy
+from tests.compile.reference import accurate, cast, expectation
+
+BENCH = Path(__file__).parents[1] / "bench" / "cells"
+TWO_GATES = """
+x[t]: input(D)
+W: param(H, H)
+R: param(H, H)
+U: param(H, D)
+S: param(H, D)
+b: param(H)
+r: param(H)
+v: param(H)
+
+f[t] = sigmoid(W @ h[t-1] + U @ x[t] + b)
+g[t] = {second}
+h[t] = f[t] * h[t-1] + (1 - f[t]) * g[t]
+loss = sum(v @ h[t] for t in steps)
+"""
+ALIKE = TWO_GATES.format(second="tanh(R @ h[t-1] + S @ x[t] + r)")
+LARGER_SECOND = """
+x[t]: input(D)
+W: param(H, H)
+R: param(2*H, H)
+U: param(H, D)
+S: param(2*H, D)
+b: param(H)
+r: param(2*H)
+v: param(H)
+V: param(H, 2*H)
+
+f[t] = sigmoid(W @ h[t-1] + U @ x[t] + b)
+g[t] = tanh(R @ h[t-1] + S @ x[t] + r)
+h[t] = f[t] * h[t-1] + V @ g[t]
+loss = sum(v @ h[t] for t in steps)
+"""
+
+
+def source(circuit: gg.Circuit, *outputs: str, batch: bool = True) -> str:
+    """The source of the loss, its gradients and other outputs, for a batch or one example."""
+    made = circuit.compile("loss", *outputs, grad="loss")
+    return emit_numpy(made.schedule_for(circuit.inputs if batch else ()), "compiled").source
+
+
+def cell(name: str) -> gg.Circuit:
+    file = BENCH / f"{name}.rec"
+    return gg.load(file) if file.exists() else gg.cells.load(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "gates", "count"),
+    [
+        ("lstm", "ifog", 4),
+        ("gru", "r_z_htilde", 3),
+        ("gru_reset_after", "rzn", 3),
+        ("lstm_peephole", r"v\d+", 4),
+        ("lstm_bidirectional", r"\w+", 4),
+    ],
+)
+def test_gates_are_stored_one_after_the_other(name: str, gates: str, count: int) -> None:
+    text = source(cell(name))
+    arrays = re.findall(rf"({gates}) = np\.empty\(\(tau \+ \d, {count}, B, n_H\), dtype\)", text)
+    assert arrays
+    for array in arrays:
+        assert f" {array}[..., " not in text  # no piece of it lies in short lines
+
+
+@pytest.mark.parametrize(
+    ("name", "count"), [("lstm", 4), ("gru", 3), ("gru_reset_after", 3), ("lstm_peephole", 4)]
+)
+def test_cotangents_of_gates_are_put_into_their_row_once_a_step(name: str, count: int) -> None:
+    text = source(cell(name))
+    (bench,) = re.findall(r"^ +\w+_parts\[t\] = (\w+_now)$", text, re.MULTILINE)
+    parts = re.findall(rf"(\w+) = {bench}\[\d\]", text)
+    assert len(parts) == count
+    for part in parts:
+        assert f"out={part})" in text
+
+
+def test_one_example_has_no_parts() -> None:
+    assert "parts(" not in source(gg.cells.load("lstm"), batch=False)
+
+
+def test_gates_that_are_asked_for_are_parts_too() -> None:
+    assert "ifog = np.empty((tau + 1, 4, B, n_H), dtype)" in source(
+        gg.cells.load("lstm"), "i", "f", "g"
+    )
+
+
+def test_gates_of_different_sizes_stand_side_by_side() -> None:
+    assert "parts(" not in source(gg.parse(LARGER_SECOND))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("examples", [1, 3])
+@pytest.mark.parametrize("text", [ALIKE, LARGER_SECOND])
+def test_results_are_those_of_the_interpreter(text: str, examples: int, dtype: str) -> None:
+    circuit = gg.parse(text)
+    values = cast(circuit.init(0, H=3, D=2), dtype)
+    data = cast(circuit.example(1, 4, (examples,), H=3, D=2), dtype)["x"]
+    compiled = circuit.compile("f", "g", "loss", grad="loss")
+    found = compiled(values | {"x": data}, batch="sum")
+    wanted = [expectation(circuit, values | {"x": x}, 4, dtype) for x in np.moveaxis(data, 1, 0)]
+    for name, actual in found.items():
+        if name in compiled.gradients.values():
+            accurate(actual, np.sum([each[name] for each in wanted], axis=0))
+        else:
+            accurate(actual, np.stack([each[name] for each in wanted], axis=actual.ndim > 1))
+
+
+def test_names_of_the_circuit_come_first() -> None:
+    text = ALIKE.replace("v:", "multiply:").replace("v @", "multiply @")
+    text = text.replace("b:", "one:").replace("+ b)", "+ one)")
+    circuit, plain = gg.parse(text), gg.parse(ALIKE)
+    assert "np.multiply(f" in source(circuit)
+    assert "one_ = np.array(1, dtype)" in source(circuit)
+    values = plain.init(0, H=3, D=2) | plain.example(1, 4, (2,), H=3, D=2)
+    renamed = {{"v": "multiply", "b": "one"}.get(n, n): value for n, value in values.items()}
+    want, found = (each.compile("loss", grad="loss")(v) for each, v in
+                   ((plain, values), (circuit, renamed)))  # fmt: skip
+    np.testing.assert_array_equal(found["loss"], want["loss"])
+    np.testing.assert_array_equal(found["d_multiply"], want["d_v"])
+
+
+def test_vectors_of_the_loop_are_laid_out_once() -> None:
+    text = source(gg.cells.load("lstm_peephole"))
+    assert text.count("p_i_rows = np.tile(p_i, (B, 1))") == 1
+    assert not re.search(r"multiply\(p_i,", text)
