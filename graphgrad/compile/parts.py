@@ -1,7 +1,7 @@
 """Joint vectors cut into parts of one size: gates that are computed together.
 
 Where the gates of an example stand side by side, an operation on one of them goes along short
-pieces of memory, which takes NumPy three times as long as one long piece. So an array of gates has
+pieces of memory, which takes NumPy longer than one long piece. So an array of gates has
 an axis for the parts in front of the batch, if all that is done with several parts at once is
 elementwise (`parted`). Cotangents of gates have to stand side by side, since products read all of
 them: a step works on a bench of parts, and puts them in their row at its end (`benches`).
