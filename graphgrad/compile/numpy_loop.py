@@ -45,11 +45,8 @@ class LoopWriter:
         self.rows: dict[tuple[str, int], str] = {}  # rows with a name
         self.counts: Counter[tuple[str, int]] = Counter()
         self.transposed: dict[str, str] = {}
-        self.made_in_parts = {
-            root: count
-            for body in loop.bodies
-            for root, count in emitter.parts.benches(body).items()
-        }
+        alone = len(loop.bodies) == 1  # a body at another step would read the wrong one's bench
+        self.made_in_parts = emitter.parts.benches(loop.bodies[0]) if alone else {}
         self.cut: dict[str, str] = {}  # views of buffers with an axis for their parts
         self.benches: dict[str, tuple[str, str]] = {}  # bench and rows cut into parts, by root
         self.bench_rows: dict[tuple[str, int], str] = {}
