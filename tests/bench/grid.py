@@ -222,11 +222,17 @@ def interleaved(
     Each way runs untimed first in its turn, so that the caches are its own, then as often as makes
     10 ms; the slowest ones run once, and in fewer rounds. It is untimed for as long as it is timed,
     or for 30 ms where there is a pause, which lets the threads of others fall asleep: its own have
-    to be woken.
+    to be woken. What takes more than 0.2 s is not run untimed; a call that does so only because its
+    memory is new does not count.
     """
     seconds: dict[str, list[float]] = {name: [] for name in clock}
     slow = {"autograd", "torch loop"}  # compile nothing: the first call tells how long they take
     estimate = {name: first[name] if name in slow else tell(1) for name, tell in clock.items()}
+    estimate |= {
+        name: clock[name](1)
+        for name, each in estimate.items()
+        if 0.2 <= each < 1 and name not in slow
+    }
     for turn in range(ROUNDS):
         for name, tell in clock.items():
             if turn >= max(FEWEST, patience / estimate[name]):
