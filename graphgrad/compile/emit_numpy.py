@@ -58,7 +58,8 @@ class Emitter:
             for each in (*block.prelude, *block.statements)
         }
         self.shared = self._shared()
-        self.taken = {var(name) for name in (*schedule.leaves, *schedule.statements)}
+        names = (*schedule.leaves, *schedule.statements, *self.places.labels.values())
+        self.taken = {*map(var, names), *self.lengths.values()}
 
     def _shared(self) -> set[str]:
         """Return the values that stand in an array together with others, or with margins."""
@@ -75,6 +76,13 @@ class Emitter:
     def write(self, line: str) -> None:
         """Append a line at the present indentation."""
         self.lines.append("    " * self.indent + line)
+
+    def fresh(self, name: str) -> str:
+        """Return a name that nothing has, made from this one."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
 
     def short(self, function: str) -> str:
         """Return the name that a loop calls a function of NumPy by: a local one is found sooner."""

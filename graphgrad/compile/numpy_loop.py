@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from graphgrad.compile.code import (
@@ -14,19 +13,19 @@ from graphgrad.compile.code import (
     TIME,
     Value,
     condition_code,
-    dim_code,
     plus,
     var,
 )
-from graphgrad.compile.places import IN_PLACE, TILE, WRITES
+from graphgrad.compile.numpy_ahead import write_ahead
+from graphgrad.compile.places import IN_PLACE, WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
-from graphgrad.dims import Dim
 from graphgrad.ir import OPS, Number
 
 if TYPE_CHECKING:
     from graphgrad.compile.emit_numpy import Emitter
 
 _IN_PLACE = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/="}
+_PLAIN = IN_PLACE - {"pow"}  # a power of a plain 2 is a square
 _NUMBERS = {"0": "zero", "1": "one", "2": "two"}
 _SUFFIX = {0: "_t", 1: "_before", -1: "_after"}
 
@@ -58,7 +57,7 @@ class LoopWriter:
         steps, outer = f"range({plus(length, span)})", self.emitter.indent
         if self.loop.prelude:
             steps = "range(start, stop)"
-            self._tiles(length)
+            write_ahead(self.emitter, self.loop)
         if self.loop.direction < 0:
             steps = f"reversed({steps})"
         self.emitter.write(f"for t in {steps}:")
@@ -66,54 +65,6 @@ class LoopWriter:
         for number, body in enumerate(self.loop.bodies):
             self._body(body, number)
         self.emitter.indent = outer
-
-    def _tiles(self, length: str) -> None:
-        """Write the loop over pieces of the sequence, with what is computed for a piece at once."""
-        inlined = self.emitter.places.inlined_ahead
-        named = [each for each in self.loop.prelude if not inlined(each.name)]
-        width = Dim.of(0)
-        for each in named:
-            width = width + (each.shape[0] if len(each.shape) == 1 else 1)
-        batch = "B * " if any(each.batched for each in named) else ""
-        factor = (
-            dim_code(width)
-            if len(width.terms) + bool(width.constant) == 1
-            else f"({dim_code(width)})"
-        )
-        write = self.emitter.write
-        write(f"tile = max(1, {TILE} // ({batch}{factor}))")
-        if self.loop.direction > 0:
-            write(f"for start in range(0, {length}, tile):")
-            self.emitter.indent += 1
-            write(f"stop = min(start + tile, {length})")
-        else:
-            write(f"for stop in range({length}, 0, -tile):")
-            self.emitter.indent += 1
-            write("start = max(0, stop - tile)")
-        self.emitter.window = "start", "stop"
-        for statement in self.loop.prelude:
-            self._beforehand(statement)
-        self.emitter.window = None
-
-    def _beforehand(self, statement: Statement) -> None:
-        """Compute a value of the prelude for all steps, in the expression of its one reader."""
-        given = [self.emitter.read(each) for each in statement.operands]
-        value = self.emitter.expressions.of(statement, given)
-        lead = self.emitter.lead(statement.name)
-        code = value.to(lead, len(statement.shape))
-        if value.lead != lead:
-            code = f"np.broadcast_to({code}, {self._full(statement)})"
-            value = Value(code, lead, len(statement.shape))
-        if self.emitter.places.inlined_ahead(statement.name):
-            self.emitter.inlined[statement.name] = value
-        else:
-            self.emitter.write(f"{var(statement.name)} = {code}")
-            self.emitter.inlined[statement.name] = replace(
-                value, code=var(statement.name), level=ATOM
-            )
-
-    def _full(self, statement: Statement) -> str:
-        return self.emitter.shape_code(statement, ["stop - start"])
 
     def _declare(self) -> None:
         for statement in self.loop.statements:
@@ -132,16 +83,17 @@ class LoopWriter:
         """
         constants = self.emitter.constants
         for statement in self.loop.statements:
-            for operand in statement.operands if statement.op in IN_PLACE - {"pow"} else ():
+            used = statement.op in _PLAIN and self._buffered(statement)
+            for operand in statement.operands if used else ():
                 if operand in constants:
                     continue
                 if not isinstance(operand, Operand):
-                    constants[operand] = self._fresh(_NUMBERS.get(repr(operand), "number"))
+                    constants[operand] = self.emitter.fresh(_NUMBERS.get(repr(operand), "number"))
                     self.emitter.write(f"{constants[operand]} = np.array({operand!r}, dtype)")
                 elif self._fixed_vector(operand, statement):
                     code = self._read(operand).code
                     stem = code if code.isidentifier() else var(operand.name)
-                    constants[operand] = self._fresh(f"{stem}_rows")
+                    constants[operand] = self.emitter.fresh(f"{stem}_rows")
                     self.emitter.write(f"{constants[operand]} = np.tile({code}, (B, 1))")
 
     def _fixed_vector(self, operand: Operand, user: Statement) -> bool:
@@ -158,7 +110,7 @@ class LoopWriter:
             for name, _ in statement.reads if count > 1 and not self._is_view(statement) else ():
                 if emitter.parts.of(name) == 1 and name not in self.cut:
                     code = emitter.name_of(name)
-                    self.cut[name] = self._fresh(f"{code}_parts")
+                    self.cut[name] = self.emitter.fresh(f"{code}_parts")
                     emitter.write(f"{self.cut[name]} = parts({code}, {count})")
         for root, count in self.made_in_parts.items():
             self._bench(root, count)
@@ -173,24 +125,17 @@ class LoopWriter:
         """Write the bench of a vector: its parts get the names of their rows."""
         emitter = self.emitter
         code = emitter.name_of(root)
-        bench, rows = self._fresh(f"{code}_now"), self._fresh(f"{code}_parts")
+        bench, rows = self.emitter.fresh(f"{code}_now"), self.emitter.fresh(f"{code}_parts")
         shape = emitter.shape_code(self.schedule.type_of(root), parts=count)
         emitter.write(f"{bench} = np.empty({shape}, dtype)")
         for name in emitter.parts.groups[root]:
             first, last = emitter.parts.bounds(emitter.places.of(name))
             key = self._key(name, 0)
             if last == first + 1 and key not in self.bench_rows:
-                self.bench_rows[key] = self._fresh(f"{key[0]}_t")
+                self.bench_rows[key] = self.emitter.fresh(f"{key[0]}_t")
                 emitter.write(f"{self.bench_rows[key]} = {bench}[{first}]")
         emitter.write(f"{rows} = parts({code}, {count})")
         self.benches[root] = bench, rows
-
-    def _fresh(self, name: str) -> str:
-        """Return a name that nothing has, made from this one."""
-        while name in self.emitter.taken:
-            name += "_"
-        self.emitter.taken.add(name)
-        return name
 
     def _buffered(self, statement: Statement) -> bool:
         """Whether a value of the loop stands in an array or a buffer."""
@@ -215,7 +160,7 @@ class LoopWriter:
         twice = made is not None and made.op == "transpose"
         source = self.emitter.read(made.reads[0] if twice and made else matrix)
         stem = source.code if source.code.isidentifier() else var(matrix.name)
-        name = self._fresh(f"{stem}_{'N' if twice else 'T'}")
+        name = self.emitter.fresh(f"{stem}_{'N' if twice else 'T'}")
         code = source.code if twice else f"{source.grouped}.T"
         self.emitter.write(f"{name} = right_factor({code})")
         self.transposed[matrix.name] = name
@@ -307,7 +252,7 @@ class LoopWriter:
         if op is None or statement.op in ("matmul", "copy") or statement.op not in WRITES:
             return False
         codes = [each.to(lead, rank) for each in given]
-        if statement.op != "pow":
+        if statement.op in _PLAIN:
             pairs = zip(statement.operands, codes, strict=True)
             codes = [self.emitter.constants.get(each, code) for each, code in pairs]
         if statement.op in _IN_PLACE and target in codes:

@@ -13,7 +13,7 @@ from graphgrad.compile.places import IN_PLACE, Place, Places
 from graphgrad.compile.schedule import Body, Operand, Statement
 from graphgrad.dims import Dim
 
-MOST = 32  # parts of one vector
+MOST = 32  # parts of one vector that are looked for
 
 
 class Parts:
@@ -75,7 +75,7 @@ class Parts:
         ends = {end for each in places for end in (each.start, each.stop) if end is not None}
         if not ends:
             return 0
-        return next((n for n in range(2, MOST) if ends <= {*_ends(whole.shape[0], n)}), 0)
+        return next((n for n in range(2, MOST + 1) if ends <= {*_ends(whole.shape[0], n)}), 0)
 
     def _parts(self, name: str) -> int:
         first, last = self.bounds(self.places.of(name))

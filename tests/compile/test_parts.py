@@ -13,38 +13,33 @@ from graphgrad.compile.emit_numpy import emit_numpy
 from tests.compile.reference import accurate, cast, expectation
 
 BENCH = Path(__file__).parents[1] / "bench" / "cells"
-TWO_GATES = """
+GATES = """
 x[t]: input(D)
 W: param(H, H)
-R: param(H, H)
+R: param({size}, H)
 U: param(H, D)
-S: param(H, D)
+S: param({size}, D)
 b: param(H)
-r: param(H)
+r: param({size})
+V: param(H, {size})
 v: param(H)
-
-f[t] = sigmoid(W @ h[t-1] + U @ x[t] + b)
-g[t] = {second}
-h[t] = f[t] * h[t-1] + (1 - f[t]) * g[t]
-loss = sum(v @ h[t] for t in steps)
-"""
-ALIKE = TWO_GATES.format(second="tanh(R @ h[t-1] + S @ x[t] + r)")
-LARGER_SECOND = """
-x[t]: input(D)
-W: param(H, H)
-R: param(2*H, H)
-U: param(H, D)
-S: param(2*H, D)
-b: param(H)
-r: param(2*H)
-v: param(H)
-V: param(H, 2*H)
 
 f[t] = sigmoid(W @ h[t-1] + U @ x[t] + b)
 g[t] = tanh(R @ h[t-1] + S @ x[t] + r)
-h[t] = f[t] * h[t-1] + V @ g[t]
+h[t] = f[t] * h[t-1] + (1 - f[t]) * (V @ g[t])
 loss = sum(v @ h[t] for t in steps)
 """
+ALIKE, LARGER_SECOND = GATES.format(size="H"), GATES.format(size="2*H")
+ONE = """
+x[t]: input(D)
+{params}
+o[t] = sigmoid(W_o @ h[t-1] + U_o @ x[t])
+n[t] = sigmoid(W_n @ h[t-1] + U_n @ x[t])
+e[t] = sigmoid(W_e @ h[t-1] + U_e @ x[t])
+h[t] = (1 - o[t]) * n[t] + e[t] * h[t-1]
+loss = sum(h[t] @ h[t] for t in steps)
+"""
+"""A circuit whose gates stand in an array that is called like the number."""
 
 
 def source(circuit: gg.Circuit, *outputs: str, batch: bool = True) -> str:
@@ -137,3 +132,13 @@ def test_vectors_of_the_loop_are_laid_out_once() -> None:
     text = source(gg.cells.load("lstm_peephole"))
     assert text.count("p_i_rows = np.tile(p_i, (B, 1))") == 1
     assert not re.search(r"multiply\(p_i,", text)
+
+
+def test_joint_names_are_no_names_of_numbers() -> None:
+    params = "\n".join(f"W_{gate}: param(H, H)\nU_{gate}: param(H, D)" for gate in "one")
+    circuit = gg.parse(ONE.format(params=params))
+    assert "one = np.empty(" in source(circuit)
+    values = circuit.init(0, H=3, D=2) | circuit.example(1, 4, (2,), H=3, D=2)
+    compiled = circuit.compile("loss", grad="loss")
+    alone = [compiled(values | {"x": values["x"][:, example]}) for example in range(2)]
+    np.testing.assert_allclose(compiled(values)["loss"], [each["loss"] for each in alone])
