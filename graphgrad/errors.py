@@ -112,6 +112,10 @@ class GradientError(GraphgradError):
     """A gradient that does not exist or cannot be asked for."""
 
 
+class MissingLibraryError(GraphgradError, ImportError):
+    """A library that only some functions need is not installed."""
+
+
 class FileError(GraphgradError):
     """A file that cannot be read or written."""
 

@@ -18,7 +18,7 @@ from graphgrad.compile.run_numpy import executable
 from graphgrad.compile.schedule import Schedule
 from graphgrad.data import bind, check_names
 from graphgrad.dims import Token
-from graphgrad.errors import DataError, GraphgradError
+from graphgrad.errors import DataError, MissingLibraryError
 from graphgrad.system import System
 
 try:
@@ -27,7 +27,7 @@ try:
 
     from graphgrad.compile import kernels_jax
 except ImportError:
-    raise GraphgradError(
+    raise MissingLibraryError(
         "JAX is not installed", remedy="python -m pip install 'graphgrad[jax]'"
     ) from None
 

@@ -31,7 +31,7 @@ from graphgrad.compile.emit_numba import NumbaProgram, emit
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.schedule import Leaf, Schedule, Statement
 from graphgrad.compile.sources import VECTOR_FUNCTIONS
-from graphgrad.errors import DataError, FileError, GraphgradError
+from graphgrad.errors import DataError, FileError, MissingLibraryError
 from graphgrad.files import write_atomically
 
 THREADS_PAY = 20_000_000
@@ -44,7 +44,7 @@ Below that, to send a part to another thread and to wait for it takes longer tha
 def require_numba() -> None:
     """Raise, with the remedy, where Numba is not installed."""
     if importlib.util.find_spec("numba") is None:
-        raise GraphgradError(
+        raise MissingLibraryError(
             'backend="numba" needs Numba, which is not installed',
             remedy='pip install "graphgrad[fast]", or use backend="numpy"',
         )
