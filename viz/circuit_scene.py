@@ -6,7 +6,6 @@ from collections import Counter
 from dataclasses import replace
 
 from graphgrad.conditions import ALWAYS
-from graphgrad.notation.names import verbatim
 from viz.items import Item, Link, Structure
 from viz.label import Label, Run, roman
 from viz.scene import CircuitScene, Edge, Node
@@ -87,18 +86,15 @@ def _parallel_merged(links: list[Link]) -> list[Link]:
 
 
 def _distinct(items: list[Item], parts: Structure) -> dict[str, Label]:
-    """Return the labels; of two alike, which only their times tell apart, the static one is typed.
-
-    Textbooks write L beside L with a time; without times one of them is `loss`.
-    """
+    """Return the labels; of two that only a time tells apart, one has it: L beside L⁽ᵗ⁾."""
     names = [item for item in items if item.kind not in ("operation", "constant")]
     count = Counter(item.label for item in names)
-    plain = {
-        item.key: Label(verbatim(item.key).runs())
+    timed = {
+        item.key: Label(parts.names[item.key].runs(sup=f"({item.index})"))
         for item in names
-        if count[item.label] > 1 and item.index is None and item.key in parts.names
+        if count[item.label] > 1 and item.index is not None and item.key in parts.names
     }
-    return {item.key: plain.get(item.key, item.label) for item in items}
+    return {item.key: timed.get(item.key, item.label) for item in items}
 
 
 def edge_label(link: Link, parts: Structure) -> Label | None:

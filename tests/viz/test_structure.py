@@ -165,6 +165,14 @@ def test_instances(name: str, level: Level, tau: int) -> None:
 
 
 @pytest.mark.parametrize("level", ["variables", "operations"])
+def test_total_loss_has_one_name_in_all_views(level: Level) -> None:
+    """The sum of L[t] is L, as in the equations and the unfolded view; the loss of a step has t."""
+    scene = circuit_scene(structure(gg.cells.load("elman"), level))
+    labels = {node.id: node.label.text for node in scene.nodes}
+    assert (labels["L"], labels["loss"], labels["h"]) == ("L^(t)", "L", "h")
+
+
+@pytest.mark.parametrize("level", ["variables", "operations"])
 @pytest.mark.parametrize("name", gg.cells.names())
 def test_circuit_diagram(name: str, level: Level) -> None:
     """Every variable stands once, with the delays of the text; labels tell all nodes apart."""
