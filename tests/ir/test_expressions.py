@@ -1,12 +1,10 @@
-"""The representation: expressions are cheap and immutable, graphs flat and in order."""
+"""Expressions are cheap and immutable; operators and NumPy build what they look like."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
-import graphgrad as gg
-from graphgrad.conditions import Affine
 from graphgrad.dims import Dim, Token
 from graphgrad.errors import GraphgradError, NotationError, ShapeError
 from graphgrad.ir import (
@@ -15,12 +13,9 @@ from graphgrad.ir import (
     Expr,
     constant,
     lift,
-    number,
     rebuilt,
-    topological,
     type_text,
 )
-from graphgrad.notation.text import expression_text
 
 
 def leaf(name: str, *dims: str) -> Expr:
@@ -85,22 +80,6 @@ def test_constants_are_finite() -> None:
             constant(wrong)
 
 
-def test_topological_order_is_without_repetition_and_without_recursion() -> None:
-    a, b = leaf("a"), leaf("b")
-    shared = a * b
-    root = shared + shared * a
-    order = topological([root])
-    assert len(order) == len({id(e) for e in order}) == 5
-    position = {id(e): k for k, e in enumerate(order)}
-    assert all(position[id(arg)] < position[id(e)] for e in order for arg in e.args)
-    deep = a
-    for _ in range(50_000):
-        deep = -deep * b
-    assert len(topological([deep])) == 100_002
-    assert topological([root], known={id(shared)}) == [a, root.args[1], root]
-    assert topological([]) == []
-
-
 def test_rebuilt() -> None:
     a, b = leaf("a"), leaf("b")
     expr = a + b
@@ -108,21 +87,6 @@ def test_rebuilt() -> None:
     assert rebuilt(expr, [b, b]).args == (b, b)
     v = leaf("v", "H")
     assert rebuilt(expr, [v, b]).shape == v.shape
-
-
-def test_numbers_of_time() -> None:
-    def text(affine: Affine) -> str:
-        circuit = gg.parse("s: steps(m)\nt: steps(n)\nh[t] = 1")
-        return expression_text(number(affine), circuit.declared())
-
-    t, n = Affine.name("t"), Affine.name("n")
-    assert text(t) == "t"
-    assert text(t.plus(-1)) == "t - 1"
-    assert text(n.plus(t, -2).plus(3)) == "n - 2 * t + 3"
-    assert text(t.times(-1)) == "-t"
-    assert text(Affine.number(-4)) == "-4"
-    with pytest.raises(NotationError, match="% stands only in conditions"):
-        number(t.modulo(2))
 
 
 def test_wrong_number_of_arguments() -> None:

@@ -1,84 +1,24 @@
-"""The intermediate representation: ops, expressions that carry operators, and flat graphs.
+"""Ops and expressions: what formulas are written with.
 
-An `Expr` is what formulas are written with: an immutable tree (or DAG) of ops. A `Graph` is the
-same thing flat: nodes in a tuple, arguments before users, so that every pass is one loop.
-`system.py` turns the first into the second.
+An expression applies an op to expressions, and an op applied to anything is an expression; the
+operators of Python and the functions of NumPy look their ops up in the table. So these belong
+together.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
 
-from graphgrad.conditions import Affine, Condition
-from graphgrad.dims import Dim, Shape, Token, shape_text
+from graphgrad.dims import Shape, Token, shape_text
 from graphgrad.errors import GraphgradError, NotationError, Place, ShapeError
 
 Type = Shape | Token
 Number = int | float
-
-
-class Read(NamedTuple):
-    """Attribute of `read`: the value `lag` steps ago of an indexed variable or input."""
-
-    name: str
-    lag: int
-
-
-class At(NamedTuple):
-    """Attribute of `at_step`: the value at step `offset`, or `length + offset` if `last`."""
-
-    name: str
-    last: bool
-    offset: int
-
-    def meets(self, boundary: At) -> bool:
-        """Whether this step is that boundary value at some length ≥ 1.
-
-        `h[tau-1]` is `h[0]` at length 1, `h[3]` is `h[tau+1]` at length 2.
-        """
-        if self.name != boundary.name:
-            return False
-        if self.last == boundary.last:
-            return self.offset == boundary.offset
-        ahead = boundary.offset - self.offset if self.last else self.offset - boundary.offset
-        return ahead >= 1
-
-
-class Fill(NamedTuple):
-    """Attribute of `fill`: an array of zeros or ones."""
-
-    value: int
-    shape: Shape
-
-
-class Basis(NamedTuple):
-    """Attribute of `basis`: the unit vector `onehot(position, size)`."""
-
-    position: int
-    size: Dim
-
-
-class Part(NamedTuple):
-    """Attribute of `part`: piece `position` of a vector cut into pieces of the given sizes.
-
-    `sizes` is a whole number for that many equal pieces.
-    """
-
-    sizes: int | Shape
-    position: int
-
-
-class Reduction(NamedTuple):
-    """Attribute of `reduce`: sum or mean of the body over the steps where the condition holds."""
-
-    kind: str
-    over: str
-    condition: Condition
 
 
 @dataclass(frozen=True, eq=False)
@@ -378,86 +318,8 @@ def lift(value: Any) -> Expr:
     )
 
 
-class Node(NamedTuple):
-    """One node of a flat graph; `args` are positions of earlier nodes."""
-
-    op: Op
-    args: tuple[int, ...]
-    attr: Any
-    type: Type
-
-
-@dataclass(frozen=True)
-class Graph:
-    """Nodes in topological order, with the place each was written at."""
-
-    nodes: tuple[Node, ...]
-    places: tuple[Place | None, ...]
-
-    def __len__(self) -> int:
-        return len(self.nodes)
-
-
-def topological(roots: Iterable[Expr], known: Any = ()) -> list[Expr]:
-    """Return the expressions below the roots, arguments before users, each once.
-
-    Expressions whose `id` is in `known` are left out, with everything below them.
-    """
-    order: list[Expr] = []
-    seen: set[int] = set()
-    pending: list[tuple[Expr, bool]] = [(root, False) for root in reversed(list(roots))]
-    while pending:
-        expr, done = pending.pop()
-        if done:
-            order.append(expr)
-            continue
-        if id(expr) in seen or id(expr) in known:
-            continue
-        seen.add(id(expr))
-        pending.append((expr, True))
-        pending.extend((arg, False) for arg in reversed(expr.args))
-    return order
-
-
 def rebuilt(expr: Expr, args: Sequence[Expr]) -> Expr:
     """Return the same op on other arguments, its type worked out anew."""
     if all(new is old for new, old in zip(args, expr.args, strict=True)):
         return expr
     return expr.op(*args, attr=expr.attr, place=expr.place)
-
-
-def read(name: str, lag: int, kind: Type | None = None, place: Place | None = None) -> Expr:
-    """Return the value `lag` steps ago of an indexed variable or input."""
-    return Expr(OPS["read"], attr=Read(name, lag), type=kind, place=place)
-
-
-def choose(condition: Condition, chosen: Any, otherwise: Any, place: Place | None = None) -> Expr:
-    """Return `chosen if condition else otherwise`, decided by the index alone."""
-    return OPS["choose"](chosen, otherwise, attr=condition, place=place)
-
-
-def reduce(
-    kind: str, index: str, condition: Condition, body: Any, place: Place | None = None
-) -> Expr:
-    """Return the sum or mean of the body over the steps of an index where a condition holds."""
-    return OPS["reduce"](body, attr=Reduction(kind, index, condition), place=place)
-
-
-def number(value: Affine) -> Expr:
-    """Return an integer expression in indices and lengths as a number to compute with."""
-    total: Expr | None = None
-    for atom, coefficient in value.terms:
-        if not isinstance(atom, str):
-            raise NotationError("% stands only in conditions", remedy="compute the number outside")
-        term = Expr(OPS["counter"], attr=atom, type=())
-        if abs(coefficient) != 1:
-            term = abs(coefficient) * term
-        if total is None:
-            total = -term if coefficient < 0 else term
-        else:
-            total = total - term if coefficient < 0 else total + term
-    if total is None:
-        return constant(value.constant)
-    if value.constant:
-        return total + value.constant if value.constant > 0 else total - -value.constant
-    return total
