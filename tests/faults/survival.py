@@ -38,7 +38,8 @@ ALL = tuple(f"tests.faults.test_{name}" for name in ("noticed", "noticed_cuts", 
 GROUPS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "sweep": (
         tuple(f"graphgrad.autodiff.{name}" for name in ("plans", "requests", "reverse", "sweep")),
-        ("tests.test_autodiff", "tests.adjoint.test_square", "tests.test_time_slices"),
+        ("tests.autodiff.test_generated", "tests.autodiff.test_gallery",
+         "tests.autodiff.test_reverse", "tests.adjoint.test_square", "tests.test_time_slices"),
     ),
     "adjoint": (
         tuple(f"graphgrad.adjoint.{name}" for name in (

@@ -61,7 +61,7 @@ def test_a_child_that_fails_outside_the_calls_ends_and_kills_nothing(monkeypatch
 
 
 def test_generated_circuits_kill_as_well(monkeypatch):
-    name = "tests.test_autodiff.test_gradient_against_forward_mode_exactly(60 examples)"
+    name = "tests.autodiff.test_generated.test_gradient_against_forward_mode_exactly(60 examples)"
     run = dict(generated("sweep"))[name]
     assert not fails(run, 60)
     (mutant,) = [m for m in mutants_of(sweep) if m.name.endswith("pending → not active[node]")]
