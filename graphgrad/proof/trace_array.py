@@ -14,7 +14,19 @@ from typing import Any
 import numpy as np
 
 from graphgrad.proof.trace import ACTIVE, Traced, lift
-from graphgrad.proof.trace_scalars import BOOLEAN, NATIVE, SCALAR, TESTS, select
+from graphgrad.proof.trace_entries import (
+    all_known,
+    boxed,
+    choose,
+    entrywise,
+    known,
+    reduced,
+    same,
+    spread,
+    tape_of,
+)
+from graphgrad.proof.trace_sampled import SAMPLED, sampled
+from graphgrad.proof.trace_scalars import BOOLEAN, NATIVE, SCALAR, TESTS
 from graphgrad.proof.trace_tape import Tape, TraceError
 
 
@@ -39,23 +51,23 @@ class TracedArray(np.ndarray[Any, Any]):
         mask = _mask_in(key)
         if mask is not None:
             chosen = wrap(np.array(plain(self)))
-            chosen.selected = _spread(mask, self.shape)
+            chosen.selected = spread(plain(mask), self.shape)
             return chosen
         return wrap(plain(self)[_index(key)])
 
     def __setitem__(self, key: Any, value: Any) -> None:
         mask, base = _mask_in(key), plain(self)
         if mask is not None:
-            full = _spread(mask, self.shape)
+            full = spread(plain(mask), self.shape)
             if isinstance(value, TracedArray) and value.selected is not None:
-                if not _same(value.selected, full):
+                if not same(value.selected, full):
                     raise TraceError("values that one mask selects are put where another one does")
             elif np.ndim(value) and np.shape(value) != self.shape:
                 raise TraceError(
                     "an array is put where a mask selects, so that its shape depends on values",
                     remedy="write np.where(mask, a, b)",
                 )
-            base[...] = _choose(full, np.broadcast_to(lifted(value), self.shape), base)
+            base[...] = choose(full, np.broadcast_to(lifted(value), self.shape), base)
             return
         index = _index(key)
         found = lifted(value)
@@ -82,8 +94,8 @@ class TracedArray(np.ndarray[Any, Any]):
         kind = np.dtype(dtype).kind
         if kind in "iu":
             return np.array([int(e) for e in self.flat], dtype).reshape(self.shape)
-        if kind == "b" and all(_known(e) is not None for e in self.flat):
-            return np.array([bool(_known(e)) for e in self.flat], bool).reshape(self.shape)
+        if kind == "b" and all_known(self):
+            return np.array([bool(known(e)) for e in self.flat], bool).reshape(self.shape)
         return self.copy()
 
     def clip(self, *args: Any, **options: Any) -> Any:
@@ -116,66 +128,43 @@ def new_tape(**options: Any) -> Tape:
 # Conversions
 
 
-def tape_of(*values: Any) -> Tape | None:
-    """Return the tape of the first traced scalar among arrays and nested sequences of them."""
-    pending = list(reversed(values))
-    while pending:
-        value = pending.pop()
-        if isinstance(value, Traced):
-            return value.tape
-        if isinstance(value, np.ndarray):
-            if value.dtype == object and value.size:
-                pending.append(value.flat[0])
-        elif isinstance(value, list | tuple):
-            pending.extend(reversed(value))
-    return None
-
-
 def plain(value: Any) -> Any:
     """Return an array (or what becomes one) as a base-class array."""
     if isinstance(value, TracedArray):
         return value.view(np.ndarray)
-    if isinstance(value, Traced):
-        result = np.empty((), object)
-        result[()] = value
-        return result
     if isinstance(value, list | tuple) and tape_of(value) is not None:
         return np.array(value, object)
-    return np.asarray(value)
+    return boxed(value)
 
 
 def lifted(value: Any, tape: Tape | None = None) -> Any:
     """Return an object array of traced scalars and, where no tape is known, plain numbers."""
     array = plain(value)
-    known = tape or tape_of(array) or ACTIVE.get()
-    if known is None:
+    home = tape or tape_of(array) or ACTIVE.get()
+    if home is None:
         return array.astype(object)
     result = np.empty(array.shape, object)
     for position, entry in enumerate(array.flat):
-        result.flat[position] = lift(known, entry)
+        result.flat[position] = lift(home, entry)
     return result
 
 
 def wrap(value: Any, tape: Tape | None = None) -> Any:
     """Return results of NumPy with traced entries as TracedArray or Traced, others unchanged."""
     if isinstance(value, np.ndarray) and value.dtype == object:
-        known = tape or tape_of(value) or ACTIVE.get()
-        if known is None:
+        home = tape or tape_of(value) or ACTIVE.get()
+        if home is None:
             return value
         if value.ndim == 0:
-            return lift(known, value.item())
+            return lift(home, value.item())
         if not all(type(entry) is Traced for entry in value.flat):
-            value = lifted(value, known)
+            value = lifted(value, home)
         return value.view(TracedArray)
     if isinstance(value, list):
         return [wrap(each, tape) for each in value]
     if type(value) is tuple:
         return tuple(wrap(each, tape) for each in value)
     return value
-
-
-def _known(entry: Any) -> Any:
-    return entry.known if isinstance(entry, Traced) else entry
 
 
 # Masks
@@ -185,7 +174,7 @@ def _mask_in(key: Any) -> Any:
     """Return the symbolic mask that an index is, else None."""
     if isinstance(key, Traced) or not isinstance(key, TracedArray):
         return None
-    return None if all(_known(entry) is not None for entry in key.flat) else key
+    return None if all_known(key) else key
 
 
 def _index(key: Any) -> Any:
@@ -195,31 +184,9 @@ def _index(key: Any) -> Any:
     if isinstance(key, Traced):
         return int(key)
     if isinstance(key, TracedArray):
-        numbers = np.array([int(_known(entry)) for entry in key.flat], int)
+        numbers = np.array([int(known(entry)) for entry in key.flat], int)
         return numbers.reshape(key.shape)
     return key
-
-
-def _spread(mask: Any, shape: tuple[int, ...]) -> Any:
-    array = plain(mask)
-    return np.broadcast_to(array.reshape(array.shape + (1,) * (len(shape) - array.ndim)), shape)
-
-
-def _same(left: Any, right: Any) -> bool:
-    pairs = zip(left.flat, right.flat, strict=True)
-    return left.shape == right.shape and all(a.node == b.node for a, b in pairs)
-
-
-def _choose(mask: Any, a: Any, b: Any) -> Any:
-    """Return a where the mask is 1 and b where it is 0, entry by entry."""
-
-    def one(m: Any, x: Any, y: Any) -> Any:
-        tape = tape_of(m, x, y) or ACTIVE.get()
-        if tape is None:
-            return x if m else y
-        return select(lift(tape, m), lift(tape, x), lift(tape, y))
-
-    return np.frompyfunc(one, 3, 1)(plain(mask), plain(a), plain(b))
 
 
 # ufuncs
@@ -245,18 +212,24 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: 
         each if i and method == "reduceat" else lifted(each, tape) for i, each in enumerate(inputs)
     ]
     if method == "__call__":
-        result = _function(ufunc)(*operands)
+        result = entrywise(ufunc)(*operands)
         if where is not True:
             base = lifted(outs[0], tape) if outs else lifted(np.full(np.shape(result), 0), tape)
-            result = _choose(where, result, base)
+            result = choose(plain(where), plain(result), base)
     elif method == "reduce":
-        result = _reduced(ufunc, operands[0], selected, tape, where, **options)
+        initial = options.pop("initial", None)
+        mask = selected if selected is not None or where is True else where
+        if mask is not None:
+            mask = lifted(mask, tape)
+        result = reduced(ufunc, operands[0], mask, **options)
+        if initial is not None and initial is not np._NoValue:
+            result = entrywise(ufunc)(result, lifted(initial, tape))
         selected = None
     elif method in ("outer", "accumulate") and name in NATIVE:
         result = getattr(ufunc, method)(*operands, **options)
     else:
         raise TraceError(f"np.{name}.{method} is not followed")
-    if name in BOOLEAN and _all_plain(result):
+    if name in BOOLEAN and all_known(plain(result)):
         result = np.asarray(result).astype(bool)[()]
     if outs:
         return _write(outs[0], result)
@@ -264,24 +237,6 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: 
     if selected is not None and isinstance(answer, TracedArray):
         answer.selected = selected
     return answer
-
-
-def _all_plain(result: Any) -> bool:
-    return all(_known(entry) is not None for entry in plain(result).flat)
-
-
-def _function(ufunc: np.ufunc) -> Callable[..., Any]:
-    """Return a function on object arrays of traced scalars."""
-    name = ufunc.__name__
-    if name in NATIVE:
-        return ufunc
-    if name not in SCALAR:
-        raise TraceError(
-            f"np.{name} is not followed", remedy=f"followed are {', '.join(sorted(SCALAR))}"
-        )
-    rule = SCALAR[name]
-    found: Callable[..., Any] = np.frompyfunc(rule, ufunc.nin, 1)
-    return found
 
 
 def _write(out: Any, result: Any) -> Any:
@@ -303,32 +258,6 @@ def _at(ufunc: np.ufunc, tape: Tape | None, target: Any, index: Any, *values: An
     if not isinstance(target, TracedArray) or ufunc.__name__ not in NATIVE:
         raise TraceError(f"np.{ufunc.__name__}.at is followed only for sums into traced arrays")
     ufunc.at(plain(target), _index(index), *(lifted(value, tape) for value in values))
-
-
-def _reduced(
-    ufunc: np.ufunc,
-    array: Any,
-    selected: Any,
-    tape: Tape | None,
-    where: Any,
-    axis: Any = 0,
-    keepdims: bool = False,
-    initial: Any = None,
-) -> Any:
-    """Return a reduction, one axis after the other."""
-    name = ufunc.__name__
-    if selected is not None or where is not True:
-        if name != "add":
-            raise TraceError(f"np.{name} over what a mask selects is not followed")
-        array = array * lifted(selected if selected is not None else where, tape)
-    axes = range(array.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    function: Any = ufunc if name in ("add", "multiply") else _function(ufunc)
-    for each in sorted((a % array.ndim for a in axes), reverse=True):
-        array = function.reduce(array, axis=each, keepdims=keepdims)
-        array = array if isinstance(array, np.ndarray) else plain(array)
-    if initial is not None and initial is not np._NoValue:
-        array = _function(ufunc)(array, lifted(initial, tape))
-    return array
 
 
 # Functions of arrays
@@ -357,31 +286,12 @@ def _shown(bound: Any) -> str:
     return f"{float(bound):g}" if np.ndim(bound) == 0 else "…"
 
 
-def sampled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
-    """Return a function of the values at the sample point, and note that they were asked for."""
-    tape = tape_of(*args) or ACTIVE.get()
-    if tape is not None and tape_of(*args) is not None:
-        tape.leak(f"was looked at by np.{function.__name__}")
-    return function(*(_floats(arg) for arg in args), **kwargs)
-
-
-def _floats(value: Any) -> Any:
-    if isinstance(value, Traced):
-        return value.value
-    if isinstance(value, np.ndarray) and value.dtype == object:
-        flat = [e.value if isinstance(e, Traced) else float(e) for e in value.flat]
-        return np.array(flat).reshape(value.shape)
-    if isinstance(value, list | tuple):
-        return type(value)(_floats(each) for each in value)
-    return value
-
-
 def _where(condition: Any, *branches: Any) -> Any:
     if not branches:
         return sampled(np.where, (condition,), {})
     shape = np.broadcast_shapes(*(np.shape(each) for each in (condition, *branches)))
     parts = [np.broadcast_to(lifted(each), shape) for each in (condition, *branches)]
-    return wrap(_choose(*parts)) if shape else _choose(*parts)
+    return wrap(choose(*parts)) if shape else choose(*parts)
 
 
 def _filled_like(value: Any) -> Callable[..., Any]:
@@ -436,9 +346,6 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.amin: _min,
     np.copy: lambda a, *args, **options: wrap(np.array(lifted(a))),
 }
-SAMPLED = {np.argmax, np.argmin, np.argsort, np.sort, np.unique, np.any, np.all, np.nonzero}
-SAMPLED |= {np.count_nonzero, np.allclose, np.isclose, np.array_equal, np.flatnonzero, np.argwhere}
-SAMPLED |= {np.array2string, np.array_repr, np.array_str, np.median, np.percentile, np.histogram}
 
 
 def apply_function(function: Callable[..., Any], args: Any, kwargs: Any) -> Any:
