@@ -47,6 +47,10 @@ Y + N X = 0. Hence Y + Σ X_t = Y + τ X = 0 at every τ. With all identities, t
 `certificate.py` applies at every τ; that each instance has its readers after it, so that the
 equations for the cotangents have one solution, is causality, which `check()` decides for all τ. ∎
 
+Where some identities fail, the gradient by W is still right if its own holds and no variable with a
+failing one depends on W. That is asked of the equations and not of an unfolded graph: the length at
+which a class is looked at may be too short for what is wrong in it to reach W.
+
 With two index sets the argument is made for each length while the other is fixed, which is enough
 where no static equation tests both (else all pairs are looked at). A residual that does not vanish
 at sight may vanish when lets are written out; then classes are refined by what lets stand for at
@@ -81,6 +85,8 @@ MOST_DROPPED = 3
 """How many equations called d_v are tried as auxiliary ones, one at a time."""
 WITNESS_LENGTHS = 3
 """How many steps a refutation is looked for at, beyond the first length that is not proved."""
+LONGEST_WITNESS = 24
+"""At most at so many steps a fault is looked for that reaches a gradient in long sequences only."""
 
 
 def lengths_to_check(plan: Plan, sizes: Mapping[str, int], clock: Clock) -> list[dict[str, int]]:
@@ -142,6 +148,8 @@ class Induction:
     reason: str = ""
     failing: dict[str, dict[str, int]] = field(default_factory=dict)
     """The first length at which a gradient was not proved."""
+    bounds: dict[str, int] = field(default_factory=dict)
+    """The lengths at which everything that can happen does."""
 
 
 def inductive(
@@ -162,6 +170,7 @@ def inductive(
         try:
             for effort in EFFORTS:
                 plan = plan_of(question, stated, sizes, effort, dropped)
+                found.bounds = found.bounds or plan.bounds
                 wrong = _attempt(plan, sizes, found, clock)
                 if found.proved == set(stated.names) or not hopeful(found):
                     return found
@@ -180,21 +189,24 @@ def _attempt(plan: Plan, sizes: Mapping[str, int], found: Induction, clock: Cloc
     names = set(plan.stated.names)
     for name in sorted(plan.orphans):
         lacking = plan.stated.prefix + name
+        if lacking in plan.stated.circuit.variables:
+            continue  # dropped
         found.reason = found.reason or (
             f"{name} is a recurrence, and no equation gives its cotangent {lacking}: write one, "
             f"or {AT_ONE_LENGTH}"
         )
-    proved, wrong = set(names), set[str]()
+    proved, wrong = names - plan.behind(plan.orphans), set[str]()
     checked = lengths_to_check(plan, sizes, clock)
     for lengths in clock.counted(checked, "lengths proved"):
         passes = plan.passes(lengths, sizes)
         certificate = StepCertificate(passes, clock, plan.cuts(passes), plan)
-        good, failing = _holding(certificate)
+        good, inside, outside = _holding(certificate)
+        good -= plan.behind(inside, outside)
         found.reason = found.reason or next(iter(certificate.reasons), "")
         for name in proved - good:
             found.failing.setdefault(name, lengths)
         proved &= good
-        wrong |= failing
+        wrong |= inside | outside
         if not proved - found.proved:
             break
     else:
@@ -203,21 +215,21 @@ def _attempt(plan: Plan, sizes: Mapping[str, int], found: Induction, clock: Cloc
     return wrong
 
 
-def _holding(certificate: StepCertificate) -> tuple[set[str], set[str]]:
-    """Return the gradients that depend on no wrong identity, and the variables with one."""
+def _holding(certificate: StepCertificate) -> tuple[set[str], set[str], set[str]]:
+    """Return the gradients whose own identities hold, and the variables with a wrong one.
+
+    These are the variables that have it inside 1..τ, and those that have it outside.
+    """
+    system, tau = certificate.passes.dag.system, certificate.passes.dag.tau
+    inside, outside = set[str](), set[str]()
     with judge.uncollected():
         certificate.run()
-        wrong = [local.instance for local in certificate.locals() if local.residuals]
-        failing = {gid: each for each in wrong for gid in certificate.lets[each]}
-        failing |= certificate.orphaned
-        tainted = certificate.table.below(failing)
-        good = {
-            name
-            for name in certificate.passes.gradients
-            if tainted.keys().isdisjoint(certificate.data_of(name))
-            and not certificate.gradient(name).residuals
-        }
-        return good, {name for name, _ in wrong}
+        for name, step in (each.instance for each in certificate.locals() if each.residuals):
+            steps = range(1, tau.get(system.index_of(name) or "", 0) + 1)
+            (inside if step is None or step in steps else outside).add(name)
+        gradients = certificate.passes.gradients
+        good = {name for name in gradients if not certificate.gradient(name).residuals}
+    return good, inside, outside
 
 
 def induction_claims(
@@ -271,6 +283,8 @@ def _refuted(
     indices = list(question.probed.check().indices)
     tried = [found.failing[name] for name in left if name in found.failing]
     tried += [dict.fromkeys(indices, n) for n in range(1, WITNESS_LENGTHS + 1)]
+    if found.bounds:
+        tried.append({index: min(n, LONGEST_WITNESS) for index, n in found.bounds.items()})
     distinct = [each for k, each in enumerate(tried) if each not in tried[:k]]
     for lengths in sorted(distinct, key=lambda each: sum(each.values())):
         if not left or clock.is_over:

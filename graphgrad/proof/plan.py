@@ -63,6 +63,20 @@ class Plan:
     """Recurrences that the loss depends on, and that have no cotangent."""
     partial: bool
     """Whether there are means that have no value at some lengths."""
+    needs: nx.DiGraph[str]
+    """What is computed from what at any length: variables, boundary values, parameters, inputs."""
+
+    def behind(self, variables: Set[str], outside: Set[str] = frozenset()) -> set[str]:
+        """Return the parameters and inputs that some variables depend on, at whatever length.
+
+        One wrong cotangent makes all gradients by these wrong, if not at the length at which it was
+        found then at a longer one. Of variables in `outside` only values outside 1..τ are meant.
+        """
+        keys = {_unit(key) for key in self.system.boundary_roots if key.name in outside}
+        found: set[str] = set()
+        for unit in {*variables, *keys}.intersection(self.needs):
+            found |= nx.ancestors(self.needs, unit)
+        return found
 
     def passes(self, lengths: Mapping[str, int], sizes: Mapping[str, int]) -> BackwardPass:
         """Return the backward pass at one length."""
@@ -174,6 +188,8 @@ def plan_of(
     active: nx.DiGraph[str] = nx.DiGraph()
     active.add_edges_from(graph.edges)
     leaves = _leaves(system)
+    needs: nx.DiGraph[str] = nx.DiGraph(active.edges)
+    needs.add_edges_from((name, unit) for unit, names in leaves.items() for name in names)
     sources = [unit for unit, names in leaves.items() if names & set(stated.names)]
     reached = set(sources).union(*(nx.descendants(graph, unit) for unit in sources))
     graph.remove_nodes_from([*claimed, *cotangents])
@@ -208,6 +224,7 @@ def plan_of(
             node.op.name == "reduce" and node.attr.kind == "mean" and node.attr.condition != ALWAYS
             for node in stated.circuit.check().graph.nodes
         ),
+        needs,
     )  # fmt: skip
 
 

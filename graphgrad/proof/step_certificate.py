@@ -36,7 +36,7 @@ class StepCertificate(Certificate):
         self.rounds = plan.effort.rounds
         self.loose = plan.effort.loose
         self.orphans = plan.orphans
-        self.orphaned: dict[int, Instance] = {}
+        self.orphaned: set[int] = set()
         table = self.table
         self.marks = {
             index: [next(iter(entry.terms))[0] for entry in flat(self.arrays[name])]
@@ -121,7 +121,7 @@ class StepCertificate(Certificate):
         if instance in self.passes.cotangents and active:
             self.lets[instance] = gids
         elif instance[0] in self.orphans:
-            self.orphaned.update(dict.fromkeys(gids, instance))
+            self.orphaned.update(gids)
         return self._shaped([{(gid,): 1} for gid in gids], np.shape(value))
 
     def _carried(self) -> dict[int, Terms]:

@@ -216,6 +216,44 @@ def test_a_summand_too_many_is_found(condition):
     assert found(ELMAN, claims, SMALL).proved == set(ELMAN.params) - {"b"}
 
 
+EVERY_THIRD = gg.parse(
+    "x[t]: input()\nw: param()\nb: param()\n"
+    "h[t] = w * h[t-1] + x[t] if t % 3 != 0 else b * h[t-1]\nloss = sum(h[t] for t in steps)"
+)
+
+
+def test_a_fault_that_reaches_a_gradient_in_longer_sequences_only_is_found():
+    """The wrong d_h[2] shows at 3 steps, where nothing before it reads b; at 6 d_b is wrong."""
+    claims = {
+        "d_h[t]": "1 + (w * d_h[t+1] if (t + 1) % 3 != 0 else 0)",
+        "d_b": "sum(h[t-1] * d_h[t] for t in steps if t % 3 == 0)",
+    }
+    assert gg.prove(EVERY_THIRD, claims=claims, tau=5, method="certificate").ok
+    assert not gg.prove(EVERY_THIRD, claims=claims, tau=6, method="certificate").ok
+    (short,) = gg.prove(EVERY_THIRD, claims=claims, tau=5).claims
+    assert (short.verdict, short.every) == ("proved", False)
+    assert not found(EVERY_THIRD, claims).proved
+    (claim,) = every(EVERY_THIRD, claims=claims).claims
+    assert claim.verdict == "refuted"
+    assert claim.tau["t"] >= 6
+    assert claim.fault.startswith("d_h[")
+
+
+def test_a_wrong_boundary_cotangent_taints_what_the_boundary_value_reads():
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\ns: param()\nh[0] = s * s\nh[t] = w * h[t-1] + x[t]\n"
+        "loss = sum(h[t] for t in steps)"
+    )
+    claims = {
+        "d_h[t]": "1 + w * d_h[t+1]",
+        "d_w": "sum(h[t-1] * d_h[t] for t in steps)",
+        "d_h_0": "w * d_h[1] if tau < 3 else 2 * w * d_h[1]",
+        "d_s": "2 * s * d_h_0",
+    }
+    assert found(circuit, claims).proved == {"w"}
+    assert found(circuit, claims | {"d_h_0": "w * d_h[1]"}).proved == {"w", "s"}
+
+
 def test_a_counter_in_disguise_is_not_believed():
     """An auxiliary recurrence may count the steps, and spoil a gradient from the tenth on."""
     claims = backward(ELMAN) | {"n[t]": "n[t-1] + 1"}
