@@ -10,21 +10,9 @@ from dataclasses import replace
 
 from graphgrad.declared import tree_key
 from graphgrad.ir import OPS, Expr
-from graphgrad.notation.boxes import (
-    Box,
-    Negative,
-    Scripted,
-    fenced,
-    fraction,
-    juxtaposed,
-    negative,
-    number,
-    operator,
-    row,
-    scripted,
-    summed,
-)
+from graphgrad.notation.boxes import Box, Scripted, number, operator, row, scripted
 from graphgrad.notation.printer import Shown
+from graphgrad.notation.structures import Negative, fenced, fraction, juxtaposed, negative, summed
 
 # How tightly the parts of a formula bind, loosest first. A matrix product stands in parentheses
 # beside ⊙; sums written with ∑ reach as far as products do.

@@ -10,11 +10,12 @@ from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.dims import Shape
 from graphgrad.errors import NotationError, ShapeError
 from graphgrad.ir import Expr, Type, topological
-from graphgrad.notation.boxes import Box, Terms, fenced, listed, operator, row
+from graphgrad.notation.boxes import Box, listed, operator, row
 from graphgrad.notation.letters import Letters, Unit
 from graphgrad.notation.mathstyle import MathStyle
 from graphgrad.notation.naming import Names
 from graphgrad.notation.printer import show
+from graphgrad.notation.structures import Terms, fenced
 from graphgrad.notation.text import grouped_splits
 from graphgrad.notation.units import component, with_sums
 from graphgrad.ops import LOSSES

@@ -8,8 +8,9 @@ from graphgrad.circuit import Circuit
 from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.ir import Expr
 from graphgrad.notation.alphabet import xml_escape
-from graphgrad.notation.boxes import LEFT, RIGHT, operator
+from graphgrad.notation.boxes import operator
 from graphgrad.notation.equations import Line, Page, broken, page_of
+from graphgrad.notation.structures import LEFT, RIGHT
 from graphgrad.notation.text import boundary_text, circuit_text, equation_text, expression_text
 from graphgrad.notation.text import style_of as text_style_of
 

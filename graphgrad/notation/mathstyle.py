@@ -33,30 +33,32 @@ from graphgrad.notation.arithmetic import (
 )
 from graphgrad.notation.boxes import (
     Box,
-    Cases,
-    Negative,
     Scripted,
-    big,
     bold,
-    call,
-    cases,
-    fenced,
-    fraction,
     function_name,
-    half,
-    juxtaposed,
     listed,
-    negative,
     number,
     operator,
     plain,
     row,
     scripted,
 )
-from graphgrad.notation.boxes import root as square_root
 from graphgrad.notation.letters import Letters, dim_box, name_of
 from graphgrad.notation.naming import Names
 from graphgrad.notation.printer import Shown
+from graphgrad.notation.structures import (
+    Cases,
+    Negative,
+    big,
+    call,
+    cases,
+    fenced,
+    fraction,
+    half,
+    juxtaposed,
+    negative,
+)
+from graphgrad.notation.structures import root as square_root
 from graphgrad.notation.times import affine_box, condition_box, limits
 from graphgrad.notation.units import SUM_OVER, Entry
 from graphgrad.ops.shapes import part_sizes

@@ -25,7 +25,6 @@ from graphgrad.notation.boxes import (
     DOTS,
     Box,
     accented,
-    fraction,
     identifier,
     listed,
     number,
@@ -33,6 +32,7 @@ from graphgrad.notation.boxes import (
     row,
     scripted,
 )
+from graphgrad.notation.structures import fraction
 
 # Two-letter subscripts that are words, not two indices.
 _WORDS = frozenset({"in", "up", "on", "no", "to", "or"})

@@ -6,18 +6,9 @@ from collections.abc import Mapping
 
 from graphgrad.conditions import ALWAYS, NEVER, Affine, Atom, Compare, Condition, Junction, Modulo
 from graphgrad.declared import Index
-from graphgrad.notation.boxes import (
-    Box,
-    fenced,
-    juxtaposed,
-    negative,
-    number,
-    operator,
-    plain,
-    row,
-    stacked,
-)
+from graphgrad.notation.boxes import Box, number, operator, plain, row
 from graphgrad.notation.naming import Names
+from graphgrad.notation.structures import fenced, juxtaposed, negative, stacked
 
 _RELATIONS = {"==": "=", "!=": "≠", "<": "<", "<=": "≤", ">": ">", ">=": "≥"}
 

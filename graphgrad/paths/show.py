@@ -6,8 +6,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from graphgrad.notation.boxes import Box, fraction, number, operator, row, scripted
+from graphgrad.notation.boxes import Box, number, operator, row, scripted
 from graphgrad.notation.naming import Names
+from graphgrad.notation.structures import fraction
 from graphgrad.paths.reduced import Point, Reduced
 from graphgrad.paths.values import PathValues
 from graphgrad.unfold import Dag
