@@ -49,24 +49,23 @@ class Bound:
         code for the types it is given, or raises TypeError. If the program is to look what the
         arrays hold, the result is None for impossible tokens and targets as well.
         """
-        numbers, real = self.numbers, self.real
-        work, results = room = self.room()
-        fits = entry(*numbers, real, look, *arrays, *work, *results)
+        arguments, room = self.prepared(arrays, look)
+        fits = entry(*arguments)
         found = self.results(room)
         return found if fits else None
 
-    def room(self) -> Room:
-        """Return arrays to work in, which nobody else uses until `results`, and new ones."""
+    def prepared(self, arrays: Sequence[Any], look: bool) -> tuple[tuple[Any, ...], Room]:
+        """Return what machine code is called with, and the arrays of ours among it.
+
+        Nobody else works in these until `results` is called with them.
+        """
+        numbers, real = self.numbers, self.real
         try:
             work = self._free.pop()
         except IndexError:
-            work = self._work(*self.numbers, self.real)
-        return work, self._allocate(*self.numbers, self.real)
-
-    def arguments(self, arrays: Sequence[Any], room: Room, look: bool) -> tuple[Any, ...]:
-        """Return what machine code is called with."""
-        work, results = room
-        return (*self.numbers, self.real, look, *arrays, *work, *results)
+            work = self._work(*numbers, real)
+        results = self._allocate(*numbers, real)
+        return (*numbers, real, look, *arrays, *work, *results), (work, results)
 
     def results(self, room: Room) -> dict[str, Any]:
         """Return the outputs by name, and give the arrays to work in back."""
@@ -121,11 +120,10 @@ class Divided:
         """Return the outputs by name, as `Bound` does."""
         if not all(map(self._fits, arrays, self._axes)):
             return None
-        rooms = [part.room() for part in self._parts]
-        calls = [
-            part.arguments(self._slices(k, arrays), room, look)
-            for k, (part, room) in enumerate(zip(self._parts, rooms, strict=True))
+        prepared = [
+            part.prepared(self._slices(k, arrays), look) for k, part in enumerate(self._parts)
         ]
+        calls, rooms = zip(*prepared, strict=True)
         # From here on each thread is in machine code: none waits for another's Python, after which
         # the scheduler might wake it on the processor of that other one.
         others = [
