@@ -329,9 +329,11 @@ class Emitter:
     def _inlinable(self, statement: Statement) -> bool:
         """Whether a value is used once, outside loops, as it is."""
         name = statement.name
-        if statement.op in INLINE and statement.index is None and not statement.batched:
-            return name not in self.schedule.outputs
         readers = self.places.readers.get(name, [])
+        if statement.op in INLINE and statement.index is None and not statement.batched:
+            made = [self.schedule.statements.get(each.name) for each in statement.reads]
+            again = len(readers) > 1 and any(each and self._inlinable(each) for each in made)
+            return name not in self.schedule.outputs and not again
         if name in self.schedule.outputs or len(readers) != 1:
             return False
         ((reader, lag),) = readers

@@ -20,7 +20,7 @@ def sigmoid(u: Any, out: Any = None) -> Any:
     work = out if out is not None and out.flags.c_contiguous else None
     small = np.exp(np.negative(u, out=work), out=work)
     one = np.array(1, small.dtype)  # a plain number would be converted every time
-    return np.reciprocal(np.add(small, one, out=work), out=out)
+    return np.divide(one, np.add(small, one, out=work), out=out)
 
 
 def softplus(u: Any) -> Any:

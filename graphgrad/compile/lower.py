@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from graphgrad.compile.batching import Batching
 from graphgrad.compile.schedule import Boundary, Leaf, Operand, Slice, Statement, Sum
 from graphgrad.dims import Dim, Shape, Token
 from graphgrad.ir import OPS, At, Number, Part, Type
@@ -80,8 +81,8 @@ def lower(
     return Draft(
         system,
         tuple(outputs),
-        lowering.summed,
-        bool(lowering.inputs_batched),
+        lowering.asked,
+        bool(lowering.batching.inputs),
         lowering.leaves,
         lowering.statements,
         tuple(lowering.boundaries),
@@ -92,55 +93,19 @@ class _Lowering:
     def __init__(self, system: System, summed: frozenset[str], batched: frozenset[str]) -> None:
         self.system = system
         self.nodes = system.graph.nodes
-        self.summed = summed
-        self.inputs_batched = batched
-        self.has_batch = self._batches()
+        self.batching = Batching(system, batched)
+        self.asked, self.summed = summed, summed
         self.leaves = {name: self._leaf(name) for name in (*system.params, *system.inputs)}
         self.statements: dict[str, Statement] = {}
         self.boundaries: list[Boundary] = []
         self.known: dict[tuple[Any, ...], str] = {}
         self.names = _fresh(set(system.declared.names()))
 
-    # -- which values differ from example to example ---------------------------------------------
-
-    def _batches(self) -> dict[str, bool]:
-        has = {name: name in self.inputs_batched for name in self.system.inputs}
-        has |= dict.fromkeys(self.system.variables, False)
-        roots = [*self.system.roots.items()]
-        roots += [(key.name, root) for key, root in self.system.boundary_roots.items()]
-        read = {
-            root: {name for n in self._below(root) if (name := self._name_read(n))}
-            for _, root in roots
-        }
-        changed = True
-        while changed:
-            changed = False
-            for unit, root in roots:
-                if not has[unit] and any(has[name] for name in read[root]):
-                    has[unit] = changed = True
-        return has
-
-    def _below(self, root: int) -> list[int]:
-        """Return the nodes of an expression, arguments before users; linear in their number."""
-        found = {root}
-        pending = [root]
-        while pending:
-            new = set(self.nodes[pending.pop()].args) - found
-            found |= new
-            pending += new
-        return sorted(found)
-
-    def _name_read(self, node: int) -> str | None:
-        op, _, attr, _ = self.nodes[node]
-        if op.name in ("read", "at_step"):
-            return str(attr.name)
-        return str(attr) if op.name in ("static", "input") else None
-
     def _leaf(self, name: str) -> Leaf:
         kind, token = _own(self.system.type_of(name))
         index = self.system.index_of(name) if name in self.system.inputs else None
         param = name in self.system.params
-        return Leaf(name, param, index, not param and self.has_batch[name], kind, token)
+        return Leaf(name, param, index, not param and self.batching.has[name], kind, token)
 
     # -- statements ------------------------------------------------------------------------------
 
@@ -155,12 +120,14 @@ class _Lowering:
                 continue
             live.add(name)
             for root in self._roots_of(name):
-                pending += [r for n in self._below(root) if (r := self._name_read(n))]
-        for unit in sorted((u for u in order if _name(u) in live), key=order.__getitem__):
+                pending += self.batching.names_read(self.batching.below(root))
+        units = sorted((u for u in order if _name(u) in live), key=order.__getitem__)
+        self.summed = self.asked | self.batching.early_sums(self.asked, units) - {*outputs}
+        for unit in units:
             if isinstance(unit, At):
                 value = self._expression(self.system.boundary_roots[unit])
                 self.boundaries.append(Boundary(unit.name, unit.last, unit.offset, value))
-            elif unit in self.summed and self.inputs_batched:
+            elif unit in self.summed and self.batching.inputs:
                 self._gradient(unit)
             else:
                 self._expression(self.system.roots[unit], unit)
@@ -175,7 +142,7 @@ class _Lowering:
     def _expression(self, root: int, variable: str | None = None) -> Operand | Number:
         """Lower an expression; its value gets the name of the variable, if one is given."""
         values: dict[int, Operand | Number] = {}
-        for node in self._below(root):
+        for node in self.batching.below(root):
             given = [values[arg] for arg in self.nodes[node].args]
             name = variable if node == root else None
             values[node] = self._node(node, given, name)
@@ -251,7 +218,7 @@ class _Lowering:
         return self.leaves[operand.name].batched
 
     def _variable_batched(self, name: str) -> bool:
-        return self.has_batch[name] and name not in self.summed
+        return self.batching.has[name] and name not in self.summed
 
     def _shape(self, name: str) -> Shape:
         return _own(self.system.type_of(name))[0]
@@ -312,31 +279,24 @@ class _Lowering:
     def _gradient(self, variable: str) -> None:
         """Lower a variable summed over the batch: the sum goes inside linear operations."""
         root = self.system.roots[variable]
-        below = self._below(root)
-        inside = {root}
-        plain: set[int] = set()
-        linear: dict[int, tuple[int, ...]] = {}
-        for node in reversed(below):
-            args = self.nodes[node].args
-            over = self._summed_args(node) if node in inside and node not in plain else ()
-            inside.update(over)
-            plain.update(set(args) - set(over))
-            linear[node] = over
+        linear = self.batching.linear(root)
         values: dict[int, Operand | Number] = {}
         sums: dict[int, Operand | Number] = {}
-        for node in below:
+        for node in self.batching.below(root):
             op, args, attr, kind = self.nodes[node]
-            if node in plain:
+            if node in linear.plain:
                 values[node] = self._node(node, [values[arg] for arg in args], None)
-            if node not in inside:
+            if node not in linear.inside:
                 continue
             shape, token = _own(kind)
             name = variable if node == root else None
-            if over := linear[node]:
+            if over := linear.inside[node]:
                 given = [sums[arg] if arg in over else values[arg] for arg in args]
                 sums[node] = self._add(op.name, given, attr, node, shape, token, name)
             elif op is OPS["reduce"]:
                 sums[node] = self._reduction(node, [values[arg] for arg in args], name, batch=True)
+            elif op is OPS["static"] and attr in self.summed:
+                sums[node] = Operand(attr)
             else:
                 value = values.get(node)
                 if value is None:
@@ -345,22 +305,6 @@ class _Lowering:
                 sums[node] = self._add(word, [value], None, node, shape, token, name, batched=False)
         if sums[root] != Operand(variable):
             self.statements[variable] = self._typed(variable, "copy", (sums[root],), None)
-
-    def _summed_args(self, node: int) -> tuple[int, ...]:
-        """Return the arguments into which a sum over examples goes: those that differ."""
-        op, args, _, _ = self.nodes[node]
-        if op.name in ("add", "sub", "neg"):
-            return args
-        if op.name not in ("mul", "div"):
-            return ()
-        has = [self._below_batched(arg) for arg in args]
-        if op.name == "mul" and sum(has) <= 1:
-            return (args[has.index(True)],) if any(has) else (args[0],)
-        return (args[0],) if op.name == "div" and not has[1] else ()
-
-    def _below_batched(self, root: int) -> bool:
-        names = (self._name_read(node) for node in self._below(root))
-        return any(self.has_batch[name] for name in names if name)
 
 
 def _piece(attr: Part, whole: Dim) -> Slice:
