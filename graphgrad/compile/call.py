@@ -10,11 +10,12 @@ from typing import Any
 import numpy as np
 
 from graphgrad.algebras import FloatAlgebra, algebra_of
-from graphgrad.data import bind, check_inputs, check_names
-from graphgrad.dims import Token
+from graphgrad.data import bind, check_inputs, check_names, check_positions, wanted_sizes
+from graphgrad.dims import LARGEST, Dim, Token
 from graphgrad.errors import DataError
+from graphgrad.ir import OPS
 from graphgrad.system import System
-from graphgrad.unfold import checked_lengths
+from graphgrad.unfold import checked_lengths, checked_sizes
 
 Run = Any
 """A program as a function: arrays, lengths, sizes and dtype in, a dict of outputs out."""
@@ -47,9 +48,14 @@ def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as arrays, not copied; DataError for what is none."""
     arrays = {}
     for name, value in values.items():
-        if isinstance(value, np.ndarray):
+        if type(value) is np.ndarray:
             arrays[name] = value
             continue
+        if isinstance(value, np.ma.MaskedArray):
+            raise DataError(
+                f"the value of {name} is a masked array",
+                remedy="fill it; for examples of different lengths there is lengths=",
+            )
         try:
             arrays[name] = np.asarray(value)
         except ValueError as error:
@@ -89,8 +95,11 @@ def prepared(
         dtype = algebra.dtype
     dtype = np.dtype(dtype)
     steps = lengths_of(system, arrays, tau)
-    bound = bind(system, steps, sizes, arrays)
+    given = checked_sizes(system, sizes)
+    bound = bind(system, steps, {name: given[name] for name in sizes}, arrays)
     check_inputs(system, bound.sizes, arrays)
+    all_sizes = _all_sizes(system, bound.sizes)
+    check_positions(system, all_sizes)
     batched = frozenset(batched_inputs(system, arrays))
     count = int(np.prod(bound.batch)) if bound.batch else 1
     shapes = {}
@@ -103,13 +112,24 @@ def prepared(
     return Call(
         program(batched),
         steps,
-        {**bound.sizes, "": count},
+        {**all_sizes, "": count},
         dtype.type,
         shapes,
         casts,
         batched,
         bound.batch,
     )
+
+
+def _all_sizes(system: System, sizes: Mapping[str, int]) -> dict[str, int]:
+    """Return a number for every size, the default where nothing shows one; DataError without.
+
+    A size that only tokens are below is not computed with; it is so large that any token fits.
+    """
+    kinds = [node.type for node in system.graph.nodes]
+    shapes = [kind for kind in kinds if not isinstance(kind, Token)]
+    shapes += [(Dim.of(node.attr),) for node in system.graph.nodes if node.op is OPS["size"]]
+    return dict.fromkeys(system.declared.sizes, LARGEST // 2) | wanted_sizes(system, sizes, shapes)
 
 
 def handed_over(system: System, call: Call, arrays: Mapping[str, Any]) -> dict[str, Any]:

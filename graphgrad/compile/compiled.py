@@ -21,6 +21,7 @@ from graphgrad.compile.run_numpy import numpy_program
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import Stream, last_steps, state_inputs, steps_before, streamed
 from graphgrad.data import check_names
+from graphgrad.dims import Token
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GraphgradError
 from graphgrad.system import System
@@ -272,18 +273,22 @@ class Compiled:
             self._last = (call, ready.again, tau, sizes)
         return self._shaped(results, call, batch)
 
+    def _is_token(self, name: str) -> bool:
+        return isinstance(self.system.type_of(name), Token)
+
     def _shaped(self, results: dict[str, Any], call: Call, reduction: str) -> dict[str, Any]:
         """Return outputs with the batch axes as given, gradients under their names."""
         shaped: dict[str, Any] = {}
         batch, count = call.batch, call.count if reduction == "mean" else 1
         share = None if count == 1 else call.dtype(1 / count)
         for name, value in results.items():
+            array = np.asarray(value)
+            if not array.ndim and array.dtype != call.dtype and not self._is_token(name):
+                array = array.astype(call.dtype)  # a plain number, the same for all data
             if name in self.reduced:
-                array = np.asarray(value)
                 shaped[name] = array if share is None else array * share
                 continue
             lead, own = self.axes[name]
-            array = np.asarray(value, call.dtype if isinstance(value, int | float) else None)
             if batch and array.ndim > lead + own:
                 array = array.reshape(*array.shape[:lead], *batch, *array.shape[lead + 1 :])
             shaped[name] = array

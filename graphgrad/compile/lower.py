@@ -9,7 +9,7 @@ from typing import Any
 from graphgrad.compile.batching import Batching
 from graphgrad.compile.schedule import Boundary, Leaf, Operand, Slice, Statement, Sum
 from graphgrad.dims import Dim, Shape, Token
-from graphgrad.ir import OPS, At, Number, Part, Type
+from graphgrad.ir import OPS, At, Fill, Number, Part, Type
 from graphgrad.ops.shapes import part_sizes
 from graphgrad.system import System
 
@@ -166,6 +166,9 @@ class _Lowering:
             case "stop_gradient":
                 return given[0]
             case "at_step":
+                outside = attr.offset > 0 if attr.last else attr.offset < 1
+                if outside and attr.name in self.system.variables:
+                    return self._outside(node)
                 given = [Operand(attr.name)]
             case "reduce":
                 return self._reduction(node, given, variable, batch=False)
@@ -174,6 +177,17 @@ class _Lowering:
             (whole,) = _own(self.nodes[args[0]].type)[0]
             return self._add("slice", given, _piece(attr, whole), node, shape, token, variable)
         return self._add(op.name, given, attr, node, shape, token, variable)
+
+    def _outside(self, node: int) -> Operand | Number:
+        """Return a value before the first or behind the last step: it needs no step of its own."""
+        key = self.nodes[node].attr
+        shape, _ = _own(self.nodes[node].type)
+        for boundary in self.boundaries:
+            if At(boundary.name, boundary.last, boundary.offset) == key:
+                return boundary.value
+        if not shape:
+            return 0
+        return self._add("fill", [], Fill(0, shape), node, shape, False, None)
 
     def _add(
         self,

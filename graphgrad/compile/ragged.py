@@ -9,6 +9,7 @@ import numpy as np
 
 from graphgrad.compile.call import batched_inputs
 from graphgrad.compile.masked import Masked, with_masks
+from graphgrad.dims import Token
 from graphgrad.errors import DataError
 from graphgrad.system import System
 
@@ -22,7 +23,7 @@ def checked_examples(system: System, arrays: Mapping[str, Any], lengths: Any) ->
         )
     batched = batched_inputs(system, arrays)
     lengths = np.asarray(lengths)
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or not batched:
+    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or not batched or not len(lengths):
         raise DataError(
             "lengths= has one whole number for each example of one batch axis",
             remedy="give data with axes (steps, examples, …) and as many lengths as examples",
@@ -79,20 +80,29 @@ def _check(
     system: System, arrays: Mapping[str, Any], lengths: Any, batched: Collection[str]
 ) -> None:
     """Raise DataError where lengths and data do not fit."""
+    if lengths.min() < 1:
+        raise DataError(
+            f"a length of {lengths.min()} is not possible", remedy="an example has 1 step or more"
+        )
     for name in batched:
         lead = 0 if system.inputs[name].index is None else 1
+        kind = system.inputs[name].type
+        if arrays[name].ndim - lead - (0 if isinstance(kind, Token) else len(kind)) > 1:
+            raise DataError(
+                f"{name} has several batch axes: its shape is {arrays[name].shape}",
+                remedy="reshape the data: lengths= needs one axis of examples",
+            )
         if arrays[name].shape[lead] != len(lengths):
             raise DataError(
                 f"{name} has {arrays[name].shape[lead]} examples, lengths= has {len(lengths)}",
                 remedy="give one length for each example",
             )
     for name, declared in system.inputs.items():
-        for length in (lengths.min(), lengths.max()):
-            if declared.index is not None and not 1 <= length <= len(arrays[name]):
-                raise DataError(
-                    f"a length of {length} does not fit {name}'s {len(arrays[name])} steps",
-                    remedy="lengths are between 1 and the number of steps of the data",
-                )
+        if declared.index is not None and lengths.max() > len(arrays[name]):
+            raise DataError(
+                f"a length of {lengths.max()} does not fit {name}'s {len(arrays[name])} steps",
+                remedy="lengths are between 1 and the number of steps of the data",
+            )
 
 
 def _part(system: System, name: str, array: Any, length: int, chosen: Any) -> Any:

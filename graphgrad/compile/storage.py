@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 
 from graphgrad.compile.lower import Draft
 from graphgrad.compile.schedule import (
@@ -24,7 +24,8 @@ def stored(draft: Draft, blocks: Sequence[Block]) -> Schedule:
     """Return the schedule of ordered blocks, with the storage of its values."""
     statements = {each.name: each for each in _statements(blocks)}
     body_of = _bodies(blocks)
-    homes = _homes(draft, statements, body_of)
+    ahead = {each.name for block in blocks if isinstance(block, Loop) for each in block.prelude}
+    homes = _homes(draft, statements, body_of, ahead)
     kept = _kept(draft, blocks, body_of)
     before, after = _margins(blocks)
     groups: dict[str, list[str]] = {}
@@ -120,8 +121,12 @@ def _homes(
     draft: Draft,
     statements: Mapping[str, Statement],
     body_of: Mapping[str, tuple[int, int]],
+    ahead: Container[str],
 ) -> dict[str, Home]:
-    """Return which values stand in which others: slices, and operands of a concat."""
+    """Return which values stand in which others: slices, and operands of a concat.
+
+    What is computed ahead of a loop stands by itself: its array is that of a piece of the sequence.
+    """
     homes: dict[str, Home] = {}
     bound = {boundary.name for boundary in draft.boundaries}
     for name, statement in statements.items():
@@ -136,7 +141,7 @@ def _homes(
     for name, statement in statements.items():
         if statement.op != "concat" or name in bound or not _free(statement, statements, homes):
             continue
-        if any(operand.name in bound for operand in statement.reads):
+        if any(operand.name in bound or operand.name in ahead for operand in statement.reads):
             continue
         together = {body_of.get(each.name) for each in (*statement.reads, Operand(name))}
         if len(together) == 1:

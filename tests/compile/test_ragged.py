@@ -7,6 +7,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.compile.masked import masked, pays
+from graphgrad.errors import DataError
 from tests.compile.reference import cast, close, sizes
 
 STEPS = np.array([5, 2, 4, 2, 1])
@@ -86,3 +87,19 @@ def test_means_and_last_steps_are_those_of_each_example() -> None:
 def test_a_step_that_knows_the_length_is_run_by_length() -> None:
     for text in ("h[t] = x[t] / tau", "h[t] = x[t] + x[tau-1]", "h[t] = x[t] if t < tau else 0"):
         assert masked(gg.parse(f"x[t]: input()\n{text}\nloss = sum(h[t] for t in steps)")) is None
+
+
+def test_impossible_lengths_are_refused() -> None:
+    static = gg.parse(
+        "s: input()\nw: param()\nh[t] = w * h[t-1] + s\nloss = sum(h[t] for t in steps)"
+    )
+    indexed = gg.parse("x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\nloss = h[tau]")
+    w = np.array(0.5)
+    for circuit, values, steps, message in [
+        (static, {"s": np.ones(2)}, [0, 3], "a length of 0 is not possible"),
+        (static, {"s": np.ones(0)}, np.zeros(0, int), "one whole number for each example"),
+        (indexed, {"x": np.ones((3, 2))}, [1, 4], "a length of 4 does not fit x's 3 steps"),
+        (indexed, {"x": np.ones((3, 2, 5))}, [3, 3], "x has several batch axes"),
+    ]:
+        with pytest.raises(DataError, match=message):
+            circuit.compile(grad="loss")({"w": w, **values}, lengths=steps)

@@ -1,0 +1,67 @@
+"""What a call is told of its data: sizes that nothing shows, and data that cannot be."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+from graphgrad.errors import DataError
+
+STEADY = "h[t]: state(H)\nh[t] = h[t-1] + 1\nloss = sum(sum(h[t]) for t in steps)"
+COMPONENT = "x[t]: input(H)\nw: param()\nloss = sum(w * at(x[t], 3) for t in steps)"
+TOKENS = "n[t]: token(N)\nw: param()\nh[t] = w * h[t-1] + 1\nloss = sum(h[t] for t in steps)"
+ELMAN = "x[t]: input(H)\nW: param(H, H)\nh[t] = tanh(W @ h[t-1] + x[t])\nloss = sum(h[tau])"
+
+
+def test_a_size_that_nothing_shows_is_given_or_the_default() -> None:
+    assert gg.parse(STEADY).compile("loss")({}, tau=3, H=2)["loss"] == 12
+    assert gg.parse("H: size(4)\n" + STEADY).compile("loss")({}, tau=3)["loss"] == 24
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        ({}, "the size H has no number"),
+        ({"H": 2, "Q": 3}, "Q is not declared"),
+        ({"H": -2}, "the size H = -2 is not possible"),
+        ({"H": 2.5}, "the size H = 2.5 is not possible"),
+    ],
+)
+def test_impossible_sizes_are_refused(sizes: dict[str, Any], message: str) -> None:
+    with pytest.raises(gg.GraphgradError, match=message):
+        gg.parse(STEADY).compile("loss")({}, tau=3, **sizes)
+
+
+@pytest.mark.parametrize("backend", ["numpy", "numba", "jax"])
+def test_tokens_that_nothing_reads_need_no_size(backend: str) -> None:
+    values = {"n": np.array([1, 7]), "w": np.array(3.0)}
+    found = gg.parse(TOKENS).compile(grad="loss", backend=backend)(values)
+    assert (found["loss"], found["d_w"]) == (5, 1)
+
+
+def test_a_component_that_is_not_there_is_refused() -> None:
+    with pytest.raises(DataError, match="there is no component 3: H = 2"):
+        gg.parse(COMPONENT).compile("loss")({"x": np.ones((2, 2)), "w": np.array(1.0)})
+
+
+def test_kinds_of_arrays() -> None:
+    circuit = gg.parse(ELMAN)
+    function, values = circuit.compile(grad="loss"), circuit.init(0, H=2)
+    x = np.ones((3, 2))
+    wanted = function(values | {"x": x})["d_W"]
+    np.testing.assert_array_equal(function(values | {"x": np.asmatrix(x)})["d_W"], wanted)
+    with pytest.raises(DataError, match="x is a masked array"):
+        function(values | {"x": np.ma.masked_greater(x, 0)})
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_a_gradient_that_is_a_plain_number_has_the_dtype_of_the_data(
+    backend: str, dtype: str
+) -> None:
+    circuit = gg.parse("x[t]: input()\nw: param()\nloss = 2 * w + x[tau]")
+    values = {"x": np.ones(3, dtype), "w": np.array(1, dtype)}
+    assert circuit.compile(grad="loss", backend=backend)(values)["d_w"].dtype == dtype

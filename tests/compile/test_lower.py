@@ -1,0 +1,31 @@
+"""From equations to statements: what is read before the first and behind the last step."""
+
+from __future__ import annotations
+
+import pytest
+
+import graphgrad as gg
+from tests.compile.reference import accurate, expectation
+
+TEXT = """x[t]: input(H)
+P: param(H)
+W: param(H, H)
+c[0] = W.T @ g[0] + g[0]
+{}
+g[t] = sigmoid(W @ c[t-1] + P * x[t])
+c[t] = g[t] * c[t-1] + g[t-1]
+loss = sum(sum(c[t]) for t in steps) + sum(g[0])
+"""
+
+
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("boundary", ["", "g[0] = P", "g[0] = 0.5", "g[0] = x[1]"])
+def test_a_value_before_the_first_step_needs_no_step_of_its_own(
+    boundary: str, backend: str
+) -> None:
+    circuit = gg.parse(TEXT.format(boundary))
+    values = circuit.init(0, H=3) | circuit.example(1, 4, H=3)
+    found = circuit.compile(*circuit.variables, grad="loss", backend=backend)(values)
+    wanted = expectation(circuit, values, 4, "float64")
+    for key, value in found.items():
+        accurate(value, wanted[key])
