@@ -261,6 +261,19 @@ def outer_sum_kernel(
                     )  # fmt: skip
 
 
+@njit(error_model="numpy", inline="always")  # as a call it would take longer than a small sum
+def _four_sums(u: Any, place: int, apart: int, stride: int, count: int, left: int) -> Any:
+    """Return four sums of `count` vectors, which begin `apart` from each other."""
+    first = second = third = fourth = number(u, 0)
+    for _ in range(count):
+        first = first + load(u, (place,), left)
+        second = second + load(u, (place + apart,), left)
+        third = third + load(u, (place + 2 * apart,), left)
+        fourth = fourth + load(u, (place + 3 * apart,), left)
+        place += stride
+    return first, second, third, fourth
+
+
 @kernel("row_sum")
 def row_sum_kernel(
     out: Any, to: int, columns: int, u: Any, start: int, stride: int, count: int
@@ -269,27 +282,15 @@ def row_sum_kernel(
     width = lanes(out)
     whole = columns // (4 * width) * (4 * width)
     for j in range(0, whole, 4 * width):  # side by side, as they lie in memory
-        place = start + j
-        first = second = third = fourth = number(out, 0)
-        for _ in range(count):
-            first = first + load(u, (place,), width)
-            second = second + load(u, (place + width,), width)
-            third = third + load(u, (place + 2 * width,), width)
-            fourth = fourth + load(u, (place + 3 * width,), width)
-            place += stride
+        first, second, third, fourth = _four_sums(u, start + j, width, stride, count, width)
         store(out, (to + j,), width, first)
         store(out, (to + j + width,), width, second)
         store(out, (to + j + 2 * width,), width, third)
         store(out, (to + j + 3 * width,), width, fourth)
     for j in range(whole, columns, width):  # what is left: four rows at a time
         left, place = columns - j, start + j
-        first = second = third = fourth = number(out, 0)
-        for _ in range(count // 4):
-            first = first + load(u, (place,), left)
-            second = second + load(u, (place + stride,), left)
-            third = third + load(u, (place + 2 * stride,), left)
-            fourth = fourth + load(u, (place + 3 * stride,), left)
-            place += 4 * stride
+        first, second, third, fourth = _four_sums(u, place, stride, 4 * stride, count // 4, left)
+        place += count // 4 * 4 * stride
         for _ in range(count % 4):
             first = first + load(u, (place,), left)
             place += stride
