@@ -20,13 +20,17 @@ Join = int | Literal["sum", "first"]
 
 @dataclass(frozen=True)
 class Code:
-    """What a module holds: the program, what allocates results and work, and how both are named."""
+    """What a module holds: the program, what allocates results and work, and how both are named.
+
+    `single` are the places in `arrays` of single numbers, which the program takes with an axis.
+    """
 
     compiled: Any
     results: Callable[..., tuple[Any, ...]]
     work: Callable[..., tuple[Any, ...]]
     view: Callable[..., dict[str, Any]]
     arrays: Sequence[str]
+    single: Sequence[int]
 
 
 class Bound:
@@ -172,6 +176,11 @@ def _again(bound: Bound | Divided, code: Code, values: Mapping[str, Any]) -> dic
     if len(values) != len(code.arrays):
         return None
     try:
-        return bound([values[name] for name in code.arrays], code.compiled, look=True)
-    except (KeyError, TypeError):  # another name; a type that no machine code is for
+        arrays = [values[name] for name in code.arrays]
+        for k in code.single:
+            if arrays[k].ndim:
+                return None
+            arrays[k] = arrays[k].reshape(1)
+        return bound(arrays, code.compiled, look=True)
+    except (KeyError, AttributeError, TypeError):  # another name; no machine code for a type
         return None

@@ -185,9 +185,10 @@ class Compiled:
         The program itself looks at the arrays: small networks take less time than looking at them
         here would.
         """
-        if self._last is None:
+        last = self._last
+        if last is None:
             return None
-        call, again, *options = self._last
+        call, again, *options = last
         results: dict[str, Any] | None = again(values) if options == [tau, sizes] else None
         if results is None or call.batch == (1,):  # nothing to add up, no axes to put back
             return results
@@ -268,9 +269,10 @@ class Compiled:
         given = handed_over(self.system, call, arrays)
         with np.errstate(all="ignore"):
             results = call.run(given, call.steps, call.sizes, call.dtype)
-        if self.backend == "numba" and not call.casts and not call.shapes:
+        if self.backend == "numba":
             ready = call.run.ready(call.steps, call.sizes, call.dtype)
-            self._last = (call, ready.again, tau, sizes)
+            alike = not call.casts and not call.shapes and call.run.takes(given, call.dtype)
+            self._last = (call, ready.again, tau, sizes) if alike else None
         return self._shaped(results, call, batch)
 
     def _is_token(self, name: str) -> bool:

@@ -99,10 +99,18 @@ class NumbaFunction:
         assert results is not None  # the shapes are those that the sizes were read off
         return results
 
-    def _array(self, name: str, value: Any, dtype: Any) -> Any:
+    def takes(self, values: Mapping[str, Any], dtype: Any) -> bool:
+        """Whether the machine code takes arrays as they are, but for the axes of single numbers."""
+        return all(self._fits(name, values[name], dtype) for name in self.program.arrays)
+
+    def _fits(self, name: str, value: Any, dtype: Any) -> bool:
         wanted = np.int64 if self.schedule.leaves[name].token else dtype
-        if value.dtype == wanted and value.ndim and value.flags.c_contiguous:
+        return bool(value.dtype == wanted and value.flags.c_contiguous)
+
+    def _array(self, name: str, value: Any, dtype: Any) -> Any:
+        if value.ndim and self._fits(name, value, dtype):
             return value
+        wanted = np.int64 if self.schedule.leaves[name].token else dtype
         return np.ascontiguousarray(value, wanted)  # has at least one axis
 
     def ready(
@@ -129,11 +137,15 @@ class NumbaFunction:
     def _made(self, numbers: tuple[int, ...], parts: int, dtype: Any) -> Bound | Divided:
         """Return what runs data of these sizes, in one thread or divided among some."""
         module, program = self.module, self.program
-        code = Code(module.compiled, module.results, module.work, self.view, program.arrays)
+        leaves = [self.schedule.leaves[name] for name in program.arrays]
+        single = [
+            k for k, each in enumerate(leaves) if not (each.index or each.batched or each.shape)
+        ]
+        code = Code(module.compiled, module.results, module.work, self.view, program.arrays, single)
         real = np.empty(0, dtype)
         if parts == 1:
             return Bound(code, numbers, real)
-        axes = [_batch_axis(self.schedule.leaves[name]) for name in program.arrays]
+        axes = [_batch_axis(each) for each in leaves]
         joins: dict[str, Join] = {}
         for name in program.results:
             axis = _batch_axis(self.schedule.type_of(name))

@@ -117,3 +117,34 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
             os._exit(code)
     _, status = os.waitpid(child, 0)
     assert os.waitstatus_to_exitcode(status) == 0
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("g", [np.array(0.5), np.float64(0.5)], ids=["array", "number"])
+def test_single_numbers_are_taken_as_they_are(threads: int, g: Any) -> None:
+    circuit = gg.parse("g: param()\n" + TEXT.replace("tanh(W", "g * tanh(W"))
+    sizes = {"H": SIZE, "D": SIZE}
+    given = circuit.init(0, **sizes) | circuit.example(1, STEPS, (COUNT,), **sizes) | {"g": g}
+    function = circuit.compile("loss", grad="loss", backend="numba", threads=threads)
+    want = function(given)
+    assert function._last is not None
+    bound = function._last[1].__self__
+    found = bound.again(given)
+    assert found is not None
+    np.testing.assert_allclose(found["d_g"] / COUNT, want["d_g"], rtol=1e-12)
+    assert bound.again({**given, "g": np.array([0.5])}) is None
+    assert bound.again({**given, "g": np.float32(0.5)}) is None
+    with pytest.raises(gg.DataError, match="g has shape"):
+        function({**given, "g": np.array([0.5])})
+
+
+def test_arrays_that_are_copied_first_are_not_tried_as_they_are() -> None:
+    """To be told that there is no machine code for them takes longer than a small call."""
+    function, _, params, inputs = called(1)
+    want = function(params, **inputs)
+    for other in (np.asfortranarray(inputs["x"]), np.repeat(inputs["x"], 2, axis=1)[:, ::2]):
+        function(params, x=other)
+        assert function.compiled._last is None
+    found = function(params, **inputs)
+    assert function.compiled._last is not None
+    np.testing.assert_array_equal(found[0], want[0])
