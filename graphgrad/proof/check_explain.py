@@ -37,9 +37,9 @@ class Finding:
 
     def lines(self, names: Sequence[str]) -> Iterator[str]:
         """Yield what is said of some results with one fault."""
-        first = next((name for name in names if name in self.smallest), None)
-        if first is not None:
-            place, claim = self.smallest[first]
+        known = [self.smallest[name] for name in names if name in self.smallest]
+        if known:
+            place, claim = min(known, key=lambda each: len(each[1].witness))
             yield f"  It shows first at {place}."
             yield from _witness_lines(claim)
             return
@@ -71,7 +71,7 @@ def _gradient_lessons(
     points: Callable[[], list[Evidence]],
     limit: float,
 ) -> Iterator[str]:
-    """Yield lessons on gradients; those with one cause share one."""
+    """Yield lessons on gradients; those with one cause share one, and those with none."""
     yield from (_shape_lesson(evidence, made) for made in gradients if not made.fits)
     shaped = [each for each in gradients if each.fits]
     if not shaped:
@@ -104,7 +104,7 @@ def _gradient_lessons(
         elif own is not None:
             key, cause = own.text, own
         else:
-            key, cause = made.name, None
+            key, cause = made.name if table else "\n".join(_where_wrong(evidence, made)), None
         groups.setdefault(key, []).append(made)
         chosen[key] = cause
     for key, members in groups.items():

@@ -34,7 +34,9 @@ class QuotientRing(Ring):
                 assert generator.replacement is not None
                 factors.append(self.monomial(index, generator.degree - exponent))
                 todo.append(generator.replacement)
-            elif rest.terms != {0: 1}:
+            elif rest.terms in ({0: 1}, {0: -1}):
+                factors.append(self.constant(rest.terms[0]))
+            else:
                 index, sign = self._abbreviate(rest)
                 factors.append(self.scale(self.monomial(index, -1), sign))
         return self.product(factors)
