@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 from graphgrad.conditions import ALWAYS
 from viz.items import Item, Link, Structure
@@ -103,9 +104,18 @@ def edge_label(link: Link, parts: Structure) -> Label | None:
         return None
     label: Label | None = None
     for product in link.labels:
-        part = Label(tuple(run for name in product for run in _factor(name, parts).runs))
+        part = _product([_factor(name, parts) for name in product])
         label = part if label is None else label + roman(", ") + part
     return label
+
+
+def _product(factors: list[Label]) -> Label:
+    """Return the factors side by side; a space parts a word, such as Win, from what is next."""
+    product = factors[0]
+    for before, factor in pairwise(factors):
+        words = not (before.runs[0].italic and factor.runs[0].italic)
+        product = product + roman(" ") + factor if words else product + factor
+    return product
 
 
 def _factor(name: str, parts: Structure) -> Label:

@@ -20,11 +20,13 @@ from viz.picture import Dot, Layout, PlacedEdge, PlacedLabel, PlacedNode
 from viz.router import Router, arc_height
 from viz.scene import CircuitScene, Scene, UnfoldedScene
 from viz.statics import StaticZone
-from viz.step import Link, Step, arrange
+from viz.step import BESIDE, Link, Step, arrange
 from viz.style import BOOK, Style
 
 FEW = 8
 """How many lines of parameters in one step are drawn solid."""
+SHORT = 1.0
+"""A text as wide as this, in ems, has room beside a line in a lane of usual width."""
 TALL = 3.4
 """How many times its usual height a channel may have for slanting lines."""
 
@@ -130,7 +132,7 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
         links[plan.columns[inner.column].template][inner.link] = None
     for tap in plan.taps:
         links[plan.columns[tap.cell[0]].template][tap.link] = None
-    doubled = plan.doubled()
+    wider = _wider(plan)
     first: set[str] = set()
     last: set[str] = set()
     entered: dict[str, int] = {}
@@ -158,11 +160,22 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
             first=_one_per_layer(plan, rows[template], first - last),
             last=_one_per_layer(plan, rows[template], last - first),
             entered={row: side for row, side in entered.items() if row in rows[template]},
-            doubled=doubled,
+            wider=wider,
             unit=plan.style.font_size / 13.0,
         )
         for template in dict.fromkeys(column.template for column in plan.columns)
     }
+
+
+def _wider(plan: Plan) -> dict[Link, float]:
+    """How much wider than for a line the lanes are: for two lines, and beside long texts."""
+    em = plan.style.font_size
+    found = dict.fromkeys(plan.doubled(), BESIDE * em / 13.0)
+    for inner in plan.inner:
+        if inner.edge.label is not None:
+            width = typeset(inner.edge.label, em, text_width).width
+            found[inner.link] = max(found.get(inner.link, 0.0), 2 * (width - SHORT * em))
+    return found
 
 
 def _one_per_layer(plan: Plan, rows: dict[str, tuple[float, float]], wanted: set[str]) -> set[str]:

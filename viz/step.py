@@ -71,7 +71,7 @@ def arrange(
     first: Collection[str] = (),
     last: Collection[str] = (),
     entered: Mapping[str, int] = MappingProxyType({}),
-    doubled: Collection[Link] = (),
+    wider: Mapping[Link, float] = MappingProxyType({}),
     unit: float = 1.0,
 ) -> Step:
     """Place the rows of a step so that its links cross little and run straight.
@@ -83,8 +83,7 @@ def arrange(
     `rows` gives how far each reaches to the left and to the right of its centre; `top` is the
     highest layer of the whole picture; rows in `first` and `last` are leftmost and rightmost in
     their layers; `entered` says from which side (-1 left, 1 right) lines come to a row from other
-    steps. Links in `doubled` have another line beside them; `unit`
-    scales the lanes.
+    steps. `wider` says of links how much wider their lanes are than `LANE`; `unit` scales those.
     """
     outside = {row: side for row, side in entered.items() if row in (first if side < 0 else last)}
 
@@ -93,7 +92,7 @@ def arrange(
     turned = dict(list(rows.items())[::-1])
     for order, lines in ((rows, links), (turned, links), (turned, links[::-1])):
         for held in ({}, outside):
-            step = _arranged(order, layers, lines, top, node_gap, first, last, held, doubled, unit)
+            step = _arranged(order, layers, lines, top, node_gap, first, last, held, wider, unit)
             cost = _crossed(step, layers, entered)
             if best is None or cost < CLEARLY * least:
                 best, least = step, cost
@@ -147,7 +146,7 @@ def _arranged(
     first: Collection[str],
     last: Collection[str],
     outside: Mapping[str, int],
-    doubled: Collection[Link],
+    wider: Mapping[Link, float],
     unit: float,
 ) -> Step:
     """The places that Graphviz finds; no lane is beside the rows `outside`, on the side given."""
@@ -170,7 +169,7 @@ def _arranged(
             lane = f"d{number}_{level + 1}"
             lanes[link].append(lane)
             members[level].append(lane)
-            size[lane] = (LANE if link not in doubled else LANE + BESIDE) * unit
+            size[lane] = LANE * unit + wider.get(link, 0.0)
             path.append(lane)
         if link.upper is not None:
             path.append(names[link.upper])

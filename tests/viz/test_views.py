@@ -20,6 +20,7 @@ from graphgrad.errors import GraphgradError
 from tests.viz import pictures
 from viz.drawing import Drawing
 from viz.picture import Layout, overlaps
+from viz.routing import flatten
 from viz.structure import Level
 from viz.unfolding import Parameters
 
@@ -64,6 +65,49 @@ def check(layout: Layout) -> None:
 @pytest.mark.parametrize("name", CELLS)
 def test_circuits(name: str, level: Level) -> None:
     check(viz.circuit(gg.cells.load(name), level=level).layout)
+
+
+GRU = """
+x[t]: input(D)
+Wz: param(H, D)
+Uz: param(H, H)
+Wr: param(H, D)
+Ur: param(H, H)
+Wn: param(H, D)
+Un: param(H, H)
+z[t] = sigmoid(Wz @ x[t] + Uz @ h[t-1])
+r[t] = sigmoid(Wr @ x[t] + Ur @ h[t-1])
+n[t] = tanh(Wn @ x[t] + r[t] * (Un @ h[t-1]))
+h[t] = (1 - z[t]) * n[t] + z[t] * h[t-1]
+loss = sum(sum(h[t]) for t in steps)
+"""
+
+
+@pytest.mark.parametrize("layer", ["", "1", "_layer1_"])
+def test_long_labels_stand_at_their_own_lines(layer: str) -> None:
+    text = GRU
+    for name in ("Wz", "Uz", "Wr", "Ur", "Wn", "Un"):
+        text = text.replace(name, name[0] + layer + name[1])
+    layout = viz.circuit(gg.parse(text)).layout
+    check(layout)
+    for label in layout.labels:
+        left, bottom, right, top = label.box
+        near = {
+            edge.id
+            for edge in layout.edges
+            for x, y in flatten(edge.curve)
+            if left - 3 < x < right + 3 and bottom - 3 < y < top + 3
+        }
+        assert near <= {label.owner}, label.text.label.text
+
+
+def test_a_word_is_parted_from_the_next_factor() -> None:
+    circuit = gg.parse(
+        "w[t]: token(N)\nE: param(N, D)\nWin: param(H, D)\nA: param(H, H)\nB: param(H, H)\n"
+        "h[t] = tanh(Win @ E[w[t]] + A @ (B @ h[t-1]))"
+    )
+    labels = {label.text.label.text for label in viz.circuit(circuit).layout.labels}
+    assert labels == {"Win E", "AB"}
 
 
 @pytest.mark.parametrize("size", [7, 10, 24])
