@@ -7,10 +7,10 @@ cycles must have positive delay (swept forward) or all negative (swept backward)
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import networkx as nx
 
@@ -21,6 +21,7 @@ from graphgrad.errors import CausalityError, Place
 from graphgrad.ir import At, Expr, topological
 
 Unit = str | At
+U = TypeVar("U", bound=Hashable)
 
 _boundary_text = door("graphgrad.notation.text:boundary_text")
 _text_style = door("graphgrad.notation.text:style_of")
@@ -136,8 +137,9 @@ def _component(declared: Declared, graph: Any, units: list[Unit]) -> Component:
             if all(d.expr.op.name == "static" for d in cycle):
                 why = "values that need each other"
             raise _loop_error(declared, cycle, why)
-    forward = _potentials(units, inner, 1)
-    backward = _potentials(units, inner, -1) if forward is None else None
+    edges = [(d.used, d.user, d.lag) for d in inner]
+    forward = potentials(units, edges, 1)
+    backward = potentials(units, edges, -1) if forward is None else None
     if forward is None and backward is None:
         raise _mixed_error(declared, units, inner)
     direction, offsets = (1, forward) if forward is not None else (-1, backward)
@@ -157,18 +159,20 @@ def _component(declared: Declared, graph: Any, units: list[Unit]) -> Component:
     return Component(tuple(ranks), direction, tuple(offsets[u] for u in ranks), True)
 
 
-def _potentials(
-    units: list[Unit], inner: list[Dependency], direction: int
-) -> dict[Unit, int] | None:
-    """Return offsets p with p(used) - lag ≤ p(user) in the sweep's direction (Bellman–Ford)."""
+def potentials(
+    units: Iterable[U], edges: Sequence[tuple[U, U, int]], direction: int
+) -> dict[U, int] | None:
+    """Return offsets p with p(used) - lag ≤ p(user) in the sweep's direction (Bellman–Ford).
+
+    Edges are (used, user, lag). None, where some cycle runs the other way.
+    """
     offsets = dict.fromkeys(units, 0)
-    for _ in range(len(units)):
+    for _ in range(len(offsets)):
         changed = False
-        for d in inner:
-            assert d.lag is not None
-            bound = offsets[d.used] - d.lag
-            if direction * (bound - offsets[d.user]) > 0:
-                offsets[d.user] = bound
+        for used, user, lag in edges:
+            bound = offsets[used] - lag
+            if direction * (bound - offsets[user]) > 0:
+                offsets[user] = bound
                 changed = True
         if not changed:
             return offsets

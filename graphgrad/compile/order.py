@@ -1,17 +1,19 @@
 """In which order statements are computed: loops around recurrences, everything else lifted.
 
 Strongly connected components of the statements themselves (not of the variables) are the loops; the
-offsets of a sweep are found as in `causality.py`. What no path leads from to an output is left out.
+offsets of a sweep are found as those of variables (`causality.py`). What no path leads from to an
+output is left out.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
 import networkx as nx
 
+from graphgrad.causality import potentials
 from graphgrad.compile.lower import Draft
 from graphgrad.compile.schedule import Block, Body, Boundary, Loop, Operand, Statement
 from graphgrad.errors import GraphgradError
@@ -125,16 +127,17 @@ def _loop(draft: Draft, units: list[Unit], inner: list[Edge]) -> Loop:
         raise GraphgradError("a recurrence needs a whole sequence of itself")
     index = draft.statements[names[0]].index
     assert index is not None
+    edges = [(used, user, lag or 0) for used, user, lag in inner]
     for direction in (1, -1):
-        offsets = _offsets(names, inner, direction)
+        offsets = potentials(units, edges, direction)
         if offsets is not None:
             break
     else:
         raise GraphgradError(f"{', '.join(names)} cannot be swept in one direction")
     tight: nx.DiGraph[Unit] = nx.DiGraph()
     tight.add_nodes_from(names)
-    for used, user, lag in inner:
-        if offsets[used] - (lag or 0) == offsets[user]:
+    for used, user, lag in edges:
+        if offsets[used] - lag == offsets[user]:
             tight.add_edge(used, user)
     position = {name: k for k, name in enumerate(names)}
     order = nx.lexicographical_topological_sort(tight, key=position.__getitem__)
@@ -147,18 +150,3 @@ def _loop(draft: Draft, units: list[Unit], inner: list[Edge]) -> Loop:
         else:
             bodies.append(Body(offset, (statement,)))
     return Loop(index, direction, tuple(bodies))
-
-
-def _offsets(names: Iterable[Unit], inner: list[Edge], direction: int) -> dict[Unit, int] | None:
-    """Return offsets p with p(used) - lag ≤ p(user) in the sweep's direction (Bellman–Ford)."""
-    offsets: dict[Unit, int] = dict.fromkeys(names, 0)
-    for _ in range(len(offsets) + 1):
-        changed = False
-        for used, user, lag in inner:
-            bound = offsets[used] - (lag or 0)
-            if direction * (bound - offsets[user]) > 0:
-                offsets[user] = bound
-                changed = True
-        if not changed:
-            return offsets
-    return None
