@@ -177,7 +177,7 @@ class Expressions:
         rank, lead = len(statement.shape), TIME + lead.replace(TIME, "")
         mask = self.mask(statement.attr, statement.index)
         codes = ", ".join(each.to(lead, rank) for each in (mask, *given))
-        typed = "" if statement.reads else ".astype(dtype)"
+        typed = "" if any(each.lead or each.rank for each in given) else ".astype(dtype)"
         return Value(f"{self.module}.where({codes}){typed}", lead, rank)
 
     def either(self, test: str, given: Sequence[Value], rank: int) -> Value:
@@ -201,7 +201,7 @@ class Expressions:
         (value,), attr, chosen = given, statement.attr, self._chosen(statement)
         rank = len(statement.shape)
         if TIME not in value.lead:
-            count = f"np.count_nonzero({chosen[1:-1]})" if chosen else self.lengths[attr.over]
+            count = f"int(np.count_nonzero({chosen[1:-1]}))" if chosen else self.lengths[attr.over]
             if attr.kind == "sum":
                 value = Value(f"{value.at(PRODUCT)} * {count}", value.lead, rank, PRODUCT)
             return Value(f"{value.grouped}.sum(axis=0)", "", rank) if attr.batch else value

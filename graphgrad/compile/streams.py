@@ -19,7 +19,8 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.pieces import Clock, check_pieces, counted_on, numbers_in, refusal
 from graphgrad.dims import Token
 from graphgrad.errors import DataError
-from graphgrad.ir import OPS, At, Expr
+from graphgrad.ir import OPS, At, Expr, topological
+from graphgrad.system import System
 
 
 @dataclass(frozen=True)
@@ -48,8 +49,26 @@ def streamed(circuit: Circuit) -> Stream:
             raise refusal(f"{node.attr.name} is read at a fixed step", place)
         if index.length in numbers_in(node.op, node.attr):
             raise refusal(f"{index.length} is not known before the last piece", place)
+    _check_sums(system)
     counted, clock = counted_on(circuit, means=False)
     return opened(counted, index.name, clock)
+
+
+def _check_sums(system: System) -> None:
+    """Raise for a value at the steps, or before them, that needs a sum over all steps."""
+    declared = system.declared
+    summed: set[str] = set()  # static variables that need such a sum
+    for component in system.components:
+        for unit in component.units:
+            once = isinstance(unit, str) and declared.equations[unit].index is None
+            written = (
+                declared.equations[unit] if isinstance(unit, str) else declared.boundaries[unit]
+            )
+            for expr in topological([written.root]):
+                if expr.op is OPS["reduce"] or (expr.op is OPS["static"] and expr.attr in summed):
+                    if not once:
+                        raise refusal(f"{written.name} needs a sum over all steps", written.place)
+                    summed.add(written.name)
 
 
 def opened(circuit: Circuit, index: str, clock: Clock | None) -> Stream:

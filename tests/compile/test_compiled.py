@@ -128,6 +128,18 @@ def test_choices_between_numbers_have_the_type_of_the_data() -> None:
     assert {value.dtype for value in compiled(values).values()} == {np.dtype(np.float32)}
 
 
+@pytest.mark.parametrize("backend", ["numpy", "jax"])
+def test_numbers_of_steps_have_the_type_of_the_data(backend: str) -> None:
+    circuit = gg.parse(
+        "u: param(3)\nw: param(3)\nm[t] = max(u)\nh[t] = mean(u if t != 1 else w for t in steps)\n"
+        "loss = mean(m[1] for t in steps) + sum(sum(h[t]) for t in steps)\n"
+    )
+    values = {"u": np.arange(3, dtype=np.float32), "w": np.ones(3, np.float32)}
+    found = circuit.compile("m", "h", grad="loss", backend=backend)(values, tau=4)
+    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+    close(found["d_u"], np.array([3, 3, 4]), 1e-6)
+
+
 def test_inputs_are_never_changed_and_calls_do_not_share_results() -> None:
     circuit = gg.cells.load("lstm")
     chosen = sizes(circuit)

@@ -110,6 +110,15 @@ def test_what_is_no_stream_is_refused_with_the_reason(name: str) -> None:
             gg.value_and_grad(circuit, checkpoint=10**6)
 
 
+@pytest.mark.parametrize("sums", ["a[t] = s + h[t]", "a[t] = mean(x[t] for t in steps) * h[t]"])
+def test_a_step_that_needs_a_sum_over_all_steps_is_no_stream(sums: str) -> None:
+    circuit = gg.parse(
+        f"x[t]: input()\nh[t] = h[t-1] + x[t]\ns = 2 * v\nv = sum(h[t] for t in steps)\n{sums}\n"
+    )
+    with pytest.raises(gg.GraphgradError, match="a needs a sum over all steps"):
+        circuit.compile("a")({"x": np.ones(3)}, return_state=True)
+
+
 @pytest.mark.parametrize("every", [1, 2, 4, 22, 23])
 @pytest.mark.parametrize("loss", LOSSES)
 def test_checkpoints_count_steps_and_penalties_as_the_whole_does(loss: str, every: int) -> None:
