@@ -6,7 +6,7 @@ trees that can be evaluated for one step or for an array of steps, shifted in ti
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn, cast
 
@@ -218,24 +218,23 @@ NEVER: Condition = Junction("or", ())
 
 def both(*parts: Condition) -> Condition:
     """Return the conjunction, flattened, without repetitions."""
-    flat: list[Condition] = []
-    for part in parts:
-        if part == NEVER:
-            return NEVER
-        inner = part.parts if isinstance(part, Junction) and part.word == "and" else (part,)
-        flat += [each for each in inner if each not in flat]
-    return flat[0] if len(flat) == 1 else Junction("and", tuple(flat))
+    return _joined("and", parts, NEVER)
 
 
 def either(*parts: Condition) -> Condition:
     """Return the disjunction, flattened, without repetitions."""
+    return _joined("or", parts, ALWAYS)
+
+
+def _joined(word: str, parts: Iterable[Condition], decisive: Condition) -> Condition:
+    """Return parts joined by a word, `decisive` where a part is that."""
     flat: list[Condition] = []
     for part in parts:
-        if part == ALWAYS:
-            return ALWAYS
-        inner = part.parts if isinstance(part, Junction) and part.word == "or" else (part,)
+        if part == decisive:
+            return decisive
+        inner = part.parts if isinstance(part, Junction) and part.word == word else (part,)
         flat += [each for each in inner if each not in flat]
-    return flat[0] if len(flat) == 1 else Junction("or", tuple(flat))
+    return flat[0] if len(flat) == 1 else Junction(word, tuple(flat))
 
 
 def negate(condition: Condition) -> Condition:

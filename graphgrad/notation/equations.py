@@ -8,8 +8,8 @@ from typing import NamedTuple
 from graphgrad.circuit import Circuit
 from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.dims import Shape
-from graphgrad.errors import NotationError, ShapeError
-from graphgrad.ir import Expr, Type, topological
+from graphgrad.errors import NotationError
+from graphgrad.ir import Expr, topological
 from graphgrad.notation.boxes import Box, listed, operator, row
 from graphgrad.notation.letters import Letters, Unit
 from graphgrad.notation.mathstyle import MathStyle
@@ -18,8 +18,7 @@ from graphgrad.notation.printer import show
 from graphgrad.notation.structures import Terms, fenced
 from graphgrad.notation.text import grouped_splits
 from graphgrad.notation.units import component, with_sums
-from graphgrad.ops import LOSSES
-from graphgrad.system import infer_types, leaf_type
+from graphgrad.system import infer_types, leaf_type, result_type
 
 LONGEST = 60.0
 """The width, in letters, beyond which the right side of an equation is broken into lines."""
@@ -130,20 +129,9 @@ def typed(root: Expr, declared: Declared, types: Mapping[str, Shape]) -> Expr:
         if not args:
             kind = leaf_type(expr, declared, types)
         else:
-            kind = _result_type(expr, [arg.type for arg in args])
+            kind = result_type(expr, [arg.type for arg in args])
         done[id(expr)] = Expr(expr.op, args, expr.attr, kind, expr.place)
     return done[id(root)]
-
-
-def _result_type(expr: Expr, given: list[Type | None]) -> Type | None:
-    if expr.op.name in LOSSES:
-        return ()
-    if any(each is None for each in given):
-        return None
-    try:
-        return expr.op.shape(expr.attr, *given)
-    except ShapeError:
-        return None
 
 
 def page_of(circuit: Circuit, **options: object) -> Page:

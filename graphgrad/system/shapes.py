@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from graphgrad.circuit import Circuit
 from graphgrad.declared import Declared
 from graphgrad.dims import Shape, Token
 from graphgrad.errors import ShapeError
@@ -39,6 +40,15 @@ def infer_types(declared: Declared) -> dict[str, Shape]:
             break
         assume = not moved
     return {name: types.get(name, ()) for name in declared.equations}
+
+
+def declare_shapes(circuit: Circuit, expected: Mapping[str, Shape]) -> None:
+    """Declare the shapes that nothing in a circuit shows: d_h[t] = d_h[t+1] could be of any."""
+    declared = circuit.declared()
+    types = infer_types(declared)
+    for name, shape in expected.items():
+        if types.get(name, shape) != shape:
+            circuit.state(name, *shape, index=declared.index_of(name))
 
 
 def leaf_type(expr: Expr, declared: Declared, types: Mapping[str, Shape]) -> Type | None:
@@ -77,12 +87,17 @@ def _guess_op(expr: Expr, given: list[Type | None], *, assume: bool) -> Type | N
         if tokens and expr.op.name == "choose":
             return tokens[0]
         return next((shape for shape in shapes if shape), shapes[0] if shapes else None)
-    if expr.op.name in LOSSES:
-        return ()
     if expr.op is OPS["matmul"] and assume:
         left, right = given
         if isinstance(left, tuple) and len(left) == 2 and not right:
             return left[:1]
+    return result_type(expr, given)
+
+
+def result_type(expr: Expr, given: Sequence[Type | None]) -> Type | None:
+    """Return the type of an op's result, None where it is not known or there is none."""
+    if expr.op.name in LOSSES:
+        return ()
     if any(each is None for each in given):
         return None
     try:
