@@ -46,7 +46,7 @@ def factor_text(ratio: Fraction, tau: int, count: int, *, at_once: bool) -> str:
     if ratio == -1:
         return "the negative of the gradient: the sign is wrong"
     text = f"the gradient times {ratio}"
-    if ratio == Fraction(1, tau) and tau > 1 and not at_once:
+    if tau > 1 and ratio == Fraction(1, tau) and not at_once:
         return f"{text} = 1/τ: an average over the steps where the sum belongs"
     if ratio == tau and tau > 1 and not at_once:
         return f"{text} = τ: a sum over the steps where the average belongs"

@@ -1,0 +1,88 @@
+"""What one wrong result of code is by itself: a multiple, a transpose, another's, one example's."""
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+
+CIRCUIT = gg.parse(
+    "x[t]: input(N)\nW: param(N, N)\nR: param(N, N)\nb: param(N)\n"
+    "h[t] = tanh(W @ h[t-1] + R @ x[t] + b)\nloss = sum(sum(h[t]) for t in steps)"
+)
+
+
+def code(change, count=None):
+    """Return a right backward pass whose gradients are changed at the end."""
+
+    def passes(x, W, R, b):
+        examples = x[None] if count is None else x
+        loss, found = 0, []
+        for one in examples:
+            h, states = 0 * b, []
+            for row in one:
+                states.append(h)
+                h = np.tanh(W @ h + R @ row + b)
+                loss = loss + h.sum()
+            states.append(h)
+            dW, dR, db, carried = 0 * W, 0 * R, 0 * b, 0 * b
+            for t in reversed(range(len(one))):
+                da = (1 - states[t + 1] ** 2) * (carried + 1)
+                dW, dR, db = dW + np.outer(da, states[t]), dR + np.outer(da, one[t]), db + da
+                carried = W.T @ da
+            found.append({"W": dW, "R": dR, "b": db})
+        gradients = {name: sum(each[name] for each in found) for name in "WRb"}
+        return loss, change(gradients, found, {"W": W, "R": R, "b": b})
+
+    return passes
+
+
+def told(change, count=None):
+    proof = gg.check_function(
+        CIRCUIT, code(change, count), tau=2, batch=count, layout="batch_first"
+    )
+    refuted = {claim.name for claim in proof.claims if claim.verdict == "refuted"}
+    return refuted, " ".join(" ".join(proof.lessons).split())
+
+
+CAUSES = {
+    "right": (lambda g, found, p: g, set(), ""),
+    "sign": (lambda g, found, p: g | {"b": -g["b"]}, {"b"}, "it is the negative of the gradient"),
+    "factor": (lambda g, found, p: g | {"W": 3 * g["W"] / 7}, {"W"}, "the gradient times 3/7."),
+    "transpose": (lambda g, found, p: g | {"R": g["R"].T}, {"R"}, "it is transposed."),
+    "another": (lambda g, found, p: g | {"R": g["W"]}, {"R"},
+                "it is ∂loss/∂W, the gradient of something else."),
+    "both": (lambda g, found, p: g | {"R": g["W"], "W": g["R"]}, {"W", "R"},
+             "it is ∂loss/∂R, the gradient of something else."),
+    "decay": (lambda g, found, p: g | {"W": g["W"] + p["W"] / 10}, {"W"},
+              "the gradient plus 1/10 times W: weight decay."),
+    "each with a cause of its own": (
+        lambda g, found, p: {"W": 2 * g["W"], "R": g["R"].T, "b": g["b"] - p["b"]},
+        {"W", "R", "b"}, "the gradient plus -1 times b: weight decay."),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("change", "wrong", "cause"), CAUSES.values(), ids=CAUSES)
+def test_what_a_wrong_gradient_is(change, wrong, cause):
+    refuted, text = told(change)
+    assert refuted == wrong
+    assert cause in text
+    assert "seen at sample values" not in text
+
+
+def test_one_example_for_all():
+    refuted, text = told(lambda g, found, p: g | {"W": found[1]["W"]}, count=2)
+    assert refuted == {"W"}
+    assert "it is what example 2 of 2 contributes: the others are missing" in text
+
+
+def test_results_without_a_cause_are_told_once():
+    """They share one lesson, at the least length at which any of them is wrong."""
+
+    def odd(g, found, p):
+        return {name: g[name] + g[name] ** 2 for name in "WRb"}
+
+    refuted, text = told(odd)
+    assert refuted == {"W", "R", "b"}
+    assert text.startswith("✗ W, R and b are wrong. No single simple cause was recognised.")
+    assert text.count("Witness") == 1
+    assert "It shows first at τ = 1, N = 1." in text
