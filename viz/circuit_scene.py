@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import replace
 from itertools import pairwise
 
+import networkx as nx
+
 from graphgrad.conditions import ALWAYS
+from graphgrad.ir import At
 from viz.items import Item, Link, Structure
 from viz.label import Label, Run, roman
 from viz.scene import CircuitScene, Edge, Node
+from viz.structure import boundary_key
 
 
 def circuit_scene(parts: Structure) -> CircuitScene:
     """Return the scene of a circuit diagram, in which each variable stands once."""
-    links = _parallel_merged([link for link in parts.links if _is_drawn(link, parts)])
+    shown = _joining(parts)
+    starts = [Link(boundary_key(at), at.name) for at in shown]
+    drawn = [link for link in parts.links if _is_drawn(link, parts, shown)]
+    links = _parallel_merged([*drawn, *starts])
     used = {end for link in links for end in (link.tail, link.head)}
     named = [item for item in parts.items.values() if item.key in used]
     labels = _distinct(named, parts)
@@ -51,6 +59,10 @@ def _tracks(links: list[Link], parts: Structure) -> dict[str, str]:
     What does not vary with time stands where what it reads does, or else where it is read.
     """
     found = {key: item.index for key, item in parts.items.items() if item.index is not None}
+    for key, item in parts.items.items():
+        index = item.boundary and parts.declared.index_of(item.boundary.name)
+        if index:
+            found[key] = index
     order = [*((x.head, x.tail) for x in links), *((x.tail, x.head) for x in links)]
     size = -1
     while size != len(found):
@@ -61,13 +73,36 @@ def _tracks(links: list[Link], parts: Structure) -> dict[str, str]:
     return found
 
 
-def _is_drawn(link: Link, parts: Structure) -> bool:
+def _is_drawn(link: Link, parts: Structure, shown: Collection[At]) -> bool:
     """Whether a link is an arrow of its own; factors stand beside arrows, biases are left out."""
-    if parts.items[link.head].boundary is not None:
+    boundary = parts.items[link.head].boundary
+    if boundary is not None and boundary not in shown:
         return False
     if parts.level == "operations":
         return True
     return link.role == "source" or (link.role == "bias" and not parts.is_parameter(link))
+
+
+def _joining(parts: Structure) -> list[At]:
+    """Return the boundary values without which a part of the circuit would stand by itself.
+
+    The others are left out: a circuit says what happens at every step. So are inputs that are
+    boundary values themselves, as in h[0] = h0.
+    """
+    joined: nx.Graph[str] = nx.Graph()
+    joined.add_nodes_from(parts.items)
+    joined.add_edges_from((x.tail, x.head) for x in parts.links if _is_drawn(x, parts, ()))
+    shown: list[At] = []
+    for link in parts.links:
+        tail, at = parts.items[link.tail], parts.items[link.head].boundary
+        if at is None or tail.boundary is not None or parts.is_parameter(link):
+            continue
+        if parts.declared.boundaries[at].root.op.name == "input":
+            continue
+        if not nx.has_path(joined, link.tail, at.name):
+            joined.add_edge(link.tail, at.name)
+            shown.append(at)
+    return list(dict.fromkeys(shown))
 
 
 def _parallel_merged(links: list[Link]) -> list[Link]:
@@ -88,14 +123,25 @@ def _parallel_merged(links: list[Link]) -> list[Link]:
 
 def _distinct(items: list[Item], parts: Structure) -> dict[str, Label]:
     """Return the labels; of two that only a time tells apart, one has it: L beside L⁽ᵗ⁾."""
-    names = [item for item in items if item.kind not in ("operation", "constant")]
+    names = [item for item in items if item.kind not in ("operation", "constant", "boundary")]
     count = Counter(item.label for item in names)
     timed = {
         item.key: Label(parts.names[item.key].runs(sup=f"({item.index})"))
         for item in names
         if count[item.label] > 1 and item.index is not None and item.key in parts.names
     }
+    timed |= {item.key: _outside(item, parts) for item in items if item.kind == "boundary"}
     return {item.key: timed.get(item.key, item.label) for item in items}
+
+
+def _outside(item: Item, parts: Structure) -> Label:
+    """Return the label of a boundary value, with its step."""
+    at, index = item.boundary, item.boundary and parts.declared.index_of(item.boundary.name)
+    assert at is not None
+    assert index is not None
+    length = parts.declared.indices[index].length.replace("tau", "τ")
+    step = f"{length}+{at.offset}" if at.last else str(at.offset)
+    return Label(parts.names[at.name].runs(sup=f"({step})"))
 
 
 def edge_label(link: Link, parts: Structure) -> Label | None:

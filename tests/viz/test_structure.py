@@ -189,3 +189,39 @@ def test_circuit_diagram(name: str, level: Level) -> None:
         indexed = {n for n, variable in circuit.variables.items() if variable.index is not None}
         lags = {(a, b, k) for a, b, k in arrows if k and b in indexed}
         assert lags == {(a, b, k) for a, b, k in delays if k and a in ids and b in ids}
+
+
+START = """
+s: steps(m)
+t: steps(n)
+x[s]: input(H)
+y: input(H)
+h0: input(H)
+R: param(H, H)
+e[s] = tanh(e[s-1] + x[s])
+d[0] = e[m]
+d[t] = tanh(R @ d[t-1])
+u[n+1] = R @ y
+u[t] = tanh(u[t+1])
+v[0] = h0
+v[t] = d[t] + u[t] + v[t-1]
+loss = sum(sum(v[t]) for t in steps)
+"""
+
+
+@pytest.mark.parametrize("level", ["variables", "operations"])
+def test_a_boundary_value_is_drawn_where_it_alone_joins_parts(level: Level) -> None:
+    """Encoder to decoder by the first state alone; the others are left out, and given ones."""
+    scene = circuit_scene(structure(gg.parse(START), level))
+    starts = {node.id: node for node in scene.nodes if node.kind == "boundary"}
+    assert {name: node.label.text for name, node in starts.items()} == {
+        "d[0]": "d^(0)",
+        "u[tau+1]": "u^(n+1)",
+    }
+    assert {node.track for node in starts.values()} == {"t"}
+    ends = {(edge.tail, edge.head) for edge in scene.edges}
+    assert {("e", "d[0]"), ("d[0]", "d"), ("u[tau+1]", "u")} <= ends
+    assert "h0" not in {node.id for node in scene.nodes}
+    split = START.replace("d[t-1])", "d[t-1] + e[m])")
+    joined = circuit_scene(structure(gg.parse(split), level))
+    assert "d[0]" not in {node.id for node in joined.nodes}
