@@ -27,7 +27,7 @@ from graphgrad.ir import OPS, At, Expr, constant, read
 from graphgrad.ops.leaves import ones, zeros
 from graphgrad.simplify import is_zero, polished, simplified, total
 from graphgrad.substitute import tree
-from graphgrad.system import System, declare_shapes
+from graphgrad.system import System, infer_types
 
 
 class GradientWarning(UserWarning):
@@ -109,7 +109,7 @@ class Adjoint:
                 for unit in component.units:
                     self._unit(unit)
         self._gradients()
-        declare_shapes(self.result, self.expected)
+        self._declare_shapes()
         self.result.check()
         return self.result
 
@@ -322,6 +322,14 @@ class Adjoint:
                 value = zeros(kind)
             index = self.system.index_of(name) if name in self.system.inputs else None
             self._write(self.prefix + name, index, value, kind)
+
+    def _declare_shapes(self) -> None:
+        """Declare the shapes that nothing shows: d_h[t] = d_h[t+1] could be of any."""
+        declared = self.result.declared()
+        types = infer_types(declared)
+        for name, shape in self.expected.items():
+            if types[name] != shape:
+                self.result.state(name, *shape, index=declared.index_of(name))
 
 
 def boundary_name(system: System, key: At) -> str:

@@ -9,11 +9,10 @@ stands for an array, a token that stands for its unit vector) and reports what d
 from graphgrad.system.build import system_of
 from graphgrad.system.checks import unread_boundaries
 from graphgrad.system.data import System
-from graphgrad.system.shapes import declare_shapes, infer_types, leaf_type, result_type
+from graphgrad.system.shapes import infer_types, leaf_type, result_type
 
 __all__ = [
     "System",
-    "declare_shapes",
     "infer_types",
     "leaf_type",
     "result_type",

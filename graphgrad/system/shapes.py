@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphgrad.circuit import Circuit
 from graphgrad.declared import Declared
 from graphgrad.dims import Shape, Token
 from graphgrad.errors import ShapeError
@@ -40,15 +39,6 @@ def infer_types(declared: Declared) -> dict[str, Shape]:
             break
         assume = not moved
     return {name: types.get(name, ()) for name in declared.equations}
-
-
-def declare_shapes(circuit: Circuit, expected: Mapping[str, Shape]) -> None:
-    """Declare the shapes that nothing in a circuit shows: d_h[t] = d_h[t+1] could be of any."""
-    declared = circuit.declared()
-    types = infer_types(declared)
-    for name, shape in expected.items():
-        if types.get(name, shape) != shape:
-            circuit.state(name, *shape, index=declared.index_of(name))
 
 
 def leaf_type(expr: Expr, declared: Declared, types: Mapping[str, Shape]) -> Type | None:

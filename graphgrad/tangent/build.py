@@ -15,7 +15,7 @@ from graphgrad.errors import unknown_name
 from graphgrad.ir import At, Expr, topological
 from graphgrad.notation.letters import name_of
 from graphgrad.ops.leaves import zeros
-from graphgrad.system import System, declare_shapes, unread_boundaries
+from graphgrad.system import System, infer_types, unread_boundaries
 from graphgrad.tangent.equation import EquationTangent
 from graphgrad.tangent.transpose import written
 
@@ -100,7 +100,7 @@ class TangentCircuit:
                 zero = zeros(self.equations.shape(name))
                 self._write(name, self.prefix + name, self.system.index_of(name), zero)
         self._define(boundaries)
-        declare_shapes(self.result, self.expected)
+        self._declare_shapes()
         self.result.check()
         return self.result
 
@@ -159,3 +159,11 @@ class TangentCircuit:
                 return
             for key in unread:
                 del kept[key]
+
+    def _declare_shapes(self) -> None:
+        """Declare the shapes that nothing shows."""
+        declared = self.result.declared()
+        types = infer_types(declared)
+        for name, shape in self.expected.items():
+            if types.get(name, shape) != shape:
+                self.result.state(name, *shape, index=declared.index_of(name))
