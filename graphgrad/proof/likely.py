@@ -37,27 +37,27 @@ def with_causes(
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            view = _View(question, side, wrong, truncation)
+            view = View(question, side, wrong, truncation)
             causes = {claim.name: view.cause(claim) for claim in wrong}
     except GraphgradError:
         return list(claims)
     return [replace(claim, cause=causes.get(claim.name, "")) for claim in claims]
 
 
-class _View:
+class View:
     """Claimed gradients and true contributions at several points, which share their parameters."""
 
     def __init__(
         self, question: Question, side: Side, wrong: Sequence[Claim], truncation: Any
     ) -> None:
-        self.lengths = dict(side.dag.tau)
+        self.lengths, self.sizes = dict(side.dag.tau), side.dag.sizes
         self.truncation = truncation
         names = list(dict.fromkeys(side.names))
-        forward = question.probed.unfold(self.lengths, **side.dag.sizes)
-        values = _points(question, side, wrong[0].values())
+        forward = question.probed.unfold(self.lengths, **self.sizes)
+        self.values = values = _points(question, side, wrong[0].values())
         steps = sum(self.lengths.values())
         if steps <= MOST_STEPS:
-            self.parts = _by_point(forward.contributions(values, question.scalar, wrt=names), 2)
+            self.parts = by_point(forward.contributions(values, question.scalar, wrt=names), 2)
             self.mask = np.ones((steps, steps), bool)
             if truncation is not None:
                 self.mask = truncation.mask(self.lengths)
@@ -67,15 +67,15 @@ class _View:
             graph = forward.grad(question.scalar, wrt=names)
             prefix = next(n for n in graph.outputs if n.endswith(names[0]))[: -len(names[0])]
             found = graph.evaluate(values, outputs=[prefix + name for name in names])
-            self.true = _by_point({name: found[prefix + name] for name in names}, 0)
+            self.true = by_point({name: found[prefix + name] for name in names}, 0)
         claimed = side.dag.evaluate(values, outputs=[claim.name for claim in wrong])
-        self.got = _by_point({claim.by: claimed[claim.name] for claim in wrong}, 0)
+        self.got = by_point({claim.by: claimed[claim.name] for claim in wrong}, 0)
 
     def cause(self, claim: Claim) -> str:
         """Return the first hypothesis that fits at all points, in words; empty for none."""
         got = self.got[claim.by]
         for text, wanted in self._hypotheses(claim.by):
-            if wanted.shape == got.shape and _near(got, wanted):
+            if wanted.shape == got.shape and near(got, wanted):
                 return text
         return self._counted(claim) if claim.by in self.parts else ""
 
@@ -132,7 +132,7 @@ def _points(question: Question, side: Side, witness: Mapping[str, Any]) -> dict[
     return found
 
 
-def _by_point(found: Mapping[str, Any], lead: int) -> dict[str, Any]:
+def by_point(found: Mapping[str, Any], lead: int) -> dict[str, Any]:
     """Return arrays with an axis of points after the leading ones, constants too."""
     arrays = {name: np.asarray(value, float) for name, value in found.items()}
     return {
@@ -141,7 +141,8 @@ def _by_point(found: Mapping[str, Any], lead: int) -> dict[str, Any]:
     }
 
 
-def _near(got: Any, wanted: Any) -> bool:
+def near(got: Any, wanted: Any) -> bool:
+    """Whether two arrays agree as far as floats of one computation do."""
     if not (np.isfinite(got).all() and np.isfinite(wanted).all()):
         return False
     return bool(np.max(np.abs(got - wanted)) <= CLOSE * max(float(np.max(np.abs(wanted))), 1e-300))

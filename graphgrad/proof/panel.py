@@ -13,6 +13,7 @@ from graphgrad.proof.clock import NO_TIME, Clock, enforced
 from graphgrad.proof.findings import blank, unanswered
 from graphgrad.proof.likely import with_causes
 from graphgrad.proof.likely_change import with_changes
+from graphgrad.proof.likely_equation import with_equations
 from graphgrad.proof.local import equation_by_equation
 from graphgrad.proof.poly import ExhaustedError
 from graphgrad.proof.question import (
@@ -86,7 +87,8 @@ class Panel:
             left = names or self.targets
             return [unanswered(question, origin, name, tau, sizes, NO_TIME) for name in left], ()
         if truncate is not None:
-            return self._explained(side, self._truncated(side, truncate), truncate), ()
+            found = self._explained(side, self._truncated(side, truncate), truncate)
+            return self._first_wrong(stated, side, found, truncate) if text else found, ()
         found = self._every(stated, side) if self.method == "induction" else self._judged(side)
         if self.method == "auto":
             found = self._extended(found, stated)
@@ -115,6 +117,17 @@ class Panel:
             return found
         causes = {claim.name: claim for claim in told}
         return [causes.get(claim.name, claim) for claim in found]
+
+    def _first_wrong(
+        self, stated: Stated, side: Side, found: list[Claim], truncation: Any
+    ) -> list[Claim]:
+        """Return refuted truncated claims with the first equation that is wrong."""
+        try:
+            with enforced(self.clock):
+                question, clock = self.question, self.clock
+                return with_equations(question, stated, side, found, truncation, clock)
+        except ExhaustedError:
+            return found
 
     def _stated(self, text: str | None, source: str, wrt: Any, truncate: Any) -> Stated:
         self.clock.stage("backward equations")
