@@ -14,7 +14,7 @@ from graphgrad.errors import GraphgradError
 from graphgrad.ir import OPS, Expr, read, topological
 from graphgrad.notation.mathml import equation_mathml
 from graphgrad.notation.text import boundary_text, expression_text, style_of
-from viz.structure import structure
+from viz.structure import boundary_key, structure
 
 
 def boundaries(circuit: Circuit) -> list[dict[str, Any]]:
@@ -22,6 +22,7 @@ def boundaries(circuit: Circuit) -> list[dict[str, Any]]:
     declared = circuit.declared()
     return [
         {
+            "key": boundary_key(key),
             "name": key.name,
             "last": key.last,
             "offset": key.offset,

@@ -60,6 +60,13 @@ def test_cells_open(show, name):
     assert browser.count("#circuit .node") > 0
 
 
+def test_a_boundary_value_in_the_circuit_says_its_equation(show):
+    browser = show(viz.report(gg.cells.load("one_to_many")))
+    browser.point_at(browser.node("h[0]", "circuit"))
+    assert "h[0] = tanh(R @ x)" in browser.details()
+    assert "value" in browser.details()
+
+
 def test_slider(show, elman):
     browser = show(elman)
     slider = browser.find("input.length")

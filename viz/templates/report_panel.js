@@ -41,8 +41,9 @@ class Panel {
     if (node.kind === "boundary") {
       const index = this.data.choices.findIndex((choice) => choice.index === item?.index);
       const given = this.data.boundaries.find(
-        ({ name, last, offset }) =>
-          name === node.name && offset + (last ? steps[index] : 0) === node.time,
+        ({ key, name, last, offset }) =>
+          key === node.name || // in the circuit
+          (name === node.name && offset + (last ? steps[index] : 0) === node.time),
       );
       if (given) return { math: given.mathml, rows: [["written", code(given.text)]], key: given.text };
       return { rows: [["is", "zero: no boundary equation gives it"]] };
