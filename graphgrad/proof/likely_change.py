@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ast
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -25,10 +25,14 @@ LONGEST = 2_000
 def with_changes(
     question: Question, targets: Sequence[str], claimed: Circuit, judged: Sequence[Equation]
 ) -> tuple[Equation, ...]:
-    """Return verdicts on equations; a wrong one has its likely cause, where one is seen."""
-    wrong = {each.name.partition("[")[0] for each in judged if not each.holds}
+    """Return verdicts on equations; a wrong one has its likely cause, where one is seen.
+
+    That may be an auxiliary equation, which has no truth of its own to be judged by.
+    """
+    wrong = {_variable(each) for each in judged if not each.holds}
     if not wrong:
         return tuple(judged)
+    shared = _shared(claimed, judged, question.probed.equations.keys())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -38,17 +42,48 @@ def with_changes(
     own = {
         name: str(equation)
         for name, equation in adjoint.equations.items()
-        if name in wrong and len(str(equation)) <= LONGEST
+        if name in (wrong | shared) & claimed.equations.keys() and len(str(equation)) <= LONGEST
     }
     causes = {}
     for mutant in mutants(own, shapes_of(question.opened.check())):
         name = mutant.right.partition(" = ")[0].partition("[")[0]
         if name not in causes and reading(mutant.text) == reading(str(claimed.equations[name])):
             causes[name] = mutant.cause
+    common = next((causes[name] for name in sorted(shared) if name in causes), "")
+    if shared and not common:
+        lefts = sorted(str(claimed.equations[name]).partition(" = ")[0] for name in shared)
+        common = f"all that is wrong reads {' and '.join(lefts)}, and nothing that is right does"
     return tuple(
-        each if each.holds else replace(each, cause=causes.get(each.name.partition("[")[0], ""))
+        each if each.holds else replace(each, cause=causes.get(_variable(each), common))
         for each in judged
     )
+
+
+def _variable(equation: Equation) -> str:
+    return equation.name.partition("[")[0]
+
+
+def _shared(claimed: Circuit, judged: Sequence[Equation], forward: Set[str]) -> set[str]:
+    """Return the auxiliary equations that all wrong ones read and no right one; none for one."""
+    reads, names = claimed.graph, {_variable(each) for each in judged}
+    own = claimed.equations.keys() - names - forward
+
+    def auxiliary(equation: Equation) -> set[str]:
+        """Return what an equation reads, through auxiliary equations too."""
+        found: set[str] = set()
+        pending = [_variable(equation)]
+        while pending:
+            for name in own.intersection(reads.predecessors(pending.pop())) - found:
+                found.add(name)
+                pending.append(name)
+        return found
+
+    inside = [each for each in judged if _variable(each) in claimed.equations]
+    wrong = [auxiliary(each) for each in inside if not each.holds]
+    if len(wrong) < 2:
+        return set()
+    right = [auxiliary(each) for each in inside if each.holds]
+    return set.intersection(*wrong).difference(*right)
 
 
 def reading(equation: str) -> Any:

@@ -4,6 +4,7 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.proof.likely_change import reading
+from tests.proof.own_claims import backward
 
 SAME = [
     ("d = a + b - c", "d = -c + b + a"),
@@ -55,3 +56,53 @@ def test_the_change_is_named(change, cause):
     proof = gg.prove(circuit, claims=right | change, tau=2, method="certificate")
     (said,) = [each.cause for each in proof.equations if not each.holds]
     assert said.startswith(cause)
+
+
+SHARED = {
+    "d_h[t]": "1 + W.T @ e[t+1]",
+    "e[t]": "(1 - h[t]**2) * d_h[t]",
+    "d_W": "sum(outer(e[t], h[t-1]) for t in steps)",
+    "d_b": "sum(e[t] for t in steps)",
+    "d_c": "sum(f[t] for t in steps)",
+    "f[t]": "h[t] * 1",
+}
+NOT_ONE = "all that is wrong reads e[t], and nothing that is right does"
+
+
+@pytest.mark.parametrize(
+    ("change", "causes"),
+    [
+        ({"e[t]": "2 * d_h[t]"}, {"d_h[t]": NOT_ONE, "d_W": NOT_ONE, "d_b": NOT_ONE}),
+        ({"e[t]": "2 * g[t]", "g[t]": "d_h[t]"}, dict.fromkeys(
+            ["d_h[t]", "d_W", "d_b"],
+            "all that is wrong reads e[t] and g[t], and nothing that is right does")),
+        ({"d_b": "2 * sum(e[t] for t in steps)", "d_W": "outer(e[1], h[0])"},
+         {"d_W": "", "d_b": ""}),
+        ({"d_b": "-sum(e[t] for t in steps)"}, {"d_b": ""}),
+        ({"e[t]": "2 * d_h[t]", "f[t]": "-h[t]"},
+         dict.fromkeys(["d_h[t]", "d_W", "d_b", "d_c"], "")),
+    ],
+    ids=["auxiliary", "through another", "read by what is right", "one alone", "two of them"],
+)  # fmt: skip
+def test_auxiliary_equations_that_all_that_is_wrong_reads(change, causes):
+    circuit = gg.parse(
+        "x[t]: input(N)\nW: param(N, N)\nb: param(N)\nc: param(N)\n"
+        "h[t] = tanh(W @ h[t-1] + x[t] + b)\nloss = sum(sum(h[t]) + sum(c * h[t]) "
+        "for t in steps)"
+    )
+    right = SHARED | {"d_h[t]": "1 + c + W.T @ e[t+1]"}
+    assert gg.prove(circuit, claims=right, tau=2, method="certificate").ok
+    proof = gg.prove(circuit, claims=right | change, tau=2, method="certificate")
+    assert {each.name: each.cause for each in proof.equations if not each.holds} == causes
+
+
+def test_the_change_of_a_shared_auxiliary_equation_is_named():
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\nu: param()\nh[t] = tanh(w * h[t-1] + u * x[t])\n"
+        "loss = sum(h[t] for t in steps)"
+    )
+    wrong = {**backward(circuit), "delta_h[t]": "(1 + h[t]**2) * d_h[t]"}
+    proof = gg.prove(circuit, claims=wrong, method="certificate")
+    assert {each.name: each.cause for each in proof.equations} == dict.fromkeys(
+        ["d_h[t]", "d_w", "d_u"], "in delta_h[t] the term h[t]**2 has the wrong sign"
+    )
