@@ -60,6 +60,7 @@ class Compiled:
         self.threads = threads
         self.primal = circuit if primal is None else primal
         self._remade = remade
+        self.recipe: tuple[Any, ...] | None = None  # a function and its arguments, for copies
         self.stream: Stream | None = None
         self._pieces: dict[bool, Compiled] = {}
         self._masked: tuple[Masked, Compiled] | tuple[()] | None = None  # () where there is none
@@ -116,6 +117,10 @@ class Compiled:
             else:
                 self._programs[batched] = numpy_program(schedule, self.circuit.name)
         return self._programs[batched]
+
+    def __reduce__(self) -> Any:
+        """Return what compiles the function again: programs are neither pickled nor copied."""
+        return self.recipe
 
     def __call__(
         self,
@@ -208,7 +213,7 @@ class Compiled:
                 self._masked = (made, self._remade(made.circuit, ())) if made else ()
             if self._masked:
                 made, function = self._masked
-                return together(
+                results = together(
                     made,
                     self.system,
                     arrays,
@@ -216,6 +221,8 @@ class Compiled:
                     gradients,
                     lambda whole, steps: function._run(whole, steps, sizes, "sum"),
                 )
+                if all_finite(results):  # behind the end of an example something may overflow
+                    return results
         return by_length(
             self.system,
             arrays,

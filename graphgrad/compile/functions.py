@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 
+from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.compiled import Compiled
@@ -60,8 +62,12 @@ def compile_circuit(
     wanted = list(outputs or ([] if grad else system.variables))
     if checkpoint is not None:
         return _checkpointed(circuit, outputs, grad, wrt, truncate, checkpoint, backend, dtype)
+    recipe: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
+    recipe |= {"threads": threads, "truncate": truncate}
     if grad is None:
-        return Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
+        made = Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
+        made.recipe = _recompiled, (circuit, outputs, recipe)
+        return made
     if grad in system.variables and (
         system.variables[grad].index is not None or system.variables[grad].shape
     ):
@@ -71,9 +77,17 @@ def compile_circuit(
     targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
     gradients = {name: prefix + name for name in targets if name in system.params}
     extra = [prefix + name for name in targets if name not in system.params]
-    outputs = (grad, *(w for w in wanted if w != grad), *extra)
-    names = list(outputs)
-    return Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
+    names = [grad, *(w for w in wanted if w != grad), *extra]
+    made = Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
+    made.recipe = _recompiled, (circuit, outputs, recipe)
+    return made
+
+
+def _recompiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Any:
+    """Return a compiled function of another process, or a copy of one."""
+    with warnings.catch_warnings():  # they have been given once
+        warnings.simplefilter("ignore", GradientWarning)
+        return compile_circuit(circuit, outputs, **options)
 
 
 def _checkpointed(
@@ -111,12 +125,17 @@ class ValueAndGrad:
     """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
 
     def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
+        self._recipe = circuit, loss, options
         self.loss = loss
         self.compiled = compile_circuit(circuit, (), grad=loss, **options)
         self._plain = getattr(self.compiled, "plain", None)  # there is none with checkpoints
         self.prefix = cotangent_prefix(circuit.check().declared.names())
         names = options.get("wrt") or list(circuit.check().params)
         self._gradients = [(name, self.prefix + name) for name in names]
+
+    def __reduce__(self) -> Any:
+        """Return what compiles the function again: programs are neither pickled nor copied."""
+        return ValueAndGrad, self._recipe
 
     @property
     def plan(self) -> Any:

@@ -39,6 +39,7 @@ THREADS_PAY = 20_000_000
 
 Below that, to send a part to another thread and to wait for it takes longer than it saves.
 """
+_COMPILING = threading.RLock()  # functions of one source share a module and its machine code
 
 
 def require_numba() -> None:
@@ -77,7 +78,6 @@ class NumbaFunction:
         self.module = _module(self.module_source)
         self.compile_seconds += time.perf_counter() - started
         self._entries: dict[Any, Any] = {}
-        self._lock = threading.Lock()
         self._ready: Bound | Divided | None = None
         view = ", ".join(f"{name!r}: {code}" for name, code in program.results.items())
         names = [*program.lengths, *map(size_code, program.sizes), "B", *program.returned]
@@ -157,7 +157,7 @@ class NumbaFunction:
         """Return the machine code for arguments of these types, made when it is first asked for."""
         key = (bound.real.dtype.char, tuple(array.flags.writeable for array in arrays))
         if key not in self._entries:
-            with self._lock:
+            with _COMPILING:
                 started = time.perf_counter()
                 _kernels(bound.real.dtype.name)
                 _keep_linear()
@@ -244,9 +244,13 @@ def _module(source: str) -> ModuleType:
     """Return the module of a source, from the cache if it is there."""
     digest = hashlib.sha256(f"{_machine()}\n{source}".encode()).hexdigest()[:24]
     name = f"graphgrad_{digest}"
-    known = sys.modules.get(name)
-    if known is not None:
-        return known
+    with _COMPILING:  # a module is known before it has been executed
+        known = sys.modules.get(name)
+        return _loaded(name, source) if known is None else known
+
+
+def _loaded(name: str, source: str) -> ModuleType:
+    """Return the module of a source under a name, from its file where one can be written."""
     try:
         path = _written(cache_folder() / f"{name}.py", source)
     except (OSError, FileError):

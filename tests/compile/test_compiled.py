@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import linecache
+import pickle
 from typing import Any
 
 import numpy as np
@@ -219,3 +221,17 @@ def test_lengths_of_the_steps_must_show() -> None:
     with pytest.raises(gg.DataError, match="does not show"):
         compiled(circuit.example(0, 1))
     assert compiled(circuit.example(0, 1), tau=50)["h"][-1] == pytest.approx(0.5708793946)
+
+
+def test_functions_are_pickled_and_copied_by_what_makes_them() -> None:
+    circuit = gg.cells.load("elman")
+    chosen = sizes(circuit)
+    params, inputs = circuit.init(0, **chosen), circuit.example(1, 4, **chosen)
+    compiled, function = circuit.compile("h", grad="loss"), gg.value_and_grad(circuit)
+    wanted = compiled(params | inputs)
+    for again in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):
+        assert again(params | inputs).keys() == wanted.keys()
+        np.testing.assert_array_equal(again(params | inputs)["d_W"], wanted["d_W"])
+    loss, grads = pickle.loads(pickle.dumps(function))(params, **inputs)
+    np.testing.assert_array_equal(grads["W"], wanted["d_W"])
+    assert loss == wanted["loss"]

@@ -9,6 +9,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -307,3 +308,14 @@ def test_without_a_place_for_the_cache_programs_are_compiled_in_memory(
     loss, grads = gg.value_and_grad(circuit, backend="numba")({"w": 3.0}, x=np.array([1.0, 4.0]))
     assert (loss, grads["w"]) == (45, 30)
     assert os.listdir(tmp_path) == ["file"]
+
+
+def test_functions_of_one_source_are_first_called_in_several_threads() -> None:
+    """They share a module: none sees it half made, none forbids another one to compile."""
+    circuit = gg.parse("x[t]: input()\nw: param()\nh[t] = w * h[t-1] + 7 * x[t]\nloss = h[tau]")
+    values = {"x": np.ones(3), "w": np.array(0.5)}
+    with ThreadPoolExecutor(4) as pool:
+        calls = [
+            pool.submit(circuit.compile(grad="loss", backend="numba"), values) for _ in range(4)
+        ]
+        assert {float(call.result()["loss"]) for call in calls} == {12.25}

@@ -103,3 +103,17 @@ def test_impossible_lengths_are_refused() -> None:
     ]:
         with pytest.raises(DataError, match=message):
             circuit.compile(grad="loss")({"w": w, **values}, lengths=steps)
+
+
+def test_what_overflows_behind_the_end_of_an_example_does_not_count() -> None:
+    circuit = gg.parse(
+        "x[t]: input(H)\nW: param(H, H)\nh[t] = relu(W @ h[t-1] + x[t])\n"
+        "loss = sum(sum(h[t]) for t in steps)\n"
+    )
+    values = {"W": np.eye(2, dtype=np.float32) * np.float32(1e15), "x": np.zeros((5, 2, 2), "f4")}
+    values["x"][:2, 0] = 1
+    function = circuit.compile(grad="loss")
+    alone = function({**values, "x": values["x"][:2, 0]})["d_W"]
+    assert np.isfinite(alone).all()
+    assert alone.any()
+    close(function(values, lengths=[2, 5], batch="sum")["d_W"], alone)
