@@ -52,6 +52,37 @@ class _Divider:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.bound = {b.name for b in schedule.blocks if isinstance(b, Boundary)}
+        self.turned = self._turned()
+
+    def _turned(self) -> set[str]:
+        """Return the transposed matrices, one a row, of which only products with vectors are read.
+
+        These read the matrix as it stands.
+        """
+        place: dict[str, tuple[int, int]] = {}
+        for number, block in enumerate(self.schedule.blocks):
+            if isinstance(block, Loop):
+                for part, body in enumerate(block.bodies):
+                    place |= dict.fromkeys((each.name for each in body.statements), (number, part))
+        found = {
+            each.name
+            for each in self.schedule.statements.values()
+            if each.op == "transpose"
+            and (each.batched or each.index)
+            and each.name not in self.bound
+            and each.name not in self.schedule.outputs
+        }
+        for each in (*self.schedule.statements.values(), *self.schedule.blocks):
+            if isinstance(each, Loop):
+                continue
+            for position, operand in enumerate(operands(each)):
+                product = isinstance(each, Statement) and each.op == "matmul" and not position
+                if product and isinstance(each, Statement):
+                    same = place.get(operand.name) in (None, place.get(each.name))
+                    if same and not operand.lag and len(each.shape) == 1:
+                        continue
+                found.discard(operand.name)
+        return found
 
     def pieces(self) -> list[Piece]:
         """Return the straight pieces and the loops, in simple statements."""
@@ -63,6 +94,9 @@ class _Divider:
                 if isinstance(each, Boundary):
                     found.append(each)
                     continue
+                if each.name in self.turned:
+                    continue
+                each = self._as_it_stands(each)
                 for one in simplified([each], lambda name: types[name].shape):
                     types[one.name] = one
                     found.extend(self._copied(_whole(one, types), types))
@@ -84,6 +118,13 @@ class _Divider:
                 pieces.append(Piece(block, parts))
         return pieces
 
+    def _as_it_stands(self, each: Statement) -> Statement:
+        """Return a product of a transposed matrix and a vector as one of the matrix itself."""
+        if each.op != "matmul" or each.reads[0].name not in self.turned:
+            return each
+        (matrix,) = self.schedule.statements[each.reads[0].name].reads
+        return replace(each, op="matmul_transposed", operands=(matrix, *each.operands[1:]))
+
     def _copied(self, each: Statement, types: dict[str, Any]) -> list[Statement]:
         """Return a statement, as view and copy where a view of given data would be handed out."""
         if each.op not in VIEWS or each.name not in self.schedule.outputs:
@@ -98,7 +139,7 @@ class _Divider:
         return [view, copy]
 
     def sunk(self, pieces: list[Piece]) -> list[Piece]:
-        """Move elementwise statements and slices into the loop that alone needs them."""
+        """Move what is done entry by entry into the loop that alone needs it."""
         places: dict[str, set[tuple[int, bool]]] = {}
         for position, piece in enumerate(pieces):
             for each in chain.from_iterable(work for work, _ in piece.parts):
@@ -143,7 +184,7 @@ class _Divider:
             return False
         if each.name in self.bound:
             return False
-        return each.op == "slice" or elementwise(each)
+        return each.op in ("slice", "outer") or elementwise(each)
 
     def unjoined(self, pieces: list[Piece]) -> list[Piece]:
         """Take joined vectors apart where every piece is used by itself."""

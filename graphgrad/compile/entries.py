@@ -1,4 +1,4 @@
-"""Structural statements as Numba source: loops over single entries."""
+"""Structural statements as Numba source: loops over the entries of vectors and matrices."""
 
 from __future__ import annotations
 
@@ -16,9 +16,15 @@ from graphgrad.ir import Number
 if TYPE_CHECKING:
     from graphgrad.compile.emit_numba import NumbaEmitter
 
+Put = Callable[[str, str], str]
+"""Returns the code that puts a value at an entry."""
+
 
 class EntryWriter:
-    """Writes statements one entry at a time: concat, transposes, products of matrices and more."""
+    """Writes statements of each row by itself: concat, transposes, products of matrices and more.
+
+    Rows of a matrix are vectors, which are read and written as far as they go (`left`).
+    """
 
     def __init__(self, emitter: NumbaEmitter) -> None:
         self.emitter = emitter
@@ -31,6 +37,21 @@ class EntryWriter:
         index = index_code(memory.index(memory.row(operand.lag), entry))
         return f"spread({memory.array}, {index})"
 
+    def _vector(self, operand: Operand | Number, entry: str) -> str:
+        """Return the vector that begins at an entry; only what is `left` of it counts."""
+        if not isinstance(operand, Operand):
+            return repr(operand)
+        memory = self.emitter.memory[operand.name]
+        index = index_code(memory.index(memory.row(operand.lag), entry))
+        if memory.array in self.emitter.rooms.roomy:
+            return f"read({memory.array}, {index})"
+        return f"load({memory.array}, {index}, left)"
+
+    def _along(self, name: str, count: str, depth: int) -> None:
+        """Write the head of a loop over the vectors of a row."""
+        self.emitter.write(f"{'    ' * depth}for {name} in range(0, {count}, lanes(real)):")
+        self.emitter.write(f"{'    ' * depth}    left = {count} - {name}")
+
     def write(self, each: Statement) -> None:
         """Write a statement as loops over single entries."""
         write = self.emitter.write
@@ -41,6 +62,10 @@ class EntryWriter:
             index = index_code(memory.index(row, entry))
             return f"put({memory.array}, {index}, {value})"
 
+        def store(entry: str, value: str) -> str:
+            index = index_code(memory.index(row, entry))
+            return f"store({memory.array}, {index}, left, {value})"
+
         given = each.operands
         sizes = [factor(dim) for dim in each.shape]
         shapes = [self._shape(operand) for operand in given]
@@ -49,11 +74,11 @@ class EntryWriter:
                 self._concat(each, put)
             case "outer":
                 write(f"for i in range({sizes[0]}):")
-                write(f"    for j in range({sizes[1]}):")
-                left, right = self._entry(given[0], "i"), self._entry(given[1], "j")
-                write(f"        {put(f'i * {sizes[1]} + j', f'{left} * {right}')}")
+                self._along("j", sizes[1], 1)
+                left, right = self._entry(given[0], "i"), self._vector(given[1], "j")
+                write(f"        {store(f'i * {sizes[1]} + j', f'{left} * {right}')}")
             case "outer_sum_each":
-                self._outer_sum(each, sizes, put)
+                self._outer_sum(each, sizes, put, store)
             case "transpose":
                 write(f"for i in range({sizes[0]}):")
                 write(f"    for j in range({sizes[1]}):")
@@ -65,25 +90,39 @@ class EntryWriter:
                     write(f"for j in range({' * '.join(factor(dim) for dim in shape)}):")
                     write(f"    {put('i', self._entry(operand, 'j'))}")
                     write("    i += 1")
-            case "matmul":
+            case "matmul" if len(sizes) > 1:
                 inner = factor(shapes[0][1])
-                matrix = len(sizes) > 1
-                width = sizes[1] if matrix else "1"
                 write(f"for i in range({sizes[0]}):")
-                write(f"    for j in range({width}):")
+                self._along("j", sizes[1], 1)
                 write("        s = number(real, 0)")
                 write(f"        for k in range({inner}):")
                 left = self._entry(given[0], f"i * {inner} + k")
-                right = self._entry(given[1], f"k * {width} + j" if matrix else "k")
+                right = self._vector(given[1], f"k * {sizes[1]} + j")
                 write(f"            s = s + {left} * {right}")
-                write(f"        {put(f'i * {width} + j' if matrix else 'i', 's')}")
+                write(f"        {store(f'i * {sizes[1]} + j', 's')}")
+            case "matmul":
+                inner = factor(shapes[0][1])
+                write(f"for i in range({sizes[0]}):")
+                write("    s = number(real, 0)")
+                self._along("j", inner, 1)
+                left = self._vector(given[0], f"i * {inner} + j")
+                write(f"        s = s + kept({left} * {self._vector(given[1], 'j')}, left, 0)")
+                write(f"    {put('i', 'across_sum(s)')}")
+            case "matmul_transposed":
+                inner = factor(shapes[0][0])
+                self._along("j", sizes[0], 0)
+                write("    s = number(real, 0)")
+                write(f"    for k in range({inner}):")
+                left = self._vector(given[0], f"k * {sizes[0]} + j")
+                write(f"        s = s + {left} * {self._entry(given[1], 'k')}")
+                write(f"    {store('j', 's')}")
             case _:
-                self._softmax_rows(each, sizes, put)
+                self._softmax_rows(each, sizes, store)
 
     def _shape(self, operand: Operand | Number) -> Shape:
         return self.emitter.shapes.shape(operand.name) if isinstance(operand, Operand) else ()
 
-    def _concat(self, each: Statement, put: Callable[[str, str], str]) -> None:
+    def _concat(self, each: Statement, put: Put) -> None:
         write = self.emitter.write
         start = Dim.of(0)
         for operand in each.operands:
@@ -96,9 +135,7 @@ class EntryWriter:
                 write(put(begin, self._entry(operand, "0")))
             start = start + (shape[0] if shape else 1)
 
-    def _outer_sum(
-        self, each: Statement, sizes: Sequence[str], put: Callable[[str, str], str]
-    ) -> None:
+    def _outer_sum(self, each: Statement, sizes: Sequence[str], put: Put, store: Put) -> None:
         """Write a sum of outer products for each example by itself."""
         write, emitter = self.emitter.write, self.emitter
         write(f"for i in range({sizes[0]} * {sizes[1]}):")
@@ -109,35 +146,38 @@ class EntryWriter:
         if not always:
             write(f"if {condition_code(each.attr.condition, {each.attr.over: '(t + 1)'})}:")
             emitter.indent += 1
-        left, right = self._entry(each.operands[0], "i"), self._entry(each.operands[1], "j")
+        left, right = self._entry(each.operands[0], "i"), self._vector(each.operands[1], "j")
         entry = f"i * {sizes[1]} + j"
+        so_far = self._vector(Operand(each.name), entry)
         write(f"for i in range({sizes[0]}):")
-        write(f"    for j in range({sizes[1]}):")
-        write(
-            f"        {put(entry, f'{self._entry(Operand(each.name), entry)} + {left} * {right}')}"
-        )
+        self._along("j", sizes[1], 1)
+        write(f"        {store(entry, f'{so_far} + {left} * {right}')}")
         emitter.indent -= 1 if always else 2
 
-    def _softmax_rows(
-        self, each: Statement, sizes: Sequence[str], put: Callable[[str, str], str]
-    ) -> None:
+    def _softmax_rows(self, each: Statement, sizes: Sequence[str], store: Put) -> None:
         """Write softmax or its logarithm for each row of a matrix."""
         write = self.emitter.write
         entry = f"i * {sizes[1]} + j"
-        source = self._entry(each.operands[0], entry)
-        columns = f"    for j in range({sizes[1]}):"
+        source = self._vector(each.operands[0], entry)
         write(f"for i in range({sizes[0]}):")
-        write(f"    top = {self._entry(each.operands[0], f'i * {sizes[1]}')}")
-        write(columns)
-        write(f"        top = maximum(top, {source})")
+        write("    top = number(real, -np.inf)")
+        self._along("j", sizes[1], 1)
+        write(f"        top = maximum(top, kept({source}, left, -np.inf))")
+        write("    top = across_max(top)")
         write("    s = number(real, 0)")
-        write(columns)
-        write(f"        s = s + exp({source} - top)")
-        write(columns)
+        self._along("j", sizes[1], 1)
         if each.op == "softmax":
-            write(f"        {put(entry, f'exp({source} - top) / s')}")
+            write(f"        e = exp({source} - top)")
+            write(f"        {store(entry, 'e')}")
+            write("        s = s + kept(e, left, 0)")
+            write("    s = across_sum(s)")
+            self._along("j", sizes[1], 1)
+            write(f"        {store(entry, f'{self._vector(Operand(each.name), entry)} / s')}")
         else:
-            write(f"        {put(entry, f'{source} - top - log(s)')}")
+            write(f"        s = s + kept(exp({source} - top), left, 0)")
+            write("    s = log(across_sum(s))")
+            self._along("j", sizes[1], 1)
+            write(f"        {store(entry, f'{source} - top - s')}")
 
 
 def index_code(index: str) -> str:

@@ -21,7 +21,7 @@ COMPONENT_SUMS = {"sum", "mean", "max"}
 ACCUMULATIONS = {"reduce", "batch_sum", "scatter_sum"}
 WHOLE = {"product", "outer_sum"}  # ops that need all rows of their operands
 ENTRYWISE = {"outer", "transpose", "stack", "matmul", "softmax", "log_softmax", "concat"}
-ENTRYWISE |= {"outer_sum_each"}
+ENTRYWISE |= {"matmul_transposed", "outer_sum_each"}
 COSTLY = {"exp", "log", "log1p", "pow", "sigmoid", "sin", "cos", "softplus", "sqrt", "tanh"}
 FEW = 3  # costly functions after which those that wait for others come in another loop
 

@@ -1,0 +1,72 @@
+"""The code that is made of circuits, as committed: what one reads is what runs."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+import graphgrad as gg
+from graphgrad.compile import emit_jax, emit_numba
+from graphgrad.compile.emit_numpy import emit_numpy
+from graphgrad.compile.masked import masked
+from graphgrad.compile.streams import streamed
+
+SNAPSHOTS = Path(__file__).with_name("snapshots")
+CELLS = (
+    "elman",
+    "lstm",
+    "lstm_peephole",
+    "gru",
+    "output_recurrence",
+    "bidirectional",
+    "encoder_decoder",
+    "skip_connections",
+    "hidden_markov_model",
+    "variable_length",
+)
+
+
+def page(circuit: gg.Circuit, *, batch: bool = True) -> str:
+    """What every back end makes of the loss and its gradients."""
+    compiled = circuit.compile("loss", grad="loss")
+    schedule = compiled.schedule_for(circuit.inputs if batch else ())
+    sources = {
+        "NumPy": emit_numpy(schedule, "compiled").source,
+        "Numba": emit_numba.emit(schedule).source,
+        "JAX": emit_jax.emit(schedule),
+    }
+    return "\n".join(f"# {name}\n\n{source.strip()}\n" for name, source in sources.items())
+
+
+def same_as_snapshot(found: str, name: str) -> None:
+    """GRAPHGRAD_UPDATE_SNAPSHOTS=1 writes it anew, to be read."""
+    path = SNAPSHOTS / f"{name}.txt"
+    if os.environ.get("GRAPHGRAD_UPDATE_SNAPSHOTS"):
+        path.write_text(found, encoding="utf-8")
+    assert found == path.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", CELLS)
+def test_batches(name: str) -> None:
+    same_as_snapshot(page(gg.cells.load(name)), name)
+
+
+def test_one_example() -> None:
+    same_as_snapshot(page(gg.cells.load("lstm"), batch=False), "one-example")
+
+
+def test_ragged_batches() -> None:
+    made = masked(gg.cells.load("gru"))
+    assert made is not None
+    same_as_snapshot(page(made.circuit), "ragged")
+
+
+def test_pieces_of_a_stream() -> None:
+    same_as_snapshot(page(streamed(gg.cells.load("elman")).circuit), "stream")
+
+
+def test_every_page_belongs_to_a_test() -> None:
+    pages = {path.stem for path in SNAPSHOTS.iterdir()}
+    assert pages == {*CELLS, "one-example", "ragged", "stream"}
