@@ -96,6 +96,12 @@ class LoopWriter:
                     constants[operand] = self.emitter.fresh(f"{stem}_rows")
                     self.emitter.write(f"{constants[operand]} = np.tile({code}, (B, 1))")
 
+    def _laid_out(self, operand: Operand | Number, user: Statement) -> str | None:
+        """Return the name of what is laid out for such a user; rows are for batches only."""
+        if isinstance(operand, Operand) and not self._fixed_vector(operand, user):
+            return None
+        return self.emitter.constants.get(operand)
+
     def _fixed_vector(self, operand: Operand, user: Statement) -> bool:
         """Whether an operand is one vector for all steps and examples that a statement has."""
         value = self.schedule.type_of(operand.name)
@@ -254,7 +260,7 @@ class LoopWriter:
         codes = [each.to(lead, rank) for each in given]
         if statement.op in _PLAIN:
             pairs = zip(statement.operands, codes, strict=True)
-            codes = [self.emitter.constants.get(each, code) for each, code in pairs]
+            codes = [self._laid_out(each, statement) or code for each, code in pairs]
         if statement.op in _IN_PLACE and target in codes:
             sign = _IN_PLACE[statement.op]
             if codes[0] == target:

@@ -142,3 +142,16 @@ def test_joint_names_are_no_names_of_numbers() -> None:
     compiled = circuit.compile("loss", grad="loss")
     alone = [compiled(values | {"x": values["x"][:, example]}) for example in range(2)]
     np.testing.assert_allclose(compiled(values)["loss"], [each["loss"] for each in alone])
+
+
+def test_rows_of_a_fixed_vector_are_for_batches_alone() -> None:
+    """The cotangent of h is the same for all examples, and so is what it is multiplied by."""
+    circuit = gg.parse(
+        "x[t]: input(H)\nw: param(H)\nh[t] = w * h[t-1] + x[t]\n"
+        "loss = sum(sum(h[t]) for t in steps)"
+    )
+    values = circuit.init(0, H=3) | circuit.example(1, 4, (2,), H=3)
+    found = circuit.compile("loss", grad="loss")(values, batch="sum")
+    expected = expectation(circuit, values, 4, "float64")
+    accurate(found["loss"], expected["loss"])
+    accurate(found["d_w"], expected["d_w"].sum(axis=0))
