@@ -1,0 +1,204 @@
+"""What must hold of the compiled functions of any circuit, checked for one drawn at random."""
+
+from __future__ import annotations
+
+import warnings
+from collections import Counter
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+import graphgrad as gg
+from graphgrad.adjoint.build import GradientWarning
+from graphgrad.compile.functions import compile_circuit
+from graphgrad.errors import DomainError, GraphgradError
+from tests.compile.networks import Case
+from tests.compile.reference import ULPS, cast
+
+EXAMPLES = 3
+LARGEST = 1e5
+"""Circuits with larger numbers are not compared: digits that cancel would be too many."""
+Values = dict[str, Any]
+
+
+class Undefined(Exception):
+    """The reference has no value, or one that is too large to be compared."""
+
+
+def keep(case: Case, seed: int, backend: str) -> Counter[str]:
+    """Raise for the first promise that is broken; return how much was compared.
+
+    In both precisions, examples by themselves, together, and of different lengths give what the
+    interpreter gives; so do pieces of a sequence, and a schedule of checkpoints. No input changes.
+    The circuit has an input, so that there are several examples.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", GradientWarning)
+        try:
+            return _Check(case, seed, backend).all()
+        except Undefined:
+            return Counter(undefined=1)
+
+
+class _Check:
+    """One circuit with its values, its compiled function and what that has to give."""
+
+    def __init__(self, case: Case, seed: int, backend: str) -> None:
+        self.circuit = gg.parse(case.text)
+        self.case, self.backend, self.seed = case, backend, seed
+        self.sizes = {n: size for n, size in case.sizes.items() if n in self.circuit.sizes}
+        self.params = _short(self.circuit.init(seed, **self.sizes), 0.7)
+        self.examples = [
+            _short(self.circuit.example(seed + k, case.steps, **self.sizes))
+            for k in range(EXAMPLES)
+        ]
+        self.axes = {n: int(e.index is not None) for n, e in self.circuit.inputs.items()}
+        self.axes |= {n: int(e.index is not None) for n, e in self.circuit.variables.items()}
+        self.expected = [self.reference(each, case.steps) for each in self.examples]
+        self.scale = max(
+            np.abs(each).max(initial=1e-3) for found in self.expected for each in found.values()
+        )
+        self.names = tuple(self.circuit.variables)
+        self.compiled = compile_circuit(self.circuit, self.names, grad="loss", backend=backend)
+        self.gradients = list(self.compiled.gradients.values())
+        self.batch = {
+            name: np.stack([each[name] for each in self.examples], axis=self.axes[name])
+            for name in self.circuit.inputs
+        }
+
+    def all(self) -> Counter[str]:
+        done = Counter(circuits=1)
+        for dtype in ("float64", "float32"):
+            done += self.alone(dtype) + self.together(dtype)
+            if len(self.case.steps) == 1:
+                done += self.ragged(dtype) + self.pieces(dtype) + self.checkpoints(dtype)
+        return done
+
+    def reference(self, example: Mapping[str, Any], steps: Any) -> Values:
+        try:
+            dag = self.circuit.unfold(steps, **self.sizes).grad()
+        except DomainError:  # a mean over no step
+            raise Undefined from None
+        with np.errstate(all="ignore"):
+            found: Values = dag.evaluate(cast({**self.params, **example}, np.longdouble))
+        for each in found.values():
+            numbers = np.asarray(each, np.longdouble)
+            if not (np.isfinite(numbers).all() and np.abs(numbers).max(initial=0) < LARGEST):
+                raise Undefined
+        return found
+
+    def alone(self, dtype: str) -> Counter[str]:
+        for example, expected in zip(self.examples, self.expected, strict=True):
+            found = self.call(self.params | example, dtype, tau=self.case.steps, **self.sizes)
+            for name in (*self.names, *self.gradients):
+                self.close(f"{name} alone", found[name], expected[name], dtype)
+        return Counter({f"alone {dtype}": EXAMPLES})
+
+    def together(self, dtype: str) -> Counter[str]:
+        values = self.params | self.batch
+        found = self.call(values, dtype, tau=self.case.steps, batch="sum", **self.sizes)
+        for name in self.names:
+            self.close(f"{name} in a batch", found[name], self.stacked(name), dtype, name)
+        self.summed("in a batch", found, self.expected, dtype)
+        return Counter({f"batches {dtype}": 1})
+
+    def ragged(self, dtype: str) -> Counter[str]:
+        """Examples of different lengths; one has all steps."""
+        (steps,) = self.case.steps.values()
+        lengths = [steps, *((self.seed + 2 * k) % steps + 1 for k in range(1, EXAMPLES))]
+        expected = [
+            self.reference({n: v[:tau] if self.axes[n] else v for n, v in each.items()}, tau)
+            for each, tau in zip(self.examples, lengths, strict=True)
+        ]
+        values = self.params | self.batch
+        found = self.call(values, dtype, lengths=np.array(lengths), batch="sum", **self.sizes)
+        for name in self.names:
+            shape = np.shape(self.stacked(name))
+            all_examples = _spread(found[name], shape, self.axes[name])
+            for k, (tau, wanted) in enumerate(zip(lengths, expected, strict=True)):
+                own = all_examples[:tau, k] if self.axes[name] else all_examples[k]
+                self.close(f"{name} of {lengths}", own, wanted[name], dtype)
+        self.summed(f"of {lengths}", found, expected, dtype)
+        return Counter({f"ragged batches {dtype}": 1})
+
+    def pieces(self, dtype: str) -> Counter[str]:
+        """A sequence in two pieces, the state of the first given to the second."""
+        (steps,) = self.case.steps.values()
+        if steps == 1:
+            return Counter()
+        cut = self.seed % (steps - 1) + 1
+        parts = [slice(0, cut), slice(cut, steps)]
+        state = None
+        found = []
+        for part in parts:
+            cut_off = {n: v[part] if self.axes[n] else v for n, v in self.batch.items()}
+            options = {"state": state, "return_state": True, **self.sizes}
+            try:
+                piece, state = self.call(self.params | cut_off, dtype, **options)
+            except GraphgradError:  # steps that read later ones are no stream
+                return Counter({"no streams": 1})
+            found.append(piece)
+        for name in (n for n in self.names if self.axes[n]):
+            for part, piece in zip(parts, found, strict=True):
+                what = f"{name} in steps {part.start + 1} to {part.stop}"
+                self.close(what, piece[name], self.stacked(name)[part], dtype, name)
+        return Counter({f"pieces {dtype}": 2})
+
+    def checkpoints(self, dtype: str) -> Counter[str]:
+        (steps,) = self.case.steps.values()
+        plan = {"every": self.seed % steps + 1, "snapshots": self.seed % 3}
+        try:
+            function = self.circuit.compile(grad="loss", backend=self.backend, checkpoint=plan)
+            found = self.call(self.params | self.batch, dtype, function, tau=steps, batch="sum")
+        except GraphgradError:  # a loss that is no sum over steps, or steps that read later ones
+            return Counter({"no checkpoints": 1})
+        self.close("loss", found["loss"], self.stacked("loss"), dtype, "loss")
+        self.summed(f"with {plan}", found, self.expected, dtype)
+        return Counter({f"checkpoints {dtype}": 1})
+
+    def call(self, values: Values, dtype: str, function: Any = None, **options: Any) -> Any:
+        """Call with copies of the values, and assert that they stay what they were."""
+        given = {name: value.copy() for name, value in cast(values, dtype).items()}
+        kept = {name: value.copy() for name, value in given.items()}
+        found = (function or self.compiled)(given, **options)
+        for name, value in given.items():
+            assert np.array_equal(value, kept[name]), f"{name} was changed"
+        return found
+
+    def stacked(self, name: str) -> Any:
+        return np.stack([each[name] for each in self.expected], axis=self.axes[name])
+
+    def summed(self, what: str, found: Values, expected: list[Values], dtype: str) -> None:
+        for name in self.gradients:
+            self.close(f"{name} {what}", found[name], sum(e[name] for e in expected), dtype)
+
+    def close(
+        self, what: str, found: Any, expected: Any, dtype: str, batched: str | None = None
+    ) -> None:
+        """Assert that arrays agree to ULPS of the largest number in the computation."""
+        found, expected = np.asarray(found), np.asarray(expected)
+        assert found.dtype == dtype, f"{what} is {found.dtype}"
+        if batched:
+            found = _spread(found, expected.shape, self.axes[batched])
+        assert found.shape == expected.shape, f"{what} has the shape {found.shape}"
+        off = np.max(np.abs(found - expected), initial=0.0)
+        scale = max(self.scale, np.abs(expected).max(initial=0))
+        ulps = off / (np.finfo(dtype).eps * scale)
+        assert ulps <= ULPS, f"{what} is off by {float(ulps):.3g} units in the last place, {dtype}"
+
+
+def _short(values: Mapping[str, Any], factor: float = 1.0) -> Values:
+    """Numbers that both precisions have."""
+    return {
+        name: value if value.dtype.kind in "iu" else (factor * value).astype("f4").astype("f8")
+        for name, value in ((name, np.asarray(value)) for name, value in values.items())
+    }
+
+
+def _spread(found: Any, shape: tuple[int, ...], axis: int) -> Any:
+    """A value of all examples; one that is the same for all of them has no axis for them."""
+    found = np.asarray(found)
+    if found.ndim == len(shape):
+        return found
+    return np.broadcast_to(np.expand_dims(found, axis), shape)

@@ -1,0 +1,68 @@
+"""A bounded slice of `tools/compile_campaign.py`; and the promises fail where a kernel is wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from graphgrad.compile.code import KERNELS
+from tests.compile.networks import Case, network
+from tests.compile.promises import keep
+
+CIRCUITS = 16
+GATED = Case(
+    "x[t]: input(H)\nW: param(H, H)\nh[t] = sigmoid(W @ h[t-1] + x[t])\n"
+    "loss = sum(sum(h[t]**2) for t in steps)",
+    {"t": 3},
+    {"H": 2},
+)
+
+
+def test_the_promises_hold_for_random_networks() -> None:
+    done: Counter[str] = Counter()
+    for number in range(CIRCUITS):
+        done += keep(network(number), number, "numpy")
+    assert done["circuits"] + done["undefined"] == CIRCUITS
+    for what in ("alone", "batches", "ragged batches", "pieces", "checkpoints"):
+        assert done[f"{what} float64"] == done[f"{what} float32"] > 0, what
+
+
+def test_networks_have_what_the_campaign_is_for() -> None:
+    texts = [network(number).text for number in range(100)]
+    for part in (
+        "split(",
+        "[tau+1] = ",
+        "[0] = ",
+        "softmax_cross_entropy",
+        "state()",
+        "t+1]",
+        " if ",
+    ):
+        assert sum(part in text for text in texts) >= 5, part
+
+
+def wrong_value(u: Any, out: Any = None) -> Any:
+    return np.multiply(1 + 1e-4, 1 / (1 + np.exp(-u)), out=out)
+
+
+def wrong_in_batches(u: Any, out: Any = None) -> Any:
+    return np.add(1 / (1 + np.exp(-u)), 1e-4 * (np.ndim(u) > 1), out=out)
+
+
+def changes_its_argument(u: Any, out: Any = None) -> Any:
+    np.asarray(u)[...] *= 0.5
+    return np.divide(1, 1 + np.exp(-u), out=out)
+
+
+@pytest.mark.parametrize("wrong", [wrong_value, wrong_in_batches, changes_its_argument])
+def test_a_wrong_kernel_breaks_a_promise(
+    wrong: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert keep(GATED, 1, "numpy")["batches float32"] == 1
+    monkeypatch.setitem(KERNELS, "sigmoid", wrong)
+    with pytest.raises(AssertionError, match="is off by"):
+        keep(GATED, 1, "numpy")
