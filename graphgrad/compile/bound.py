@@ -18,6 +18,9 @@ Join = int | Literal["sum", "first"]
 """How results of parts of a batch become one: along an axis, added up, or they are all the same."""
 
 
+_PLAIN = frozenset({np.ndarray})
+
+
 @dataclass(frozen=True)
 class Code:
     """What a module holds: the program, what allocates results and work, and how both are named.
@@ -173,14 +176,16 @@ class Divided:
 
 
 def _again(bound: Bound | Divided, code: Code, values: Mapping[str, Any]) -> dict[str, Any] | None:
-    if len(values) != len(code.arrays):
-        return None
     try:
+        if len(values) != len(code.arrays):
+            return None
         arrays = [values[name] for name in code.arrays]
         for k in code.single:
             if arrays[k].ndim:
                 return None
             arrays[k] = arrays[k].reshape(1)
+        if not _PLAIN.issuperset(map(type, arrays)):  # masked arrays would lose their masks
+            return None
         return bound(arrays, code.compiled, look=True)
     except (KeyError, AttributeError, TypeError):  # another name; no machine code for a type
         return None

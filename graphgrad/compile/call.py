@@ -44,8 +44,18 @@ class Call:
         return math.prod(self.batch)
 
 
+def no_mapping(values: Any) -> DataError:
+    """Return the error for values that do not come by name."""
+    return DataError(
+        f"values by name are needed, not a {type(values).__name__}",
+        remedy='give a dict such as {"W": W, "x": x}; c.init(seed) makes one of the parameters',
+    )
+
+
 def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as arrays, not copied; DataError for what is none."""
+    if not isinstance(values, Mapping):
+        raise no_mapping(values)
     arrays = {}
     for name, value in values.items():
         if type(value) is np.ndarray:

@@ -164,6 +164,10 @@ class Compiled:
             if not all_finite(results):
                 self._report(arrays, tau, sizes)
             return results
+        if tau is not None:
+            raise DataError(
+                "tau= and lengths= are both given", remedy="leave out tau=: lengths= says it all"
+            )
         results = self._ragged(arrays, lengths, sizes)
         if check_finite and not all_finite(results):
             raise GraphgradError(

@@ -11,6 +11,7 @@ import numpy as np
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
+from graphgrad.compile.call import no_mapping
 from graphgrad.compile.compiled import Compiled
 from graphgrad.doors import door
 from graphgrad.errors import GradientError, GraphgradError, unknown_name
@@ -125,12 +126,15 @@ class ValueAndGrad:
     """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
 
     def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
+        wrt = options.get("wrt")
+        single = [wrt] if isinstance(wrt, str) else wrt
+        names = list(circuit.check().params if single is None else single)
+        options = options if wrt is None else {**options, "wrt": names}
         self._recipe = circuit, loss, options
         self.loss = loss
         self.compiled = compile_circuit(circuit, (), grad=loss, **options)
         self._plain = getattr(self.compiled, "plain", None)  # there is none with checkpoints
         self.prefix = cotangent_prefix(circuit.check().declared.names())
-        names = options.get("wrt") or list(circuit.check().params)
         self._gradients = [(name, self.prefix + name) for name in names]
 
     def __reduce__(self) -> Any:
@@ -178,7 +182,10 @@ class ValueAndGrad:
         With `return_state=True` the state after the last step comes third; for the options see
         `Compiled`.
         """
-        values = {**params, **inputs}
+        try:
+            values = {**params, **inputs}
+        except TypeError:
+            raise no_mapping(params) from None
         special = lengths is not None or state is not None or return_state or check_finite
         if self._plain is not None and not special:
             results = self._plain(values, tau, {}, batch)

@@ -35,7 +35,12 @@ def test_impossible_sizes_are_refused(sizes: dict[str, Any], message: str) -> No
         gg.parse(STEADY).compile("loss")({}, tau=3, **sizes)
 
 
-@pytest.mark.parametrize("backend", ["numpy", "numba", "jax"])
+BACK_ENDS = [
+    "numpy", *(pytest.param(name, marks=pytest.mark.oracle(name)) for name in ("numba", "jax")),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("backend", BACK_ENDS)
 def test_tokens_that_nothing_reads_need_no_size(backend: str) -> None:
     values = {"n": np.array([1, 7]), "w": np.array(3.0)}
     found = gg.parse(TOKENS).compile(grad="loss", backend=backend)(values)
@@ -47,9 +52,11 @@ def test_a_component_that_is_not_there_is_refused() -> None:
         gg.parse(COMPONENT).compile("loss")({"x": np.ones((2, 2)), "w": np.array(1.0)})
 
 
-def test_kinds_of_arrays() -> None:
+@pytest.mark.parametrize("backend", BACK_ENDS)
+def test_kinds_of_arrays(backend: str) -> None:
     circuit = gg.parse(ELMAN)
-    function, values = circuit.compile(grad="loss"), circuit.init(0, H=2)
+    function = circuit.compile(grad="loss", backend=backend)
+    values = circuit.init(0, H=2)
     x = np.ones((3, 2))
     wanted = function(values | {"x": x})["d_W"]
     np.testing.assert_array_equal(function(values | {"x": np.asmatrix(x)})["d_W"], wanted)
@@ -65,3 +72,37 @@ def test_a_gradient_that_is_a_plain_number_has_the_dtype_of_the_data(
     circuit = gg.parse("x[t]: input()\nw: param()\nloss = 2 * w + x[tau]")
     values = {"x": np.ones(3, dtype), "w": np.array(1, dtype)}
     assert circuit.compile(grad="loss", backend=backend)(values)["d_w"].dtype == dtype
+
+
+@pytest.mark.parametrize("backend", BACK_ENDS)
+def test_values_that_do_not_come_by_name_are_refused(backend: str) -> None:
+    circuit = gg.parse(ELMAN)
+    x, function = np.ones((3, 2)), gg.value_and_grad(circuit, backend=backend)
+    for again in (False, True):
+        for values in (None, [x], x):
+            with pytest.raises(DataError, match="values by name are needed"):
+                function(values, x=x)  # type: ignore[arg-type]
+            with pytest.raises(DataError, match="values by name are needed"):
+                function.compiled(values)
+        if not again:
+            function(circuit.init(0, H=2), x=x)
+
+
+def test_lengths_are_given_once() -> None:
+    circuit = gg.parse(ELMAN)
+    given = circuit.init(0, H=2) | {"x": np.ones((3, 2, 2))}
+    with pytest.raises(DataError, match="both given"):
+        circuit.compile("loss")(given, tau=3, lengths=[3, 2])
+
+
+@pytest.mark.parametrize(
+    ("wrt", "wanted"),
+    [("W_rec", ["W_rec"]), (iter("b"), ["b"]), ((), []), (None, ["W_rec", "b"])],
+)
+def test_gradients_by_some_parameters(wrt: Any, wanted: list[str]) -> None:
+    circuit = gg.parse(
+        ELMAN.replace("W", "W_rec").replace("+ x[t]", "+ x[t] + b") + "\nb: param(H)"
+    )
+    function = gg.value_and_grad(circuit, wrt=wrt)
+    _, gradients = function(circuit.init(0, H=2), x=np.ones((3, 2)))
+    assert list(gradients) == wanted
