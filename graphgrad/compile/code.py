@@ -109,5 +109,7 @@ def condition_code(condition: Condition, names: Mapping[str, str]) -> str:
         return f"({left} {condition.relation} {right})"
     if isinstance(condition, Negation):
         return f"np.logical_not({condition_code(condition.part, names)})"
+    if not condition.parts:
+        return str(condition.word == "and")
     join = " & " if condition.word == "and" else " | "
     return "(" + join.join(condition_code(part, names) for part in condition.parts) + ")"

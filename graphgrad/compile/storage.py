@@ -133,6 +133,8 @@ def _homes(
         if statement.op != "slice" or name in bound:
             continue
         (whole,) = statement.reads
+        if whole.name in bound:  # its margins are not those of its pieces
+            continue
         source = draft.type_of(whole.name)
         same = (source.index, source.batched) == (statement.index, statement.batched)
         if not whole.lag and same and statement.index and not isinstance(source, Leaf):

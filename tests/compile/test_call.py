@@ -65,7 +65,7 @@ def test_kinds_of_arrays(backend: str) -> None:
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.oracle("jax"))])
 def test_a_gradient_that_is_a_plain_number_has_the_dtype_of_the_data(
     backend: str, dtype: str
 ) -> None:

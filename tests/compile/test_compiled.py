@@ -130,7 +130,7 @@ def test_choices_between_numbers_have_the_type_of_the_data() -> None:
     assert {value.dtype for value in compiled(values).values()} == {np.dtype(np.float32)}
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.oracle("jax"))])
 def test_numbers_of_steps_have_the_type_of_the_data(backend: str) -> None:
     circuit = gg.parse(
         "u: param(3)\nw: param(3)\nm[t] = max(u)\nh[t] = mean(u if t != 1 else w for t in steps)\n"

@@ -18,7 +18,7 @@ loss = sum(sum(c[t]) for t in steps) + sum(g[0])
 """
 
 
-@pytest.mark.parametrize("backend", ["numpy", "jax"])
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.oracle("jax"))])
 @pytest.mark.parametrize("boundary", ["", "g[0] = P", "g[0] = 0.5", "g[0] = x[1]"])
 def test_a_value_before_the_first_step_needs_no_step_of_its_own(
     boundary: str, backend: str
