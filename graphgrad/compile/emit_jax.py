@@ -38,7 +38,7 @@ class JaxEmitter:
     def __init__(self, schedule: Schedule) -> None:
         self.schedule = schedule
         self.system = schedule.system
-        self.expressions = JaxExpressions(self.system)
+        self.expressions = JaxExpressions(schedule)
         self.blocks = list(_blocks(schedule))
         self.lines: list[str] = []
         self.indent = 1

@@ -44,8 +44,8 @@ class Emitter:
         self.parts = Parts(self.places)
         self.lines: list[str] = []
         self.indent = 1
-        self.lengths = {index.name: index.length for index in self.system.indices.values()}
-        self.expressions = Expressions(self.lengths)
+        self.expressions = Expressions(schedule)
+        self.lengths = self.expressions.lengths
         self.inlined: dict[str, Value] = {}
         self.constants: dict[Operand | Number, str] = {}  # laid out for what loops do with them
         self.functions: set[str] = set()  # of NumPy, which loops call by a short name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 
 from graphgrad.compile.code import (
@@ -19,7 +19,7 @@ from graphgrad.compile.code import (
     joined,
     size_code,
 )
-from graphgrad.compile.schedule import Slice, Statement
+from graphgrad.compile.schedule import Schedule, Slice, Statement
 from graphgrad.conditions import ALWAYS, Condition
 from graphgrad.dims import Shape
 from graphgrad.ir import OPS
@@ -39,13 +39,23 @@ class Expressions:
     """The expressions of a program: a method for each op that is not elementwise.
 
     `lengths` are the names of the lengths of the indices. Steps and conditions on them are plain
-    NumPy arrays whatever the `module` is: they are known before any value is.
+    NumPy arrays whatever the `module` is: they are known before any value is. `whole` are the
+    values that are numbers of Python: sizes, lengths, and what is reckoned with them alone.
     """
 
     module: ClassVar[str] = "np"
 
-    def __init__(self, lengths: Mapping[str, str]) -> None:
-        self.lengths = lengths
+    def __init__(self, schedule: Schedule) -> None:
+        self.lengths = {index.name: index.length for index in schedule.system.indices.values()}
+        self.whole: set[str] = set()
+        for each in schedule.statements.values():
+            known = each.op == "size" or (each.op == "counter" and each.attr not in self.lengths)
+            reckoned = each.op in ("add", "sub", "mul", "div", "pow", "neg")
+            if known or (reckoned and self._whole(each)):
+                self.whole.add(each.name)
+
+    def _whole(self, statement: Statement) -> bool:
+        return all(each.name in self.whole for each in statement.reads)
 
     def of(self, statement: Statement, given: Sequence[Value]) -> Value:
         """Return the code of a statement's value; its axes may be fewer, to be broadcast."""
@@ -80,6 +90,8 @@ class Expressions:
             left = operands[0].at(ATOM if level == POWER else level)
             return Value(f"{left} {op.infix} {operands[1].at(level + 1)}", lead, rank, level)
         name = op.name if op.ufunc is None else f"{self.module}.{op.ufunc.__name__}"
+        if self._whole(statement):  # of numbers of Python, functions are in double precision
+            codes = ", ".join(f"{self.module}.array({each.code}, dtype)" for each in operands)
         return Value(f"{name}({codes})", lead, rank)
 
     # -- steps and constants ---------------------------------------------------------------------

@@ -7,16 +7,12 @@ from typing import ClassVar
 from graphgrad.compile.code import BATCH, TIME, dim_code
 from graphgrad.compile.expressions import Expressions
 from graphgrad.compile.schedule import Leaf, Statement
-from graphgrad.system import System
 
 
 class JaxExpressions(Expressions):
     """The expressions of a JAX program, and the axes of its values."""
 
     module: ClassVar[str] = "jnp"
-
-    def __init__(self, system: System) -> None:
-        super().__init__({index.name: index.length for index in system.indices.values()})
 
     def lead(self, value: Statement | Leaf, *, inside: bool) -> str:
         """Return the leading axes of a value; inside a loop the step is fixed."""

@@ -153,6 +153,8 @@ def concat(*parts: Any) -> Any:
 def select(relation: str, left: Any, right: Any, a: Any, b: Any) -> Any:
     """Return `a` where the comparison holds, else `b`."""
     test = {">": jnp.greater, ">=": jnp.greater_equal, "<": jnp.less, "<=": jnp.less_equal}
+    if isinstance(a, int | float) and isinstance(b, int | float):
+        a = jnp.asarray(a, jnp.result_type(left, right))
     return jnp.where(test[relation](left, right), a, b)
 
 

@@ -17,7 +17,7 @@ from graphgrad.compile.code import (
     var,
 )
 from graphgrad.compile.numpy_ahead import write_ahead
-from graphgrad.compile.places import IN_PLACE, WRITES
+from graphgrad.compile.places import ALIASES, IN_PLACE, WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
 from graphgrad.ir import OPS, Number
 
@@ -147,10 +147,13 @@ class LoopWriter:
         """Whether a value of the loop stands in an array or a buffer."""
         if self.emitter.kept(statement.name):
             return True
-        root = self.emitter.places.of(statement.name).root
+        name, places = statement.name, self.emitter.places
         if not statement.batched and not statement.shape:
             return False
-        return root != statement.name or statement.op in WRITES or self._is_whole(statement.name)
+        if statement.op in WRITES or places.of(name).root != name:
+            return True
+        changed = statement.op in ALIASES and name in places.shared
+        return changed or self._is_whole(name)
 
     def _is_whole(self, name: str) -> bool:
         return any(home.name == name for home in self.schedule.homes.values())

@@ -9,7 +9,7 @@ them: a step works on a bench of parts, and puts them in their row at its end (`
 
 from __future__ import annotations
 
-from graphgrad.compile.places import IN_PLACE, Place, Places
+from graphgrad.compile.places import IN_PLACE, WRITES, Place, Places
 from graphgrad.compile.schedule import Body, Operand, Statement
 from graphgrad.dims import Dim
 
@@ -106,10 +106,13 @@ class Parts:
 
     def _alike(self, operand: Operand, user: Statement) -> bool:
         """Whether an operand is a value of the loop with the same axes, in an array of its own."""
-        used = self.schedule.type_of(operand.name)
+        if operand.name not in self.places.looped:
+            return False
+        used, root = self.schedule.statements[operand.name], self.places.of(operand.name).root
+        stands = used.op in WRITES or used.name in self.schedule.homes or root in self.places.arrays
         return (
-            operand.name in self.places.looped
-            and self.places.of(operand.name).root != self.places.of(user.name).root
+            stands
+            and root != self.places.of(user.name).root
             and (used.batched, used.shape) == (user.batched, user.shape)
         )
 

@@ -24,6 +24,8 @@ from graphgrad.ir import OPS
 IN_PLACE = {name for name, op in OPS.items() if op.ufunc is not None} - {"matmul"}
 IN_PLACE |= {"sigmoid", "relu"}
 WRITES = IN_PLACE | {"matmul", "copy"}
+ALIASES = {"at_step", "choose", "component", "expand", "lookup", "part", "rows", "transpose"}
+"""Ops whose value may stand in the memory of an operand: it is copied before it is changed."""
 TILE = 2**16  # numbers that are computed ahead of a sweep at once, so that they stay in the cache
 
 
@@ -53,6 +55,7 @@ class Places:
         self.looped = {each.name for loop in loops for each in loop.statements}
         for loop in loops:
             self._share(loop)
+        self.shared = {*self.same.values()}
         self.arrays = self._arrays()
         self.rings = self._rings(loops)
         self.names: dict[Place, str] = {}  # one of the values in each place

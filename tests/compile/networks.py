@@ -211,6 +211,8 @@ class _Author:
         if "n[t]" in self.inputs:
             scores = self.value(("N",), 1)
             terms.append(f"sum(softmax_cross_entropy({scores}, n[t]) for t in steps)")
+        if not self.params:
+            self.param()
         name, shape = self.source.choice(list(self.params.items()))
         return " + ".join([*terms, f"0.01 * sum({name}**2)" if shape else f"{name}**2"])
 

@@ -75,6 +75,17 @@ def test_a_gradient_that_is_a_plain_number_has_the_dtype_of_the_data(
 
 
 @pytest.mark.parametrize("backend", BACK_ENDS)
+def test_functions_of_the_number_of_steps_have_the_dtype_of_the_data(backend: str) -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\na[t] = minimum(tau - t, cos(tau / 2))\n"
+        "b = where(x[tau] >= tanh(tau), 1, tau)\nloss = sum(w * a[t] * x[t] for t in steps) * b"
+    )
+    values = {"x": np.ones((3, 2), np.float32), "w": np.array(1, np.float32)}
+    found = circuit.compile("a", "b", "loss", grad="loss", backend=backend)(values)
+    assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("backend", BACK_ENDS)
 def test_values_that_do_not_come_by_name_are_refused(backend: str) -> None:
     circuit = gg.parse(ELMAN)
     x, function = np.ones((3, 2)), gg.value_and_grad(circuit, backend=backend)

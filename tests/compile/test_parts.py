@@ -155,3 +155,18 @@ def test_rows_of_a_fixed_vector_are_for_batches_alone() -> None:
     expected = expectation(circuit, values, 4, "float64")
     accurate(found["loss"], expected["loss"])
     accurate(found["d_w"], expected["d_w"].sum(axis=0))
+
+
+def test_a_piece_that_is_cut_at_each_step_is_not_read_part_by_part() -> None:
+    """z has a value before the first step, so its pieces do not stand in it."""
+    circuit = gg.parse(
+        "q: input(H)\nW: param(3*H, H)\nz[t] = W @ h[t-1]\na[t], b[t], c[t] = split(z[t], 3)\n"
+        "f[t] = sigmoid(a[t])\ng[t] = sigmoid(b[t])\n"
+        "h[t] = f[t] * h[t-1] + g[t] * tanh(c[t])\nh[0] = q\nz[0] = 0.5\n"
+        "loss = sum(h[t] @ h[t] + sum(z[t-1]) for t in steps)"
+    )
+    values = circuit.init(0, H=3) | circuit.example(1, 4, (2,), H=3)
+    found = circuit.compile(grad="loss")(values, tau=4, batch="sum")
+    expected = expectation(circuit, values, 4, "float64")
+    accurate(found["loss"], expected["loss"])
+    accurate(found["d_W"], expected["d_W"].sum(axis=0))
