@@ -296,8 +296,8 @@ class Compiled:
         share = None if count == 1 else call.dtype(1 / count)
         for name, value in results.items():
             array = np.asarray(value)
-            if not array.ndim and array.dtype != call.dtype and not self._is_token(name):
-                array = array.astype(call.dtype)  # a plain number, the same for all data
+            if array.dtype != call.dtype and not self._is_token(name):
+                array = array.astype(call.dtype)  # plain numbers, the same for all data
             if name in self.reduced:
                 shaped[name] = array if share is None else array * share
                 continue

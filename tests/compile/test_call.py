@@ -78,10 +78,13 @@ def test_a_gradient_that_is_a_plain_number_has_the_dtype_of_the_data(
 def test_functions_of_the_number_of_steps_have_the_dtype_of_the_data(backend: str) -> None:
     circuit = gg.parse(
         "x[t]: input()\nw: param()\na[t] = minimum(tau - t, cos(tau / 2))\n"
-        "b = where(x[tau] >= tanh(tau), 1, tau)\nloss = sum(w * a[t] * x[t] for t in steps) * b"
+        "b = where(x[tau] >= tanh(tau), 1, tau)\n"
+        "g[t] = w\ng[tau+1] = x[1]\ne[t] = g[t+1]\nc = relu(g[0]) if tau > 3 else 0\n"
+        "d[t] = sigmoid_binary_cross_entropy(1, x[t+1]) if tau > 5 and t > 2 else 1\n"
+        "loss = sum(w * a[t] * x[t] * d[t] * e[t] for t in steps) * b + c"
     )
     values = {"x": np.ones((3, 2), np.float32), "w": np.array(1, np.float32)}
-    found = circuit.compile("a", "b", "loss", grad="loss", backend=backend)(values)
+    found = circuit.compile("a", "b", "c", "d", "loss", grad="loss", backend=backend)(values)
     assert {value.dtype for value in found.values()} == {np.dtype(np.float32)}
 
 
