@@ -11,7 +11,7 @@ import pytest
 
 FOLDER = Path(__file__).resolve().parent.parent / "examples"
 SCRIPTS = sorted(FOLDER.glob("*.py"))
-LIMIT = 120
+LIMIT = 400  # seconds; on a busy machine what takes 20 has taken 120
 
 
 @pytest.mark.skipif(not FOLDER.exists(), reason="no examples yet")

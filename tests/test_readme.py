@@ -34,7 +34,7 @@ def run(arguments, folder):
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         encoding="utf-8",
-        timeout=120,
+        timeout=400,
         check=False,
     ).stdout
 
