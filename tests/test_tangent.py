@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import warnings
 from fractions import Fraction
@@ -20,6 +19,7 @@ from graphgrad.errors import DomainError
 from graphgrad.tangent import basis_directions, tangent_prefix
 from tests.drawn import SIZES, Drawn
 from tests.naive import Dual, Naive
+from tests.snapshots import same_as_snapshot
 from tests.strategies import circuits
 
 WITH_LOSS = [
@@ -147,7 +147,7 @@ def test_real_time_recurrent_learning_is_backpropagation_through_time(name: str)
 
 
 def test_tangents_read_as_a_person_would_write_them() -> None:
-    """As committed; GRAPHGRAD_UPDATE_SNAPSHOTS=1 writes them anew, to be read."""
+    """As committed."""
     pages = []
     for name in gg.cells.names():
         circuit = gg.cells.load(name)
@@ -155,10 +155,7 @@ def test_tangents_read_as_a_person_would_write_them() -> None:
         lines = [line for line in str(circuit.tangent()).splitlines() if line not in own]
         pages.append("\n".join([f"# {name}", *(e for e in lines if ": input(" not in e)]))
     found = "\n\n".join(pages) + "\n"
-    path = Path(__file__).with_name("tangents.txt")
-    if os.environ.get("GRAPHGRAD_UPDATE_SNAPSHOTS"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+    same_as_snapshot(found, Path(__file__).with_name("tangents.txt"))
 
 
 def test_published_tangents_of_the_elman_network() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from graphgrad.compile import emit_jax, emit_numba
 from graphgrad.compile.emit_numpy import emit_numpy
 from graphgrad.compile.masked import masked
 from graphgrad.compile.streams import streamed
+from tests.snapshots import same_as_snapshot
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
 CELLS = (
@@ -40,31 +40,27 @@ def page(circuit: gg.Circuit, *, batch: bool = True) -> str:
     return "\n".join(f"# {name}\n\n{source.strip()}\n" for name, source in sources.items())
 
 
-def same_as_snapshot(found: str, name: str) -> None:
-    """GRAPHGRAD_UPDATE_SNAPSHOTS=1 writes it anew, to be read."""
-    path = SNAPSHOTS / f"{name}.txt"
-    if os.environ.get("GRAPHGRAD_UPDATE_SNAPSHOTS"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")
+def same_as_committed(found: str, name: str) -> None:
+    same_as_snapshot(found, SNAPSHOTS / f"{name}.txt")
 
 
 @pytest.mark.parametrize("name", CELLS)
 def test_batches(name: str) -> None:
-    same_as_snapshot(page(gg.cells.load(name)), name)
+    same_as_committed(page(gg.cells.load(name)), name)
 
 
 def test_one_example() -> None:
-    same_as_snapshot(page(gg.cells.load("lstm"), batch=False), "one-example")
+    same_as_committed(page(gg.cells.load("lstm"), batch=False), "one-example")
 
 
 def test_ragged_batches() -> None:
     made = masked(gg.cells.load("gru"))
     assert made is not None
-    same_as_snapshot(page(made.circuit), "ragged")
+    same_as_committed(page(made.circuit), "ragged")
 
 
 def test_pieces_of_a_stream() -> None:
-    same_as_snapshot(page(streamed(gg.cells.load("elman")).circuit), "stream")
+    same_as_committed(page(streamed(gg.cells.load("elman")).circuit), "stream")
 
 
 def test_every_page_belongs_to_a_test() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 SNAPSHOTS = Path(__file__).with_name("snapshots")
@@ -69,11 +68,3 @@ a6 = lam**2 * (1 / 2)**3 * sigma**-1 / (a1 / a4) * exp(lam)**2 * (-lam) * (lam -
 a7 = sum(a2[t] for t in steps if t <= n - 2) + a2[n-1] + a2[1] + (lam if n >= 3 else sigma)
 loss = -sum(a2[t] * a1 for t in steps) - a4 * a6 - (sum(a5[t] for t in steps) @ v) @ v
 """
-
-
-def same_as_snapshot(found: str, name: str) -> None:
-    """Compare with the committed text; GRAPHGRAD_UPDATE_SNAPSHOTS=1 writes it anew, to be read."""
-    path = SNAPSHOTS / name
-    if os.environ.get("GRAPHGRAD_UPDATE_SNAPSHOTS"):
-        path.write_text(found, encoding="utf-8")
-    assert found == path.read_text(encoding="utf-8")

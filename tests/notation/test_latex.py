@@ -16,7 +16,8 @@ from graphgrad.errors import NotationError, ShapeError
 from graphgrad.notation.alphabet import latex_escape
 from graphgrad.notation.latex import circuit_latex, equation_latex, expression_latex
 from graphgrad.notation.parse import parse
-from tests.notation.printed import BACKWARD, HARD, same_as_snapshot
+from tests.notation.printed import BACKWARD, HARD, SNAPSHOTS
+from tests.snapshots import same_as_snapshot
 
 STYLES: dict[str, dict[str, Any]] = {
     "matrices": {},
@@ -46,7 +47,7 @@ def document(**options: Any) -> str:
 
 @pytest.mark.parametrize("style", STYLES)
 def test_gallery(style: str) -> None:
-    same_as_snapshot(document(**STYLES[style]), f"{style}.tex")
+    same_as_snapshot(document(**STYLES[style]), SNAPSHOTS / f"{style}.tex")
 
 
 @pytest.mark.slow

@@ -21,7 +21,8 @@ from graphgrad.notation.mathml import (
 )
 from graphgrad.notation.parse import parse
 from tests.drawn import Drawn
-from tests.notation.printed import BACKWARD, HARD, same_as_snapshot
+from tests.notation.printed import BACKWARD, HARD, SNAPSHOTS
+from tests.snapshots import same_as_snapshot
 from tests.strategies import circuits
 
 # What browsers implement: MathML Core, section 2 and 3.
@@ -62,7 +63,7 @@ def test_gallery(style: str) -> None:
         f"<h2>{xml_escape(c.title)}</h2>\n{circuit_mathml(c, **STYLES[style])}\n" for c in gallery()
     ]
     page = f'<!doctype html>\n<meta charset="utf-8">\n<title>{style}</title>\n{"".join(parts)}'
-    same_as_snapshot(page, f"{style}.html")
+    same_as_snapshot(page, SNAPSHOTS / f"{style}.html")
 
 
 @pytest.mark.parametrize("style", STYLES)

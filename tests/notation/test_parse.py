@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from graphgrad.ir import At
 from graphgrad.notation.parse import load, parse
 from tests.drawn import Drawn
 from tests.notation.bad_texts import BAD
+from tests.snapshots import same_as_snapshot
 from tests.strategies import circuits
 
 MESSAGES = Path(__file__).with_name("messages.txt")
@@ -38,11 +38,8 @@ def rendered() -> str:
 
 
 def test_messages() -> None:
-    """Every message as committed; GRAPHGRAD_UPDATE_SNAPSHOTS=1 writes them anew, to be read."""
-    found = rendered()
-    if os.environ.get("GRAPHGRAD_UPDATE_SNAPSHOTS"):
-        MESSAGES.write_text(found, encoding="utf-8")
-    assert found == MESSAGES.read_text(encoding="utf-8")
+    """Every message as committed."""
+    same_as_snapshot(rendered(), MESSAGES)
 
 
 @pytest.mark.parametrize(("kind", "title", "text"), BAD, ids=[title for _, title, _ in BAD])
