@@ -5,6 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from operator import itemgetter
 from typing import Any, Literal
 
 import numpy as np
@@ -25,7 +27,8 @@ _PLAIN = frozenset({np.ndarray})
 class Code:
     """What a module holds: the program, what allocates results and work, and how both are named.
 
-    `single` are the places in `arrays` of single numbers, which the program takes with an axis.
+    `pick` gets the arrays from a dict; `single` are the places of single numbers among them, which
+    the program takes with an axis.
     """
 
     compiled: Any
@@ -34,6 +37,14 @@ class Code:
     view: Callable[..., dict[str, Any]]
     arrays: Sequence[str]
     single: Sequence[int]
+
+    @cached_property
+    def pick(self) -> Callable[[Mapping[str, Any]], Sequence[Any]]:
+        """The function that gets the arrays from a dict, in order."""
+        names = self.arrays
+        if len(names) > 1:
+            return itemgetter(*names)
+        return lambda values: [values[name] for name in names]
 
 
 class Bound:
@@ -47,6 +58,7 @@ class Bound:
         self.real = real
         self._code = code
         self._allocate, self._work, self._view = code.results, code.work, code.view
+        self._sizes = (*numbers, real)
         self._free: list[Any] = []
 
     def __call__(self, arrays: Sequence[Any], entry: Any, *, look: bool) -> dict[str, Any] | None:
@@ -66,13 +78,13 @@ class Bound:
 
         Nobody else works in these until `results` is called with them.
         """
-        numbers, real = self.numbers, self.real
+        sizes = self._sizes
         try:
             work = self._free.pop()
         except IndexError:
-            work = self._work(*numbers, real)
-        results = self._allocate(*numbers, real)
-        return (*numbers, real, look, *arrays, *work, *results), (work, results)
+            work = self._work(*sizes)
+        results = self._allocate(*sizes)
+        return (*sizes, look, *arrays, *work, *results), (work, results)
 
     def results(self, room: Room) -> dict[str, Any]:
         """Return the outputs by name, and give the arrays to work in back."""
@@ -179,11 +191,13 @@ def _again(bound: Bound | Divided, code: Code, values: Mapping[str, Any]) -> dic
     try:
         if len(values) != len(code.arrays):
             return None
-        arrays = [values[name] for name in code.arrays]
-        for k in code.single:
-            if arrays[k].ndim:
-                return None
-            arrays[k] = arrays[k].reshape(1)
+        arrays = code.pick(values)
+        if code.single:
+            arrays = list(arrays)
+            for k in code.single:
+                if arrays[k].ndim:
+                    return None
+                arrays[k] = arrays[k].reshape(1)
         if not _PLAIN.issuperset(map(type, arrays)):  # masked arrays would lose their masks
             return None
         return bound(arrays, code.compiled, look=True)

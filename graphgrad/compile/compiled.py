@@ -181,27 +181,19 @@ class Compiled:
     def plain(
         self, values: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
     ) -> dict[str, Any]:
-        """Return the results for examples of equal length, finite or not: the shortest way."""
-        _check_reduction(batch)
-        again = self._again(values, tau, sizes, batch)
-        return self._run(as_arrays(values), tau, sizes, batch) if again is None else again
+        """Return the results for examples of equal length, finite or not: the shortest way.
 
-    def _again(
-        self, values: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], batch: str
-    ) -> dict[str, Any] | None:
-        """Return the results for data of the kind of the last call; None where it is of another.
-
-        The program itself looks at the arrays: small networks take less time than looking at them
-        here would.
+        For data of the kind of the last call the program itself looks at the arrays: small networks
+        take less time than looking at them here would.
         """
+        _check_reduction(batch)
         last = self._last
-        if last is None:
-            return None
-        call, again, *options = last
-        results: dict[str, Any] | None = again(values) if options == [tau, sizes] else None
-        if results is None or call.batch == (1,):  # nothing to add up, no axes to put back
-            return results
-        return self._shaped(results, call, batch)
+        if last is not None:
+            call, again, *options = last
+            results: dict[str, Any] | None = again(values) if options == [tau, sizes] else None
+            if results is not None:  # without a batch nothing is added up, and no axes put back
+                return results if call.batch == (1,) else self._shaped(results, call, batch)
+        return self._run(as_arrays(values), tau, sizes, batch)
 
     def _ragged(
         self, arrays: Mapping[str, Any], lengths: Any, sizes: Mapping[str, int]

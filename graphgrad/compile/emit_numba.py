@@ -13,7 +13,7 @@ from itertools import chain
 
 from graphgrad.compile.code import dim_code, plus, size_code
 from graphgrad.compile.division import Piece, divided
-from graphgrad.compile.rooms import STEPS_AHEAD, Rooms
+from graphgrad.compile.rooms import STEPS_AHEAD, Rooms, fills
 from graphgrad.compile.rows import Section
 from graphgrad.compile.schedule import Loop, Operand, Schedule, Slice, Statement
 from graphgrad.compile.sources import Memory, array_name, condition_code, wrapped
@@ -65,6 +65,7 @@ class NumbaEmitter:
         self.lines: list[str] = []
         self.indent = 1
         self.packed: dict[str, str] = {}
+        self.passing: dict[str, str] = {}  # code of the products that need no memory for one row
         self.taken = {memory.array for memory in self.memory.values()}
         self.named: dict[tuple[str, int], str] = {}
         self.plain = {index.length for index in self.system.indices.values()}
@@ -154,7 +155,7 @@ class NumbaEmitter:
             piece: Slice = self.made[name].attr
             parts.append(f"{dim_code(piece.start)}:{dim_code(piece.stop)}")
             return f"{memory.array}[{', '.join(parts)}]"
-        if len(each.shape) == 1:
+        if len(each.shape) == 1 and not fills(memory, each.shape):
             stop = memory.start + each.shape[0]
             parts.append(f"{dim_code(memory.start)}:{dim_code(stop)}")
         return f"{memory.array}[{', '.join(parts)}]" if parts else memory.array
@@ -171,10 +172,14 @@ class NumbaEmitter:
         steps = f"range({plus(length, loop.span)})"
         variable = "t" if not loop.span else "k"
         order = steps if loop.direction > 0 else f"range({plus(length, loop.span - 1)}, -1, -1)"
+        if piece.ahead:
+            self.write("near = ahead" if loop.direction > 0 else "near = 0")
         self.write(f"for {variable} in {order}:")
         self.indent += 1
         if piece.ahead:
             self._ahead(loop, piece.ahead)
+            if loop.direction < 0:
+                self.write("near -= 1")
         for (_, offset), made in zip(piece.parts, sections, strict=True):
             if loop.span:
                 self.write(f"t = {plus('k', -offset)}")
@@ -183,6 +188,8 @@ class NumbaEmitter:
             self._straight(made, loop.index)
             if loop.span:
                 self.indent -= 1
+        if piece.ahead and loop.direction > 0:
+            self.write("near += 1")
         self.indent -= 1
 
     def _straight(self, made: Section, inside: str | None) -> None:
@@ -254,16 +261,16 @@ class NumbaEmitter:
         return self.named[name, lag]
 
     def _ahead(self, loop: Loop, products: Sequence[Statement]) -> None:
-        """Write the products that are computed for some steps at a time."""
+        """Write the products that are computed for some steps at a time; `near` counts these."""
         length = self.length(loop.index)
-        self.write("near = t % ahead")
         if loop.direction > 0:
-            self.write("if near == 0:")
-            steps, first = f"min(ahead, {length} - t)", "t"
+            self.write("if near == ahead:")
+            steps, first, start = f"min(ahead, {length} - t)", "t", "near = 0"
         else:
-            self.write(f"if near == ahead - 1 or t == {length} - 1:")
-            steps, first = "(near + 1)", "t - near"
+            self.write("if near == 0:")
+            steps, first, start = "near", "t + 1 - near", "near = min(ahead, t + 1)"
         self.indent += 1
+        self.write(start)
         for each in products:
             (vector,) = each.operands[1:]
             assert isinstance(vector, Operand)
@@ -279,7 +286,17 @@ class NumbaEmitter:
         out, source = self.memory[each.name], self.memory[vector.name]
         to = out.first(self._row(out, 0, inside))
         start = source.first(self._row(source, vector.lag, inside))
+        passes_by = self.rooms.passes_by(each)
+        if passes_by:
+            depth = dim_code(self.shapes.shape(vector.name)[0])
+            alone = f"times({self._packed(each)}, {depth}, j, {source.array}, {start})"
+            self.passing[each.name] = alone
+            if not each.batched:
+                return
+            self.write("if B > 1:")
+        self.indent += passes_by
         self._write_product(each, to, self._rows(each, inside), start)
+        self.indent -= passes_by
 
     def _write_product(self, each: Statement, to: str, rows: str, start: str) -> None:
         """Write a product of so many rows, from one place to another."""

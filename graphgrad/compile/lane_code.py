@@ -89,7 +89,11 @@ class LaneCode:
             self.registers[key] = Code(name)
             return self.registers[key]
         text = self._load(memory, memory.index(row, "j"))
-        if self.uses[key] > 1:
+        alone = self.emitter.passing.get(operand.name)
+        either = alone is not None and self.emitter.types[operand.name].batched
+        if alone is not None:
+            text = f"{text} if B > 1 else {alone}" if either else alone
+        if either or self.uses[key] > 1:
             name = self.emitter.register(operand.name, operand.lag)
             self._line(f"{name} = {text}")
             text = name

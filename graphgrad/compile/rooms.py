@@ -38,6 +38,9 @@ class Rooms:
         self.summed: set[str] = set()
         self.rows: set[str] = set()  # arrays of one vector
         self._place_all()
+        for name, each in uses.made.items():
+            if name in self.memory and self.passes_by(each) and not each.batched:
+                del self.allocations[self.memory[name].array]
         outputs = self.schedule.outputs
         self.returned = tuple(dict.fromkeys(self.memory[name].array for name in outputs))
         shared = {self.memory[home.name].array for home in uses.homes.values()}
@@ -51,6 +54,14 @@ class Rooms:
         if array in self.roomy:
             return f"room({self.allocations[array]}, real)"
         return f"np.zeros({self.allocations[array]}, real.dtype)"
+
+    def passes_by(self, each: Statement) -> bool:
+        """Whether a value is a product in a loop that need not be in memory where it is one row."""
+        position, number = self.uses.home[each.name]
+        if each.op != "product" or number < 0 or self.uses.pieces[position].loop is None:
+            return False
+        memory = self.memory[each.name]
+        return not memory.timed and fills(memory, each.shape) and self.uses.one_loop(each)
 
     def sums_rows(self, each: Statement) -> bool:
         """Whether a statement is the sum of all rows of an array that stands there before it."""
@@ -219,6 +230,11 @@ class Rooms:
             code, timed, each.batched, margin.before if margin else 0, len(own), Dim.of(0),
             _stride(each.shape), ahead=ahead,
         )  # fmt: skip
+
+
+def fills(memory: Memory, shape: Shape) -> bool:
+    """Whether a row of an array holds nothing but a value of this shape."""
+    return memory.start == Dim.of(0) and memory.stride == _stride(shape)
 
 
 def _stride(shape: Shape) -> str:

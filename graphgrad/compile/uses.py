@@ -148,6 +148,20 @@ class Uses:
         position, number = self.home[name]
         return self.sections[position][number]
 
+    def one_loop(self, each: Statement) -> bool:
+        """Whether all that read a product read it once, in one loop over its components."""
+        own = self.section(each.name)
+        places = set()
+        for user, operand in self.all_uses(each.name):
+            if not isinstance(user, Statement) or operand.lag or user.op == "at_step":
+                return False
+            if self.home[user.name] != self.home[each.name] or user.op in VIEWS | WHOLE | ENTRYWISE:
+                return False
+            places.add((own.level[user.name], own.axes[user.name], own.phase[user.name]))
+            if own.group[user.name] != each.shape or own.axes[user.name] != own.axes[each.name]:
+                return False
+        return len(places) == 1
+
     def in_register(self, each: Statement, user: Work, operand: Operand) -> bool:
         """Whether a use of a value needs no memory: same sweep, same loop over components."""
         if isinstance(user, Boundary):

@@ -47,7 +47,7 @@ def plain() -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("name", gg.cells.names())
-@pytest.mark.parametrize("batch", [(), (3,)], ids=str)
+@pytest.mark.parametrize("batch", [(), (1,), (3,)], ids=str)
 def test_the_source_computes_what_the_reference_computes(name: str, batch: tuple[int, ...]) -> None:
     circuit = gg.cells.load(name)
     chosen = sizes(circuit)

@@ -86,6 +86,14 @@ def test_every_size_has_its_tails(lstm: Any, dtype: Any) -> None:
         same(found, wanted, tolerance)
 
 
+@pytest.mark.parametrize("batch", [(), (1,), (40,), (100,)], ids=str)
+def test_products_some_steps_ahead_and_of_single_rows(batch: tuple[int, ...]) -> None:
+    params, inputs = example(205, batch, cell="gru", H=9)
+    circuit = gg.cells.load("gru")
+    wanted = gg.value_and_grad(circuit)(params, **inputs)
+    same(gg.value_and_grad(circuit, backend="numba")(params, **inputs), wanted, 1e-11)
+
+
 def test_extra_axes_are_one_batch(lstm: Any) -> None:
     params, inputs = example(4, (6,))
     wanted = lstm(params, **inputs)

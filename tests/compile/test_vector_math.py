@@ -119,7 +119,7 @@ def test_edges(name: str, dtype: Any, portable: bool) -> None:
     np.testing.assert_array_equal(np.signbit(found[numbers]), np.signbit(wanted[numbers]))
 
 
-@pytest.mark.parametrize("size", [1, 7, 16, 17])
+@pytest.mark.parametrize("size", [1, 7, 8, 16, 17, 24])
 def test_nothing_is_written_beyond_the_end(size: int) -> None:
     x = np.linspace(-1, 1, 64, dtype=np.float32)
     whole = np.full(64, 7, np.float32)

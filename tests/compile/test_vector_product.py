@@ -19,7 +19,7 @@ import numpy as np
 from numba import njit
 from graphgrad.compile.run_numba import _kernels
 from graphgrad.compile.vector.fast import across_sum, kept, lanes, load, outer_sum, pack, store
-from graphgrad.compile.vector.fast import panels, product, row_sum
+from graphgrad.compile.vector.fast import panels, product, row_sum, times
 
 @njit
 def run(out, sums, gram, column, a, w, wt, rows, columns, depth):
@@ -33,6 +33,13 @@ def run(out, sums, gram, column, a, w, wt, rows, columns, depth):
     outer_sum(gram, columns, depth, out, 0, columns, a, 0, depth, rows, True)
     outer_sum(gram, columns, depth, out, 0, columns, a, 0, depth, rows, False)
     row_sum(column, 1, columns, out, 0, columns, rows)
+
+@njit
+def row(out, a, w, start, columns, depth):
+    packed = panels(columns, depth, out)
+    pack(packed, depth, 0, 0, w, 0, (columns, depth), False)
+    for j in range(0, columns, lanes(out)):
+        store(out, (1 + j,), columns - j, times(packed, depth, j, a, start))
 
 @njit
 def total(x, out):
@@ -54,6 +61,10 @@ for dtype, tolerance in {dtypes}:
         exact = a.astype(np.longdouble) @ w.T.astype(np.longdouble)
         assert np.max(np.abs(out - exact)) <= tolerance * depth
         assert (out == other).all()
+        single = np.full(columns + 2, 9, dtype)
+        row(single, a, w, (rows - 1) * depth, columns, depth)
+        assert np.max(np.abs(single[1:-1] - exact[-1])) <= tolerance * depth
+        assert single[0] == single[-1] == 9
         assert np.max(np.abs(column[1:-1] - exact.sum(axis=0))) <= tolerance * depth * rows
         assert column[0] == column[-1] == 9
         twice = 2 * exact.T @ a

@@ -39,6 +39,7 @@ from graphgrad.compile.vector.product import (
     panels,
     product,
     row_sum,
+    times,
 )
 from graphgrad.compile.vector.scalar import room, tokens
 
@@ -48,5 +49,5 @@ __all__ = [
     "load", "log", "log1p", "maximum", "minimum", "number", "outer_sum", "pack",
     "padded", "panels", "power", "product", "put", "read", "relu", "restore", "room", "row_sum",
     "set_flush_to_zero", "shaped", "sigmoid", "sin", "softplus", "spread", "sqrt", "store",
-    "tanh", "tokens", "unit", "write",
+    "tanh", "times", "tokens", "unit", "write",
 ]  # fmt: skip

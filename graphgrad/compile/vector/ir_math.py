@@ -172,6 +172,22 @@ def _horner(x: Num, coefficients: Sequence[float]) -> Num:
     return result
 
 
+def _in_pairs(x: Num, powers: Sequence[Num], coefficients: Sequence[float]) -> Num:
+    """Return Σ coefficients[k]·x^k by Estrin's scheme; `powers` are x², x⁴, and so on.
+
+    What comes out has waited for as many additions as there are powers, and one.
+    """
+    pairs = [coefficients[k : k + 2] for k in range(0, len(coefficients), 2)]
+    terms = [x.times_plus(pair[1], pair[0]) if pair[1:] else x.const(pair[0]) for pair in pairs]
+    for power in powers:
+        terms = [
+            pair[1].times_plus(power, pair[0]) if pair[1:] else pair[0]
+            for pair in (terms[k : k + 2] for k in range(0, len(terms), 2))
+        ]
+    (result,) = terms
+    return result
+
+
 _WORD = ir.IntType(32)
 _AS_SET = 4  # rounding as the processor is set
 _MANTISSA = 0b1011  # from 3/4 to 3/2; NaN for what is negative
@@ -200,14 +216,29 @@ def _instruction(name: str, x: Num, *given: Any) -> Num:
     return Num(builder, builder.call(function, values))
 
 
-def _reduced(x: Num, multiple: float = 1.0) -> tuple[Num, Num]:
-    """Return e^r - 1 and n + `rounder`, with multiple·x = n·ln 2 + r, |r| ≤ ln 2 / 2, n whole."""
+def _whole_part(x: Num, multiple: float = 1.0) -> Num:
+    """Return n + `rounder`, with n the whole number next to multiple·x / ln 2."""
+    return x.times_plus(multiple / math.log(2), x.kind.rounder)
+
+
+def _less_one(r: Num) -> Num:
+    """Return e^r - 1 for |r| ≤ ln 2 / 2."""
+    series = r.kind.exp_series
+    square = r * r
+    first, others = (
+        _in_pairs(r, [], series[:2]),
+        _in_pairs(r, [square, square * square], series[2:]),
+    )
+    return square.times_plus(others.times_plus(square, first), r)
+
+
+def _reduced(x: Num) -> tuple[Num, Num]:
+    """Return e^r - 1 and n + `rounder`, with x = n·ln 2 + r, |r| ≤ ln 2 / 2, n whole."""
     kind = x.kind
-    shifted = x.times_plus(multiple / math.log(2), kind.rounder)
+    shifted = _whole_part(x)
     n = shifted - kind.rounder
-    whole = x if multiple == 1.0 else x * multiple
-    r = (-n).times_plus(kind.ln2_low, (-n).times_plus(kind.ln2_high, whole))
-    return (r * r).times_plus(polynomial(r, kind.exp_series), r), shifted
+    r = (-n).times_plus(kind.ln2_low, (-n).times_plus(kind.ln2_high, x))
+    return _less_one(r), shifted
 
 
 def _times_power(x: Num, shifted: Num) -> Num:
@@ -237,20 +268,28 @@ def exp(x: Num) -> Num:
 
 
 def tanh(x: Num) -> Num:
-    """Return tanh x = (e^2u - 1) / (e^2u + 1) with u = |x|, from e^2u - 1 directly."""
+    """Return tanh x = (e^2u - 1) / (e^2u + 1) with u = |x|, from e^2u - 1 directly.
+
+    The remainder of 2u is off by n times what ln 2 is rounded by: tanh is flat where n is large.
+    """
     kind = x.kind
     size = x.call("fabs")
     bounded = x.const(kind.tanh_high).where(size > kind.tanh_high, size)
-    rest, shifted = _reduced(bounded, 2.0)
+    shifted = _whole_part(bounded, 2.0)
+    rest = _less_one((shifted - kind.rounder).times_plus(-math.log(2), bounded * 2))
     scale = _times_power(x.const(1.0), shifted)
-    less_one = scale.times_plus(rest, scale - 1)
-    return (less_one / (less_one + 2)).call("copysign", x)
+    less_one, plus_one = (scale.times_plus(rest, term) for term in (scale - 1, scale + 1))
+    return (less_one / plus_one).call("copysign", x)
 
 
 def sigmoid(x: Num) -> Num:
     """Return 1 / (1 + e^-x), with full relative accuracy for negative x as well."""
-    small = exp(-x.call("fabs"))
-    return x.const(1).where(x >= 0, small) / (small + 1)
+    kind = x.kind
+    below = -x.call("fabs")
+    rest, shifted = _reduced(x.const(kind.exp_low).where(below < kind.exp_low, below))
+    scale = _times_power(x.const(1.0), shifted)
+    small, plus_one = (scale.times_plus(rest, term) for term in (scale, scale + 1))
+    return x.const(1).where(x >= 0, small) / plus_one
 
 
 def log(x: Num) -> Num:

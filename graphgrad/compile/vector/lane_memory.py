@@ -2,8 +2,9 @@
 
 `load(array, i, left)` reads up to LANES numbers, of which `left` are wanted; lanes beyond are zero
 and `store` leaves what is beyond untouched. Arrays are C-contiguous. Whole vectors go without
-masks: a processor does not forward what a masked instruction has just written. `read` and `write`
-are for arrays with room behind them; what stands beyond the wanted numbers means nothing.
+masks, and so do halves of them that are written: a processor does not forward what a masked
+instruction has just written. `read` and `write` are for arrays with room behind them; what stands
+beyond the wanted numbers means nothing.
 """
 
 from __future__ import annotations
@@ -72,6 +73,20 @@ class _Entry:
         self.align = array.dtype.bitwidth // 8
 
 
+def store_first(builder: Any, vector: Any, place: Any, align: int, left: Any) -> None:
+    """Write the first `left` numbers of a vector; fewer than it has, or as many."""
+    count = vector.type.count
+    half = ir.Constant(left.type, count // 2)
+    with builder.if_else(builder.icmp_signed("==", left, half)) as (then, otherwise):
+        with then:
+            word = ir.IntType(32)
+            low = ir.Constant(ir.VectorType(word, count // 2), list(range(count // 2)))
+            part = builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), low)
+            builder.store(part, builder.bitcast(place, part.type.as_pointer()), align=align)
+        with otherwise:
+            masked_store(builder, vector, place, align, mask(builder, left, count))
+
+
 def _whole(builder: Any, left: Any, count: int) -> Any:
     """Return whether at least as many numbers are left as a vector has."""
     return builder.icmp_signed(">=", left, ir.Constant(left.type, count))
@@ -84,7 +99,7 @@ def load(typingctx: Any, array: Any, index: Any, left: Any) -> Any:
     def lower(context: Any, builder: Any, sig: Any, args: Any) -> Any:
         entry = _Entry(context, builder, array, index, args[:2])
         count = entry.lanes.count
-        with builder.if_else(_whole(builder, args[2], count)) as (then, otherwise):
+        with builder.if_else(_whole(builder, args[2], count), likely=True) as (then, otherwise):
             with then:
                 first = builder.load(entry.vector, align=entry.align)
                 here = builder.block
@@ -119,12 +134,11 @@ def store(typingctx: Any, array: Any, index: Any, left: Any, value: Any) -> Any:
         entry = _Entry(context, builder, array, index, args[:2])
         vector = to_lanes(context, builder, args[3], value, entry.lanes)
         count = entry.lanes.count
-        with builder.if_else(_whole(builder, args[2], count)) as (then, otherwise):
+        with builder.if_else(_whole(builder, args[2], count), likely=True) as (then, otherwise):
             with then:
                 builder.store(vector, entry.vector, align=entry.align)
             with otherwise:
-                wanted = mask(builder, args[2], count)
-                masked_store(builder, vector, entry.vector, entry.align, wanted)
+                store_first(builder, vector, entry.vector, entry.align, args[2])
         return context.get_dummy_value()
 
     return signature(types.none, array, index, types.intp, value), lower

@@ -310,6 +310,16 @@ def product(
 
 
 @plain
+def times(packed: Any, depth: int, column: int, a: Any, start: int) -> Any:
+    """Return the number at `column` of the product of a packed matrix with a row of `a`."""
+    a_flat = a.reshape(a.size)
+    total = a.dtype.type(0)
+    for k in range(depth):
+        total += a_flat[start + k] * packed[column * depth + k]
+    return total
+
+
+@plain
 def outer_sum(
     out: Any, rows: int, columns: int, u: Any, u0: int, u_stride: int, v: Any, v0: int,
     v_stride: int, count: int, fresh: bool,
