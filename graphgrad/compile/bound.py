@@ -61,7 +61,7 @@ class Bound:
         self._sizes = (*numbers, real)
         self._free: list[Any] = []
 
-    def __call__(self, arrays: Sequence[Any], entry: Any, *, look: bool) -> dict[str, Any] | None:
+    def __call__(self, arrays: Sequence[Any], entry: Any, look: bool) -> dict[str, Any] | None:
         """Return the outputs by name; None where the arrays have other shapes.
 
         `entry` is machine code, for types that are known, or Numba's dispatcher, which finds the
@@ -135,7 +135,7 @@ class Divided:
         alike = {size: Bound(code, (*others, size), real) for size in sizes}
         self._parts = [alike[size] for size in sizes]
 
-    def __call__(self, arrays: Sequence[Any], entry: Any, *, look: bool) -> dict[str, Any] | None:
+    def __call__(self, arrays: Sequence[Any], entry: Any, look: bool) -> dict[str, Any] | None:
         """Return the outputs by name, as `Bound` does."""
         if not all(map(self._fits, arrays, self._axes)):
             return None
@@ -200,6 +200,6 @@ def _again(bound: Bound | Divided, code: Code, values: Mapping[str, Any]) -> dic
                 arrays[k] = arrays[k].reshape(1)
         if not _PLAIN.issuperset(map(type, arrays)):  # masked arrays would lose their masks
             return None
-        return bound(arrays, code.compiled, look=True)
+        return bound(arrays, code.compiled, True)
     except (KeyError, AttributeError, TypeError):  # another name; no machine code for a type
         return None

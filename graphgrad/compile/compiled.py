@@ -189,8 +189,9 @@ class Compiled:
         _check_reduction(batch)
         last = self._last
         if last is not None:
-            call, again, *options = last
-            results: dict[str, Any] | None = again(values) if options == [tau, sizes] else None
+            call, again, last_tau, last_sizes = last
+            alike = tau == last_tau and sizes == last_sizes
+            results: dict[str, Any] | None = again(values) if alike else None
             if results is not None:  # without a batch nothing is added up, and no axes put back
                 return results if call.batch == (1,) else self._shaped(results, call, batch)
         return self._run(as_arrays(values), tau, sizes, batch)
