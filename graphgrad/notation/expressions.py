@@ -8,6 +8,7 @@ from collections.abc import Iterable
 
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import Affine
+from graphgrad.dims import Token
 from graphgrad.errors import GraphgradError, unknown_name
 from graphgrad.ir import OPS, At, Expr, choose, constant, read
 from graphgrad.notation.calls import SPECIAL, CallReader, Plan, function_name
@@ -32,6 +33,8 @@ class Converter(CallReader):
         super().__init__(circuit, statement)
         self.indexed = indexed
         self._numbers: dict[int, float] = {}
+        self._times: dict[int, ast.expr] = {}  # what a matrix is multiplied with
+        self._transposed: set[int] = set()
 
     def expression(self, tree: ast.expr, scope: Iterable[str]) -> Expr:
         """Return the expression of a syntax tree, with these indices in scope."""
@@ -93,12 +96,17 @@ class Converter(CallReader):
                 return Plan([], lambda: self._name(node, name, scope))
             case ast.BinOp(left=left, op=operator, right=right) if type(operator) in _OPERATORS:
                 op = OPS[_OPERATORS[type(operator)]]
+                if op is OPS["matmul"]:
+                    self._times[id(left)] = right
                 return Plan([(left, scope), (right, scope)], op)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return Plan([(operand, scope)], lambda a: -a)
             case ast.UnaryOp(op=ast.UAdd(), operand=operand):
                 return Plan([(operand, scope)], lambda a: a)
             case ast.Attribute(value=value, attr="T"):
+                if id(node) in self._times:
+                    self._times[id(value)] = self._times[id(node)]
+                    self._transposed.add(id(value))
                 return Plan([(value, scope)], lambda a: a.T)
             case ast.IfExp(test=test, body=body, orelse=orelse):
                 condition = self.condition(test, scope)
@@ -158,12 +166,23 @@ class Converter(CallReader):
         known = {*circuit._sizes, *circuit._params, *circuit._inputs, *circuit._signals}
         error = unknown_name(name, known, place=self.place(node))
         index = next(iter(circuit.indices))
-        declare = f"{name}[{index}]: input(D)" if subscripted else f"{name}: param(H)"
+        declare = f"{name}[{index}]: input(D)" if subscripted else f"{name}: {self._param(node)}"
         if not (error.remedy or "").startswith("did you mean"):
             error.remedy = f"declare it, for example {declare}, or write an equation for it"
         else:
             error.remedy = f"{error.remedy} Otherwise declare it, for example {declare}"
         return error
+
+    def _param(self, node: ast.expr) -> str:
+        """Return how a parameter is declared that could stand at a place."""
+        if id(node) not in self._times:
+            return "param(H)"
+        vector = self._times[id(node)]
+        name = vector.value if isinstance(vector, ast.Subscript) else vector
+        declared = self.circuit._inputs.get(name.id) if isinstance(name, ast.Name) else None
+        shape = () if declared is None or isinstance(declared.type, Token) else declared.type
+        width = str(shape[0]) if len(shape) == 1 else "H"
+        return f"param({width}, H)" if id(node) in self._transposed else f"param(H, {width})"
 
     def _subscript(self, node: ast.Subscript, scope: Scope) -> Plan:
         base = node.value

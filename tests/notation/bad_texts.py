@@ -21,6 +21,8 @@ BAD: list[tuple[type[GraphgradError], str, str]] = [
     (UnknownNameError, "misspelt loss", "h[t] = h[t-1]\nloss = sum(squared_eror(h[t], 1) for t in steps)"),
     (UnknownNameError, "undeclared input", "W: param(H, D)\nh[t] = W @ x[t]"),
     (UnknownNameError, "undeclared parameter", "h[t] = Q * h[t-1]"),
+    (UnknownNameError, "undeclared matrix", "x[t]: input(N)\nh[t] = Q @ x[t]"),
+    (UnknownNameError, "undeclared matrix, transposed", "x[t]: input(N)\nh[t] = Q.T @ x[t]"),
     (UnknownNameError, "misspelt constant function", "W: param(H)\nh[t] = W + zero(H)"),
     (NameClashError, "declared twice", "W: param(H)\nW: param(H)\nh[t] = W"),
     (NameClashError, "parameter and input", "W: param(H)\nW[t]: input(H)\nh[t] = W"),
