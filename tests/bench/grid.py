@@ -4,7 +4,7 @@
     python -m tests.bench.grid --size tiny --cell lstm  # some of them
 
 Every case (cell, size, type of numbers, threads) is kept in out/bench/grid, so that a run that was
-stopped goes on where it was. With one thread the
+stopped goes on where it was; `--write` takes them into docs/benchmarks.json. With one thread the
 process is bound to one processor: some libraries ignore every other way to say so. Each peer's loss
 and gradients are compared with ours before anything is timed.
 """

@@ -1,9 +1,14 @@
-"""docs/benchmarks.md, from what `grid.py` and `first_calls.py` have measured and kept in out/."""
+"""docs/benchmarks.md, from what `grid.py` and `first_calls.py` have measured.
+
+What they kept in out/ goes into docs/benchmarks.json, for each machine in the place of what is
+there; the page is written from that file. So a part of the grid can be measured anew.
+"""
 
 from __future__ import annotations
 
 import json
 import platform
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -12,9 +17,10 @@ import numpy as np
 
 from tests.bench.cell_steps import CELLS
 from tests.bench.first_calls import KEPT
-from tests.bench.grid import DTYPES, OURS, PAUSE, ROUNDS, SIZES, Case
+from tests.bench.grid import DTYPES, OURS, PAUSE, ROUNDS, SIZES, Case, queue
 
 TARGET = Path(__file__).resolve().parents[2] / "docs" / "benchmarks.md"
+DATA = TARGET.with_suffix(".json")
 SAID = {
     "elman": "Elman",
     "lstm": "LSTM",
@@ -29,7 +35,7 @@ INTRODUCTION = """\
 
 Value and gradients by all parameters: milliseconds a call, medians over interleaved rounds in one
 process. Same data for everyone; losses and gradients were compared before anything was timed.
-Measured on {machine}, by
+Measured by
 
     python -m tests.bench.first_calls
     python -m tests.bench.grid --write
@@ -56,33 +62,53 @@ ours. A ratio is in bold type if it is less than we wanted it to be (after the s
 
 
 def write() -> None:
-    """Write the page."""
-    TARGET.write_text(page(), encoding="utf-8")
+    """Put what was measured last into the file of all results, and write the page."""
+    data = json.loads(DATA.read_text("utf-8"))
+    own = data.setdefault(machine(), {"cases": {}, "first calls": []})
+    for case in queue():
+        if case.file.exists():
+            own["cases"][case.file.stem] = json.loads(case.file.read_text("utf-8"))
+    if KEPT.exists():
+        own["first calls"] = json.loads(KEPT.read_text("utf-8"))["lines"]
+    DATA.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    TARGET.write_text(page(data), encoding="utf-8")
 
 
-def page() -> str:
-    """Return the page as Markdown."""
+def page(data: dict[str, Any]) -> str:
+    """Return the page as Markdown, of results by machine."""
+    parts = [INTRODUCTION.format(rounds=ROUNDS, pause=PAUSE)]
+    for name, results in data.items():
+        parts += [f"# {name}", "", *of_machine(results)]
+    return "\n".join(parts) + "\n"
+
+
+def of_machine(results: dict[str, Any]) -> list[str]:
+    """Return the sections on one machine."""
     found = {
-        case: json.loads(case.file.read_text("utf-8"))
+        case: results["cases"][case.file.stem]
         for threads in (1, 2)
         for size in SIZES
         for cell in CELLS
         for dtype in DTYPES
-        if (case := Case(threads, size, cell, dtype)).file.exists()
+        if (case := Case(threads, size, cell, dtype)).file.stem in results["cases"]
     }
-    parts = [INTRODUCTION.format(machine=machine(), rounds=ROUNDS, pause=PAUSE), *summary(found)]
+    parts = summary(found)
     for threads, size in dict.fromkeys((case.threads, case.size) for case in found):
         own = {c: f for c, f in found.items() if (c.threads, c.size) == (threads, size)}
         parts += section(threads, size, own)
-    return "\n".join([*parts, *first_calls(found)]) + "\n"
+    return [*parts, *first_calls(found), *results["first calls"]]
 
 
 def machine() -> str:
     """Return what the numbers depend on, in words."""
+    cpu = Path("/proc/cpuinfo")
+    told = cpu.read_text("utf-8") if cpu.exists() else ""
+    facts = dict(re.findall(r"^(model name|cpu family|model)\s*: (.*)$", told, re.MULTILINE))
+    name = "{model name}, family {cpu family}, model {model}".format_map(facts) if facts else ""
     simd = np.show_config(mode="dicts")["SIMD Extensions"]["found"]
     wide = "AVX-512" if any("AVX512" in each or "V4" in each for each in simd) else "no AVX-512"
     python = f"Python {platform.python_version()}, NumPy {np.__version__}"
-    return f"{platform.machine()} with {wide}, {python}"
+    return f"{name or platform.machine()}; {wide}; {python}"
 
 
 # -- what was wanted -------------------------------------------------------------------------------
@@ -122,7 +148,7 @@ RATIOS: dict[str, tuple[Callable[[dict[str, Any]], float | None], Wanted]] = {
     ),
     "by hand / numpy": (_over_numpy("by hand"), lambda case: 0.95),
     "floor / numba": (
-        lambda row: row["floor"] / row["ms"]["numba"],
+        lambda row: row["floor"] / row["ms"]["numba"] if "floor" in row else None,
         lambda case: 1 / 1.3 if case.size == "large" else None,
     ),
 }
@@ -182,7 +208,7 @@ def times_of(row: dict[str, Any]) -> dict[str, str]:
         name: f"{value:.3g}" + "†" * (row["rounds"][name] < ROUNDS)
         for name, value in row["ms"].items()
     }
-    return told | {"floor": f"{row['floor']:.3g}"}
+    return told | {"floor": f"{row['floor']:.3g}"} if "floor" in row else told
 
 
 def ratio_of(name: str, case: Case, row: dict[str, Any]) -> str:
@@ -223,6 +249,4 @@ def first_calls(found: dict[Case, dict[str, Any]]) -> list[str]:
         ]
         rows = ((c, {n: f"{s:.2f}" for n, s in row["first"].items()}) for c, row in chosen.items())
         lines += [*table("seconds", ways, rows), ""]
-    if KEPT.exists():
-        lines += json.loads(KEPT.read_text("utf-8"))["lines"]
     return lines
