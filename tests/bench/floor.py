@@ -1,7 +1,8 @@
 """The unavoidable matrix products of a network and its gradient, by the best BLAS in the process.
 
 Nothing else is computed: no function, no sum, no copy. Products of a recurrence are done step by
-step, all others at once. For each product the faster of NumPy's BLAS and PyTorch's counts.
+step, all others at once. For each product the faster of NumPy's BLAS and PyTorch's counts. How long
+as many multiplications take in a product of large matrices is told as well: the processor's peak.
 """
 
 from __future__ import annotations
@@ -15,9 +16,15 @@ import numpy as np
 
 from tests.bench.cell_steps import Cell
 
+LARGE = 1024
+"""Rows and columns of the matrices whose product is as fast as products get."""
+
 
 class Floor:
-    """The products of one case; `round()` times each by each library, `milliseconds()` sums up."""
+    """The products of one case; `round()` times each by each library, `milliseconds()` sums up.
+
+    `peak()` is the time of as many multiplications at the rate of a product of large matrices.
+    """
 
     def __init__(self, cell: Cell, params: Any, data: Any) -> None:
         import torch
@@ -25,7 +32,7 @@ class Floor:
         steps, examples, _ = data["x"].shape
         rng = np.random.default_rng(0)
         self.products: list[dict[str, Callable[[], None]]] = []
-        self.seconds: list[dict[str, list[float]]] = []
+        self.multiplications = 0
         for name, matrix in cell.join(params).items():
             if matrix.ndim != 2:
                 continue
@@ -37,7 +44,18 @@ class Floor:
             for kind in _kinds(cell, name):
                 made = {by: kind(product, *given) for by, (product, given) in both.items()}
                 self.products.append(made)
-                self.seconds.append({by: [] for by in made})
+                self.multiplications += steps * examples * rows * columns
+        a, b, out = rng.standard_normal((3, LARGE, LARGE)).astype(data["x"].dtype)
+        ta, tb, tout = _tensors(torch, (a, b, out))
+        self.products.append(
+            {
+                "numpy": lambda: np.matmul(a, b, out=out),
+                "torch": lambda: torch.mm(ta, tb, out=tout),
+            }
+        )
+        self.seconds: list[dict[str, list[float]]] = [
+            {by: [] for by in made} for made in self.products
+        ]
 
     def round(self) -> None:
         """Time every product once more."""
@@ -50,7 +68,15 @@ class Floor:
 
     def milliseconds(self) -> float:
         """Return the sum over the products of the best library's median."""
-        return 1e3 * sum(min(map(median, each.values())) for each in self.seconds)
+        return 1e3 * sum(map(_best, self.seconds[:-1]))
+
+    def peak(self) -> float:
+        """Return the milliseconds of as many multiplications in a product of large matrices."""
+        return 1e3 * _best(self.seconds[-1]) / LARGE**3 * self.multiplications
+
+
+def _best(seconds: dict[str, list[float]]) -> float:
+    return min(map(median, seconds.values()))
 
 
 def _kinds(cell: Cell, name: str) -> list[Any]:

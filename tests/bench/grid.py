@@ -201,6 +201,7 @@ def measured(case: Case) -> dict[str, Any]:
         "rounds": {name: len(each) for name, each in seconds.items()},
         "first": first,
         "floor": floor.milliseconds(),
+        "peak": floor.peak(),
         "at": time.strftime("%Y-%m-%d %H:%M"),
         "load": os.getloadavg()[0],
     }

@@ -50,6 +50,8 @@ Measured by
   compiled by Numba in a process of its own.
 - *floor* is the time of the matrix products that cannot be avoided, each by the faster of NumPy's
   BLAS and PyTorch's. Below the size *medium* it measures calls from Python and is left out.
+- *peak* is the time of as many multiplications in a product of two 1024 × 1024 matrices: about the
+  least that any way could take which does nothing else.
 - One thread means a process that is bound to one processor. With two threads there are {pause} s of
   rest before each way, since threads of a BLAS go on waiting, at full cost, after its last product.
   In its turn a way is called for some 10 ms untimed (30 ms after a rest), then timed for 10 ms.
@@ -151,6 +153,10 @@ RATIOS: dict[str, tuple[Callable[[dict[str, Any]], float | None], Wanted]] = {
         lambda row: row["floor"] / row["ms"]["numba"] if "floor" in row else None,
         lambda case: 1 / 1.3 if case.size == "large" else None,
     ),
+    "peak / numba": (
+        lambda row: row["peak"] / row["ms"]["numba"] if "peak" in row else None,
+        lambda case: None,
+    ),
 }
 
 
@@ -168,7 +174,8 @@ def summary(found: dict[Case, dict[str, Any]]) -> list[str]:
             told = [(value, least) for value, least in pairs if value and least]
             met = sum(value >= least for value, least in told)
             cells.append(f"{met} of {len(told)}" if told else "")
-        lines.append(f"| {name} | {' | '.join(cells)} |")
+        if any(cells):
+            lines.append(f"| {name} | {' | '.join(cells)} |")
     return [*lines, ""]
 
 
@@ -183,6 +190,7 @@ def section(threads: int, size: str, found: dict[Case, dict[str, Any]]) -> list[
     busy = " Other programs ran at the same time." if load > threads + 1.5 else ""
     ways = list(dict.fromkeys(name for row in found.values() for name in row["ms"]))
     products = size in ("medium", "large")
+    peak = size != "tiny" and any("peak" in row for row in found.values())
     lines = [
         f"## {size}, {threads} thread{'s' * (threads > 1)}",
         "",
@@ -191,12 +199,13 @@ def section(threads: int, size: str, found: dict[Case, dict[str, Any]]) -> list[
         "",
         *table(
             "ms",
-            [*ways, *["floor"] * products],
+            [*ways, *["floor"] * products, *["peak"] * peak],
             ((case, times_of(row)) for case, row in found.items()),
         ),
         "",
     ]
     names = [name for name in RATIOS if products or not name.startswith("floor")]
+    names = [name for name in names if peak or not name.startswith("peak")]
     rows = (
         (case, {name: ratio_of(name, case, row) for name in names}) for case, row in found.items()
     )
@@ -208,7 +217,7 @@ def times_of(row: dict[str, Any]) -> dict[str, str]:
         name: f"{value:.3g}" + "†" * (row["rounds"][name] < ROUNDS)
         for name, value in row["ms"].items()
     }
-    return told | {"floor": f"{row['floor']:.3g}"} if "floor" in row else told
+    return told | {name: f"{row[name]:.3g}" for name in ("floor", "peak") if name in row}
 
 
 def ratio_of(name: str, case: Case, row: dict[str, Any]) -> str:
