@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, size_code, var
 from graphgrad.compile.expressions import Expressions
 from graphgrad.compile.numpy_loop import LoopWriter
-from graphgrad.compile.parts import Parts
+from graphgrad.compile.parts import Parts, is_product
 from graphgrad.compile.places import Place, Places
 from graphgrad.compile.schedule import Array, Boundary, Leaf, Loop, Operand, Schedule, Statement
 from graphgrad.ir import Number
@@ -169,8 +169,8 @@ class Emitter:
             return
         if whole not in self.declared:
             self.declared.add(whole)
-            label, shape, word = self.name_of(place.root), self.shape_code(root), "empty"
             parts = self.parts.of(place.root)
+            label, shape, word = self.name_of(place.root), self.shape_code(root, (), parts), "empty"
             margins: list[str] = []
             if place.root in self.places.arrays:
                 array = self.places.arrays[place.root]
@@ -299,22 +299,17 @@ class Emitter:
             return
         matrix, vector = (self.read(each).code for each in product.operands)
         added = "" if product is statement else _cut(self.read(addend), lead, 1, parts)
-        if parts > 1:
-            cut = f"parts(matvec({matrix}, {vector}), {parts})"
-            self.write(f"np.add({cut}, {added}, out={rows})" if added else f"{target} = {cut}")
-            return
-        self.write(f"matvec({matrix}, {vector}, out={rows})")
+        function = "matvec_parts" if parts > 1 else "matvec"
+        self.write(f"{function}({matrix}, {vector}, out={rows})")
         if added:
             self.write(f"{rows} += {added}")
 
     def _is_product(self, statement: Statement) -> bool:
         """Whether a statement is one matrix times the vectors of all steps."""
-        if statement.op != "matmul" or len(statement.reads) != 2:
+        if statement.index is None or not is_product(self.schedule, statement):
             return False
-        matrix, vector = (self.schedule.type_of(each.name) for each in statement.reads)
-        whole = (vector.index, vector.batched) == (statement.index, statement.batched)
-        plain = matrix.index is None and not matrix.batched and statement.index is not None
-        return whole and plain and len(matrix.shape) == 2 and len(vector.shape) == 1
+        vector = self.schedule.type_of(statement.reads[1].name)
+        return (vector.index, vector.batched) == (statement.index, statement.batched)
 
     def _value(self, statement: Statement) -> Value:
         if statement.op == "at_step":

@@ -17,6 +17,7 @@ from graphgrad.compile.code import (
     var,
 )
 from graphgrad.compile.numpy_ahead import write_ahead
+from graphgrad.compile.parts import is_product
 from graphgrad.compile.places import ALIASES, IN_PLACE, WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
 from graphgrad.ir import OPS, Number
@@ -43,7 +44,7 @@ class LoopWriter:
         self.local: dict[str, Value] = {}  # code of values that are no array
         self.rows: dict[tuple[str, int], str] = {}  # rows with a name
         self.counts: Counter[tuple[str, int]] = Counter()
-        self.transposed: dict[str, str] = {}
+        self.factors: dict[tuple[str, int], str] = {}  # names, by matrix and number of parts
         alone = len(loop.bodies) == 1  # a body at another step would read the wrong one's bench
         self.made_in_parts = emitter.parts.benches(loop.bodies[0]) if alone else {}
         self.cut: dict[str, str] = {}  # views of buffers with an axis for their parts
@@ -72,7 +73,7 @@ class LoopWriter:
                 self.emitter.declare(statement.name)
         for statement in self.loop.statements:
             if statement.op == "matmul":
-                self._transpose(statement)
+                self._lay_out(statement)
         self._constants()
         self._cut()
 
@@ -113,7 +114,8 @@ class LoopWriter:
         emitter = self.emitter
         for statement in self.loop.statements:
             count = emitter.parts.of(statement.name)
-            for name, _ in statement.reads if count > 1 and not self._is_view(statement) else ():
+            parted = count > 1 and statement.op != "matmul" and not self._is_view(statement)
+            for name, _ in statement.reads if parted else ():
                 if emitter.parts.of(name) == 1 and name not in self.cut:
                     code = emitter.name_of(name)
                     self.cut[name] = self.emitter.fresh(f"{code}_parts")
@@ -158,29 +160,26 @@ class LoopWriter:
     def _is_whole(self, name: str) -> bool:
         return any(home.name == name for home in self.schedule.homes.values())
 
-    def _transpose(self, statement: Statement) -> None:
-        """Name the transposed matrix of a product with rows, laid out for that product."""
-        if not self._product(statement) or not statement.batched:
+    def _lay_out(self, statement: Statement) -> None:
+        """Name the right factor of a product with rows, or those of its parts."""
+        if not is_product(self.schedule, statement) or not statement.batched:
             return
-        matrix = statement.reads[0]
-        if matrix.name in self.transposed:
+        matrix, parts = statement.reads[0], self.emitter.parts.of(statement.name)
+        if (matrix.name, parts) in self.factors:
             return
         made = self.schedule.statements.get(matrix.name)
         twice = made is not None and made.op == "transpose"
         source = self.emitter.read(made.reads[0] if twice and made else matrix)
         stem = source.code if source.code.isidentifier() else var(matrix.name)
-        name = self.emitter.fresh(f"{stem}_{'N' if twice else 'T'}")
-        code = source.code if twice else f"{source.grouped}.T"
-        self.emitter.write(f"{name} = right_factor({code})")
-        self.transposed[matrix.name] = name
-
-    def _product(self, statement: Statement) -> bool:
-        """Whether a statement is a matrix times a vector, the matrix the same for all."""
-        if statement.op != "matmul" or len(statement.reads) != 2:
-            return False
-        matrix, vector = (self.schedule.type_of(each.name) for each in statement.reads)
-        plain = matrix.index is None and not matrix.batched
-        return plain and len(matrix.shape) == 2 and len(vector.shape) == 1
+        turned = f"{source.grouped}.T"
+        if parts > 1:
+            name = self.emitter.fresh(f"{stem}_factors")
+            code = f"part_factors({turned if twice else source.code}, {parts})"
+        else:
+            name = self.emitter.fresh(f"{stem}_{'N' if twice else 'T'}")
+            code = f"right_factor({source.code if twice else turned})"
+        self.emitter.write(f"{name} = {code}")
+        self.factors[matrix.name, parts] = name
 
     # -- one body --------------------------------------------------------------------------------
 
@@ -212,7 +211,7 @@ class LoopWriter:
             return
         buffered = self._buffered(statement)
         target = self._target(statement) if buffered else ""
-        several = self.emitter.parts.of(name) > 1
+        several = self.emitter.parts.of(name) > 1 and statement.op != "matmul"
         given = [self._parts(each) if several else self._read(each) for each in statement.operands]
         rank, lead = len(statement.shape), BATCH * statement.batched
         if not buffered:
@@ -249,13 +248,14 @@ class LoopWriter:
     def _writes(self, statement: Statement, given: list[Value], target: str) -> bool:
         """Write an operation that puts its result in place; say whether there is one."""
         rank, lead = len(statement.shape), BATCH * statement.batched
-        if self._product(statement):
-            matrix, vector = (each.code for each in given)
+        if is_product(self.schedule, statement):
+            left, right = (each.code for each in given)
+            parts = self.emitter.parts.of(statement.name)
             if statement.batched:
-                matrix, vector = vector, self.transposed[statement.reads[0].name]
+                left, right = right, self.factors[statement.reads[0].name, parts]
             whole = not statement.batched or self.emitter.places.of(statement.name).start is None
-            product = "np.dot" if whole else "np.matmul"  # dot starts sooner, into whole rows
-            self.emitter.write(f"{product}({matrix}, {vector}, out={target})")
+            product = "np.dot" if whole and parts == 1 else "np.matmul"  # dot starts sooner
+            self.emitter.write(f"{product}({left}, {right}, out={target})")
             return True
         op = OPS.get(statement.op)
         if op is None or statement.op in ("matmul", "copy") or statement.op not in WRITES:

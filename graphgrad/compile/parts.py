@@ -3,14 +3,15 @@
 Where the gates of an example stand side by side, an operation on one of them goes along short
 pieces of memory, which takes NumPy longer than one long piece. So an array of gates has
 an axis for the parts in front of the batch, if all that is done with several parts at once is
-elementwise (`parted`). Cotangents of gates have to stand side by side, since products read all of
-them: a step works on a bench of parts, and puts them in their row at its end (`benches`).
+elementwise; so have the products that are only added to them. Cotangents of gates have to stand
+side by side, since products read all of them: a step works on a bench of parts, and puts them in
+their row at its end (`benches`).
 """
 
 from __future__ import annotations
 
 from graphgrad.compile.places import IN_PLACE, WRITES, Place, Places
-from graphgrad.compile.schedule import Body, Operand, Statement
+from graphgrad.compile.schedule import Body, Operand, Schedule, Statement
 from graphgrad.dims import Dim
 
 MOST = 32  # parts of one vector that are looked for
@@ -26,15 +27,16 @@ class Parts:
         for name in self.schedule.statements:
             self.groups.setdefault(places.of(name).root, []).append(name)
         self.counts = {root: self._count(root) for root in self.groups if root in places.arrays}
-        self.roots = {root for root, count in self.counts.items() if count and self._fits(root)}
+        self.roots: set[str] = set()
+        for _ in range(2):  # the second time, those that are read by the first
+            self.roots = {root for root, count in self.counts.items() if count and self._fits(root)}
+        self.products = {name: count for name in places.looped if (count := self._product(name))}
 
     def of(self, name: str) -> int:
         """Return how many parts a value has in an array that is cut into parts, else 1."""
-        place = self.places.of(name)
-        if place.root not in self.roots:
-            return 1
-        first, last = self.bounds(place)
-        return last - first
+        if self.places.of(name).root not in self.roots:
+            return self.products.get(name, 1)
+        return self._parts(name)
 
     def bounds(self, place: Place) -> tuple[int, int]:
         """Return the number of the first part of a place, and the one behind its last."""
@@ -81,6 +83,20 @@ class Parts:
         first, last = self.bounds(self.places.of(name))
         return last - first
 
+    def _product(self, name: str) -> int:
+        """Return into how many parts a buffer is cut: as many as all have that read it, else 0."""
+        places, statements = self.places, self.schedule.statements
+        apart = places.of(name) == Place(name) and name not in places.arrays
+        if not apart or not is_product(self.schedule, statements[name]):
+            return 0
+        counts = set()
+        for reader, lag in places.readers.get(name, ()):
+            user, there = statements.get(reader), places.of(reader)
+            if user is None or user.op not in IN_PLACE or lag or there.root not in self.roots:
+                return 0
+            counts.add(self._parts(reader))
+        return counts.pop() if len(counts) == 1 and counts != {1} else 0
+
     def _piece(self, name: str) -> bool:
         """Whether a value is only a view of a piece of its array."""
         return self.schedule.statements[name].op == "slice" and name in self.schedule.homes
@@ -93,12 +109,14 @@ class Parts:
         )
 
     def _made(self, statement: Statement) -> bool:
-        """Whether a value of several parts is a piece of another, lifted, or elementwise."""
+        """Whether a value of several parts is a piece, lifted, a product, or elementwise."""
         name, places = statement.name, self.places
         if self._piece(name):
             return True
         if name not in places.looped:
             return name not in places.prelude and statement.op != "concat"
+        if is_product(self.schedule, statement):
+            return True
         return statement.op in IN_PLACE and all(
             places.of(each.name) == places.of(name) or self._alike(each, statement)
             for each in statement.reads
@@ -117,15 +135,28 @@ class Parts:
         )
 
     def _read(self, name: str) -> bool:
+        """Whether all that reads a value is a piece of it, or elementwise with the same parts."""
         place = self.places.of(name)
         for reader, lag in self.places.readers.get(name, ()):
-            user = self.schedule.statements.get(reader)
-            if user is None or self.places.of(reader).root != place.root:
+            user, there = self.schedule.statements.get(reader), self.places.of(reader)
+            if user is None:
                 return False
-            same = not lag and self.places.of(reader) == place and reader in self.places.looped
-            if not (same or self._piece(reader)):
+            if there.root == place.root and self._piece(reader):
+                continue
+            other = there.root != place.root and there.root in self.roots and user.op in IN_PLACE
+            alike = there == place or (other and self._parts(reader) == self._parts(name))
+            if lag or reader not in self.places.looped or not alike:
                 return False
         return True
+
+
+def is_product(schedule: Schedule, statement: Statement) -> bool:
+    """Whether a statement is a matrix times a vector, the matrix the same for all."""
+    if statement.op != "matmul" or len(statement.reads) != 2:
+        return False
+    matrix, vector = (schedule.type_of(each.name) for each in statement.reads)
+    plain = matrix.index is None and not matrix.batched
+    return plain and len(matrix.shape) == 2 and len(vector.shape) == 1
 
 
 def _ends(whole: Dim, count: int) -> list[Dim]:

@@ -8,6 +8,7 @@ import re
 from graphgrad.circuit import Circuit
 from graphgrad.compile.code import KERNELS
 from graphgrad.compile.functions import value_and_grad
+from graphgrad.compile.kernels import BY_COLUMNS
 from graphgrad.dims import Token
 from graphgrad.notation.text import circuit_text
 
@@ -27,8 +28,11 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
     """
     function = value_and_grad(circuit, loss)
     body = function.source
-    parts = ["import numpy as np"]
-    parts += [_untyped(inspect.getsource(KERNELS[name])) for name in _needed(body)]
+    kernels = [_untyped(inspect.getsource(KERNELS[name])) for name in _needed(body)]
+    constants = []
+    if any("BY_COLUMNS" in kernel for kernel in kernels):
+        constants = [f"BY_COLUMNS = {BY_COLUMNS}  # how float64 factors lie, where this was made"]
+    parts = ["import numpy as np", *constants, *kernels]
     cut = len(function.prefix)
     text = "\n\n\n".join([*(part.strip() for part in parts), body.strip()])
     return f'"""{header(circuit)}"""\n\n{text}\n\n{_WRAPPER.format(loss=loss, cut=cut)}'

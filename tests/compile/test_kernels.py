@@ -35,9 +35,14 @@ def test_rows_of_any_layout_are_summed() -> None:
     close(kernels.row_sum(u[::2]), u[::2].sum(axis=(0, 1)))
 
 
-def test_the_right_factor_is_the_same_matrix() -> None:
+@pytest.mark.parametrize("by_columns", [False, True])
+def test_the_right_factor_is_the_same_matrix(
+    by_columns: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "BY_COLUMNS", by_columns)
     m = np.arange(6.0).reshape(2, 3)
-    for dtype, order in ((np.float32, "C_CONTIGUOUS"), (np.float64, "F_CONTIGUOUS")):
+    double = "F_CONTIGUOUS" if by_columns else "C_CONTIGUOUS"
+    for dtype, order in ((np.float32, "C_CONTIGUOUS"), (np.float64, double)):
         made = kernels.right_factor(m.astype(dtype).T)
         np.testing.assert_array_equal(made, m.T)
         assert made.flags[order]

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.compile import kernels
 from graphgrad.compile.emit_numpy import emit_numpy
 from tests.compile.reference import accurate, cast, expectation
 
@@ -40,6 +41,19 @@ h[t] = (1 - o[t]) * n[t] + e[t] * h[t-1]
 loss = sum(h[t] @ h[t] for t in steps)
 """
 """A circuit whose gates stand in an array that is called like the number."""
+
+
+CHAINED = """
+x[t]: input(H)
+q: param(2*H, H)
+W: param(2*H, 2*H)
+z[t] = W @ (q @ h[t-1])
+k[t] = q @ x[t] + z[t]
+f[t], g[t] = split(k[t], 2)
+h[t] = sigmoid(f[t]) * tanh(g[t])
+loss = sum(h[t] @ h[t] for t in steps)
+"""
+"""A product of as many parts as the gates are, which is read as a whole by the next product."""
 
 
 def source(circuit: gg.Circuit, *outputs: str, batch: bool = True) -> str:
@@ -81,6 +95,42 @@ def test_cotangents_of_gates_are_put_into_their_row_once_a_step(name: str, count
     assert len(parts) == count
     for part in parts:
         assert f"out={part})" in text
+
+
+@pytest.mark.parametrize(("name", "count"), [("lstm", 4), ("gru", 2), ("gru_reset_after", 3)])
+def test_products_are_put_where_the_parts_stand(name: str, count: int) -> None:
+    """`parts` looks at the whole of what stands side by side: a copy, or short pieces of memory."""
+    text = source(cell(name))
+    (factors,) = re.findall(rf"(\w+) = part_factors\(\w+, {count}\)", text)
+    (out,) = re.findall(rf"np\.matmul\(h\w*(?:\[t\])?, {factors}, out=(\w+)(?:\[t\])?\)", text)
+    assert re.search(rf" {out} = np\.empty\((\(|\(tau, ){count}, B, n_H\), dtype\)", text)
+    assert re.search(r"matvec_parts\(np\.concatenate\(\[U_\w+, .*\]\), x, out=\w+\[:tau\]\)", text)
+    assert not re.search(rf"= parts\({out}\b", text)
+
+
+@pytest.mark.parametrize("name", ["lstm", "gru_reset_after", "lstm_peephole"])
+def test_factors_by_columns_are_the_same_factors(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    circuit, loss = cell(name), []
+    values = circuit.init(0, H=5, D=2, K=3) | circuit.example(1, 6, (4,), H=5, D=2, K=3)
+    for by_columns in (False, True):
+        monkeypatch.setattr(kernels, "BY_COLUMNS", by_columns)
+        loss.append(circuit.compile("loss", grad="loss")(values))
+    for name, found in loss[1].items():
+        np.testing.assert_allclose(found, loss[0][name], rtol=1e-12, atol=1e-14)
+
+
+def test_a_product_that_another_product_reads_stays_in_rows() -> None:
+    circuit = gg.parse(CHAINED)
+    assert "part_factors" in source(circuit)
+    values = circuit.init(0, H=3) | circuit.example(1, 4, (2,), H=3)
+    found = circuit.compile("loss", "f", grad="loss")(values, batch="sum")
+    expected = expectation(circuit, values, 4, "float64")
+    accurate(found["loss"], expected["loss"])
+    accurate(found["f"], expected["f"])
+    for name in ("d_q", "d_W"):
+        accurate(found[name], expected[name].sum(axis=0))
 
 
 def test_one_example_has_no_parts() -> None:
