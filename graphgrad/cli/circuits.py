@@ -55,7 +55,7 @@ def show(options: argparse.Namespace) -> int:
     """Print a circuit, and draw it."""
     style = picture_style(options)
     circuit = read_circuit(options.file)
-    if options.out:
+    if options.out is not None:
         save(_circuit(circuit, **style), options.out)
     print(circuit.latex() if options.latex else str(circuit), end="")
     return 0
@@ -66,7 +66,7 @@ def unfold(options: argparse.Namespace) -> int:
     style = picture_style(options)
     circuit = read_circuit(options.file)
     dag = circuit.unfold(lengths_for(circuit, options.tau), **options.sizes)
-    if options.out:
+    if options.out is not None:
         save(_unfolded(circuit, lengths_for(circuit, options.tau), **style), options.out)
     if options.json:
         nodes = [

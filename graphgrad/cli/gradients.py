@@ -16,12 +16,12 @@ _backward = door("viz:backward")
 def grad(options: argparse.Namespace) -> int:
     """Print the equations of a gradient or of forward mode, and draw the backward view."""
     style = picture_style(options)
-    if options.derivatives and not options.out:
+    if options.derivatives and options.out is None:
         raise UsageError("--derivatives is about a picture", remedy="name it: --out backward.svg")
     if options.through is not None and options.paths is None:
         raise UsageError("--through is about paths", remedy="write --paths W --through h,L")
     circuit = read_circuit(options.file)
-    if options.out:
+    if options.out is not None:
         drawing = _backward(
             circuit,
             lengths_for(circuit, options.tau),

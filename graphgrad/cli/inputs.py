@@ -66,7 +66,7 @@ def picture_style(options: argparse.Namespace) -> dict[str, str]:
     """Return how a picture is to be drawn; UsageError where none is asked for but its looks."""
     looks = {name: getattr(options, name) for name in ("level", "style")}
     for name, value in looks.items():
-        if value and not options.out:
+        if value and options.out is None:
             raise UsageError(
                 f"--{name} is about a picture", remedy="name the picture: --out elman.svg"
             )

@@ -68,6 +68,7 @@ def test_styles_and_levels(run, style, level):
         ("nowhere/elman.svg", "cannot write nowhere/elman.svg"),
         ("elman.gif", "gif"),
         ("elman", "no ending"),
+        ("", "no ending"),
         ("folder.svg", "cannot write folder.svg"),
     ],
 )

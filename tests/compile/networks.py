@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 import re
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 Shape = tuple[str, ...]
@@ -170,6 +171,35 @@ class _Author:
         options.append(f"(1 - {named[0]}) * {own} + {named[0]} * {c}[t]")
         self.equation(h, self.source.choice(options))
 
+    def cell(self) -> None:
+        """A cell as in a textbook: each gate has matrices for the state and the input, a vector."""
+        width, lag = self.source.choice("HK"), self.source.choice([1, 1, 1, -1])
+        read = self.source.choice([name for name, shape in self.reads.items() if len(shape) == 1])
+        matrix, h, c = (
+            (width, *self.reads[read]),
+            self.state("h", (width,)),
+            self.state("c", (width,)),
+        )
+        own, cell = f"{h}[t{-lag:+d}]", f"{c}[t{-lag:+d}]"
+        gates = [self.state("g", (width,)) for _ in range(self.source.choice([2, 3, 4]))]
+        first, second, last = f"{gates[0]}[t]", f"{gates[1]}[t]", f"{gates[-1]}[t]"
+        for gate in gates:
+            reset = gate != gates[0] and self.chance(0.25)
+            before = f"({first} * {own})" if reset and self.chance(0.5) else own
+            product = f"{self.param(width, width)} @ {before}"
+            if reset and before == own:
+                product = f"{first} * ({product} + {self.param(width)})"
+            terms = [product] if self.chance(0.95) else []
+            terms += [f"{self.param(*matrix)} @ {read}[t]"] if self.chance(0.9) else []
+            terms += [self.param(width)] if self.chance(0.8) or not terms else []
+            terms += [f"{self.param(width)} * {cell}"] if self.chance(0.15) else []
+            self.source.shuffle(terms)
+            squash = self.source.choice(["sigmoid", "sigmoid", "tanh", "relu"])
+            self.equation(gate, f"{squash}({' + '.join(terms)})")
+        self.equation(c, f"{first} * {cell} + {second} * {last}")
+        options = [f"{last} * tanh({c}[t])", f"(1 - {second}) * {own} + {second} * {c}[t]"]
+        self.equation(h, self.source.choice(options))
+
     def feedback(self) -> None:
         """A state that reads the output, which reads the state."""
         inner, outer = self.source.choice("HK"), self.source.choice("KD")
@@ -219,8 +249,7 @@ class _Author:
 
 def network(number: int) -> Case:
     """Return the network of a number: the same on every machine."""
-    source = random.Random(number)
-    author = _Author(source)
+    author = _Author(random.Random(number))
     optional: list[tuple[str, str, Shape]] = [
         ("u[t]", "input", ()),
         ("q", "input", ("H",)),
@@ -233,7 +262,20 @@ def network(number: int) -> Case:
                 (author.reads if name.endswith("]") else author.static)[name[0]] = shape
     kinds = [author.gates, author.gates, author.recurrence, author.recurrence]
     kinds += [author.feedback, author.map, author.constant]
-    for _ in range(source.randint(1, 3)):
+    return _case(author, kinds, 3)
+
+
+def stacked(number: int) -> Case:
+    """Return the network of a number that has cells as in textbooks, one or two."""
+    author = _Author(random.Random(number))
+    author.cell()
+    return _case(author, [author.cell, author.map], 1)
+
+
+def _case(author: _Author, kinds: Sequence[Callable[[], None]], most: int) -> Case:
+    """Return the network of an author who adds up to `most` things of these kinds."""
+    source = author.source
+    for _ in range(source.randint(1, most)):
         source.choice(kinds)()
     loss = author.loss()
     author.boundaries(loss)

@@ -9,8 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+import graphgrad as gg
 from graphgrad.compile.code import KERNELS
-from tests.compile.networks import Case, network
+from graphgrad.compile.emit_numpy import emit_numpy
+from tests.compile.networks import Case, network, stacked
 from tests.compile.promises import keep
 
 CIRCUITS = 16
@@ -22,10 +24,11 @@ GATED = Case(
 )
 
 
-def test_the_promises_hold_for_random_networks() -> None:
+@pytest.mark.parametrize("drawn", [network, stacked])
+def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> None:
     done: Counter[str] = Counter()
     for number in range(CIRCUITS):
-        done += keep(network(number), number, "numpy")
+        done += keep(drawn(number), number, "numpy")
     assert done["circuits"] + done["undefined"] == CIRCUITS
     for what in ("alone", "batches", "ragged batches", "pieces", "checkpoints"):
         assert done[f"{what} float64"] == done[f"{what} float32"] > 0, what
@@ -43,6 +46,17 @@ def test_networks_have_what_the_campaign_is_for() -> None:
         " if ",
     ):
         assert sum(part in text for text in texts) >= 5, part
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
+def test_gates_of_stacked_cells_are_computed_together() -> None:
+    sources = []
+    for number in range(20):
+        circuit = gg.parse(stacked(number).text)
+        made = circuit.compile("loss", grad="loss")
+        sources.append(emit_numpy(made.schedule_for(circuit.inputs), "compiled").source)
+    for part in ("matvec_parts(", "part_factors(", "_now", "np.dot("):
+        assert sum(part in text for text in sources) >= 5, part
 
 
 def wrong_value(u: Any, out: Any = None) -> Any:
