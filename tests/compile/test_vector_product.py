@@ -42,6 +42,10 @@ def row(out, a, w, start, columns, depth):
         store(out, (1 + j,), columns - j, times(packed, depth, j, a, start))
 
 @njit
+def part(gram, u, first, rows, a):
+    outer_sum(gram, rows, a.shape[1], u, first, u.shape[1], a, 0, a.shape[1], len(a), True)
+
+@njit
 def total(x, out):
     whole = kept(load(x, (0,), 3), 3, 0)
     store(out, (0,), 1, across_sum(whole))
@@ -69,6 +73,13 @@ for dtype, tolerance in {dtypes}:
         assert column[0] == column[-1] == 9
         twice = 2 * exact.T @ a
         assert np.max(np.abs(gram - twice)) <= tolerance * depth * rows * np.max(np.abs(exact))
+    for width in (512, 500):  # rows of 512 numbers lie so far apart that they are copied first
+        u, a = rng.standard_normal((201, width)).astype(dtype), rng.standard_normal((201, 70))
+        a, gram, rows = a.astype(dtype), np.full((width - 13, 70), 9, dtype), width - 13
+        u[:, :3] = u[:, 3 + rows :] = np.nan
+        part(gram, u, 3, rows, a)
+        exact = u[:, 3 : 3 + rows].T.astype(np.longdouble) @ a
+        assert np.max(np.abs(gram - exact)) <= tolerance * 201 * 4
     x, out = np.array([1.5, 2, 4, 100], dtype), np.zeros(1, dtype)
     assert total(x, out) == {size} // np.dtype(dtype).itemsize or {features} is None
     assert out[0] == 7.5

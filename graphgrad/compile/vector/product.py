@@ -25,6 +25,7 @@ from graphgrad.compile.vector.tile import ROWS, VECTORS, tile, tile_bodies, tile
 
 DEPTH = 192  # how much of the inner index is done at a time: a panel stays in the first cache
 CHUNK = 8 * ROWS  # how many rows are done with all panels, before the next ones
+CLASH = 2048  # rows as many bytes apart, or a multiple, drive each other out of the first cache
 IN_PLACE = 2  # rows of so few panels need not be packed, where whole vectors make them up
 
 
@@ -95,28 +96,41 @@ def outer_sum_kernel(
     v_stride: int, count: int, fresh: bool,
 ) -> None:  # fmt: skip
     """Do what `outer_sum` says."""
-    width = VECTORS * lanes(out)
-    in_place = columns % lanes(out) == 0 and v_stride <= IN_PLACE * width
+    width, line = VECTORS * lanes(out), lanes(out)
+    in_place = columns % line == 0 and v_stride <= IN_PLACE * width
     right = carray(v, v0 + count * v_stride)
     if not in_place:
         size = _packed_size(columns, min(DEPTH, count), right)
         right = _from_line(np.empty(size, right.dtype))
+    copied = u_stride * right.itemsize % CLASH == 0 and columns > width
+    left, step = carray(u, u0 + count * u_stride), u_stride
+    if copied:
+        left = _from_line(np.empty(CHUNK * DEPTH + LINE // right.itemsize, right.dtype))
     for s in range(0, count, DEPTH):
         depth = min(DEPTH, count - s)
-        for column in range(0, 0 if in_place else columns, lanes(out)):
-            start = column // width * width * depth + column % width
+        if not in_place:
             for k in range(depth):
-                part = load(v, (v0 + (s + k) * v_stride + column,), columns - column)
-                store(right, (start + k * width,), lanes(out), part)
+                for column in range(0, columns, line):
+                    place = (column // width * depth + k) * width + column % width
+                    part = load(v, (v0 + (s + k) * v_stride + column,), columns - column)
+                    store(right, (place,), line, part)
         for low in range(0, rows, CHUNK):
+            high = min(rows, low + CHUNK)
+            start = u0 + s * u_stride + low
+            if copied:
+                for k in range(depth):
+                    for row in range(0, high - low, line):
+                        part = load(u, (start + k * u_stride + row,), high - low - row)
+                        store(left, (k * CHUNK + row,), line, part)
+                start, step = 0, CHUNK
             for column in range(0, columns, width):
-                begin, step = column * depth, width
+                begin, apart = column * depth, width
                 if in_place:
-                    begin, step = v0 + s * v_stride + column, v_stride
-                for row in range(low, min(rows, low + CHUNK), ROWS):
+                    begin, apart = v0 + s * v_stride + column, v_stride
+                for row in range(low, high, ROWS):
                     tile(
-                        min(ROWS, rows - row), out, row * columns + column, columns, u,
-                        u0 + s * u_stride + row, 1, u_stride, right, begin, step, depth,
+                        min(ROWS, high - row), out, row * columns + column, columns, left,
+                        start + row - low, 1, step, right, begin, apart, depth,
                         columns - column, fresh and s == 0,
                     )  # fmt: skip
 
