@@ -31,9 +31,9 @@ from graphgrad.compile.vector.lanes import (
     unit,
 )
 from graphgrad.compile.vector.machine import restore, set_flush_to_zero
+from graphgrad.compile.vector.outer import outer_sum
 from graphgrad.compile.vector.product import (
     divide,
-    outer_sum,
     pack,
     padded,
     panels,

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
-from numba import carray, njit
+from numba import njit
 from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
@@ -25,19 +25,17 @@ from graphgrad.compile.vector.tile import ROWS, VECTORS, tile, tile_bodies, tile
 
 DEPTH = 192  # how much of the inner index is done at a time: a panel stays in the first cache
 CHUNK = 8 * ROWS  # how many rows are done with all panels, before the next ones
-CLASH = 2048  # rows as many bytes apart, or a multiple, drive each other out of the first cache
-IN_PLACE = 2  # rows of so few panels need not be packed, where whole vectors make them up
 
 
 @njit(error_model="numpy")
-def _packed_size(columns: int, depth: int, like: Any) -> Any:
+def packed_size(columns: int, depth: int, like: Any) -> Any:
     """Return how many numbers a packed matrix holds, and as many more as a line of the cache."""
     width = VECTORS * lanes(like)
     return (columns + width - 1) // width * width * depth + LINE // like.itemsize
 
 
 @njit(error_model="numpy")
-def _from_line(array: Any) -> Any:
+def from_line(array: Any) -> Any:
     """Return an array from where a line of the cache begins: vectors then lie on one line."""
     return array[-array.ctypes.data % LINE // array.itemsize :]
 
@@ -45,7 +43,7 @@ def _from_line(array: Any) -> Any:
 @njit(error_model="numpy")
 def panels(columns: int, depth: int, like: Any) -> Any:
     """Return zeros for a packed matrix."""
-    return _from_line(np.zeros(_packed_size(columns, depth, like), like.dtype))
+    return from_line(np.zeros(packed_size(columns, depth, like), like.dtype))
 
 
 @kernel("pack")
@@ -88,51 +86,6 @@ def product_kernel(
                         columns - column, k == 0,
                     )  # fmt: skip
                     row += count
-
-
-@kernel("outer_sum")
-def outer_sum_kernel(
-    out: Any, rows: int, columns: int, u: Any, u0: int, u_stride: int, v: Any, v0: int,
-    v_stride: int, count: int, fresh: bool,
-) -> None:  # fmt: skip
-    """Do what `outer_sum` says."""
-    width, line = VECTORS * lanes(out), lanes(out)
-    in_place = columns % line == 0 and v_stride <= IN_PLACE * width
-    right = carray(v, v0 + count * v_stride)
-    if not in_place:
-        size = _packed_size(columns, min(DEPTH, count), right)
-        right = _from_line(np.empty(size, right.dtype))
-    copied = u_stride * right.itemsize % CLASH == 0 and columns > width
-    left, step = carray(u, u0 + count * u_stride), u_stride
-    if copied:
-        left = _from_line(np.empty(CHUNK * DEPTH + LINE // right.itemsize, right.dtype))
-    for s in range(0, count, DEPTH):
-        depth = min(DEPTH, count - s)
-        if not in_place:
-            for k in range(depth):
-                for column in range(0, columns, line):
-                    place = (column // width * depth + k) * width + column % width
-                    part = load(v, (v0 + (s + k) * v_stride + column,), columns - column)
-                    store(right, (place,), line, part)
-        for low in range(0, rows, CHUNK):
-            high = min(rows, low + CHUNK)
-            start = u0 + s * u_stride + low
-            if copied:
-                for k in range(depth):
-                    for row in range(0, high - low, line):
-                        part = load(u, (start + k * u_stride + row,), high - low - row)
-                        store(left, (k * CHUNK + row,), line, part)
-                start, step = 0, CHUNK
-            for column in range(0, columns, width):
-                begin, apart = column * depth, width
-                if in_place:
-                    begin, apart = v0 + s * v_stride + column, v_stride
-                for row in range(low, high, ROWS):
-                    tile(
-                        min(ROWS, high - row), out, row * columns + column, columns, left,
-                        start + row - low, 1, step, right, begin, apart, depth,
-                        columns - column, fresh and s == 0,
-                    )  # fmt: skip
 
 
 @njit(error_model="numpy", inline="always")  # as a call it would take longer than a small sum
@@ -261,16 +214,6 @@ def times(typingctx: Any, packed: Any, depth: Any, column: Any, a: Any, start: A
         return tile_sums(builder, 1, 1, kind, packed.dtype.bitwidth // 8, given)[0, 0]
 
     return signature(lanes_type, packed, types.intp, types.intp, a, types.intp), lower
-
-
-@intrinsic
-def outer_sum(
-    typingctx: Any, out: Any, rows: Any, columns: Any, u: Any, u0: Any, u_stride: Any, v: Any,
-    v0: Any, v_stride: Any, count: Any, fresh: Any,
-) -> Any:  # fmt: skip
-    """Put Σ u[s] v[s]ᵀ over `count` rows s of u and v into `out`; add it, if not `fresh`."""
-    given = (out, rows, columns, u, u0, u_stride, v, v0, v_stride, count, fresh)
-    return kernel_call("outer_sum", given)
 
 
 @intrinsic
