@@ -1,7 +1,8 @@
 """How fast the Numba back end is: value and gradients of an LSTM, vector functions.
 
-Products beside the BLAS of NumPy in the same process; `grid.py` compares with peers,
-`first_calls.py` measures compile time.
+Products beside the BLAS of NumPy in the same process. That uses all processors unless it is told
+not to (OPENBLAS_NUM_THREADS=1), ours use one. `grid.py` compares with peers, `first_calls.py`
+measures compile time.
 """
 
 from __future__ import annotations
@@ -103,3 +104,31 @@ def test_product(benchmark, shape, dtype, by):
     packed = packed_of(w, columns, depth)
     benchmark(run, out, a, packed, rows, columns, depth)
     assert np.allclose(out, a @ w.T, rtol=1e-3, atol=1e-3)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1600, 128, 32), (3200, 384, 128), (3200, 512, 128)], ids=str)
+@pytest.mark.parametrize("by", ["own", "numpy"])
+def test_sum_of_outer_products(benchmark, shape, dtype, by):
+    from numba import njit
+
+    from graphgrad.compile.run_numba import _kernels
+    from graphgrad.compile.vector.fast import outer_sum
+
+    count, rows, columns = shape
+    rng = np.random.default_rng(0)
+    u = rng.standard_normal((count, rows)).astype(dtype)
+    v = rng.standard_normal((count, columns)).astype(dtype)
+    out = np.empty((rows, columns), dtype)
+    if by == "numpy":
+        benchmark(np.matmul, u.T, v, out=out)
+        return
+    _kernels(dtype)
+
+    @njit
+    def run(out, rows, columns, u, v, count):
+        outer_sum(out, rows, columns, u, 0, rows, v, 0, columns, count, True)
+
+    run(out, rows, columns, u, v, count)
+    benchmark(run, out, rows, columns, u, v, count)
+    assert np.allclose(out, u.T @ v, rtol=1e-3, atol=1e-2)
