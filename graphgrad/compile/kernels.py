@@ -20,7 +20,7 @@ def _on_intel() -> bool:
 
 
 # Whether a float64 matrix that rows are multiplied by lies in memory column by column: OpenBLAS is
-# faster so with the AVX-512 of Intel; with that of AMD it takes 1.1 to 1.6 times as long.
+# faster so with the AVX-512 of Intel, and slower with that of AMD.
 BY_COLUMNS = _on_intel()
 
 

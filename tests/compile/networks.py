@@ -175,11 +175,8 @@ class _Author:
         """A cell as in a textbook: each gate has matrices for the state and the input, a vector."""
         width, lag = self.source.choice("HK"), self.source.choice([1, 1, 1, -1])
         read = self.source.choice([name for name, shape in self.reads.items() if len(shape) == 1])
-        matrix, h, c = (
-            (width, *self.reads[read]),
-            self.state("h", (width,)),
-            self.state("c", (width,)),
-        )
+        matrix = (width, *self.reads[read])
+        h, c = self.state("h", (width,)), self.state("c", (width,))
         own, cell = f"{h}[t{-lag:+d}]", f"{c}[t{-lag:+d}]"
         gates = [self.state("g", (width,)) for _ in range(self.source.choice([2, 3, 4]))]
         first, second, last = f"{gates[0]}[t]", f"{gates[1]}[t]", f"{gates[-1]}[t]"
