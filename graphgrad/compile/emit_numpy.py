@@ -293,8 +293,8 @@ class Emitter:
                 made = self.schedule.statements.get(name) if name in self.inlined else None
                 if made is not None and self._is_product(made) and self.lead(name) == lead:
                     product, addend = made, other
-        target = rows if rows.endswith("]") else f"{rows}[...]"
         if product is None:
+            target = rows if rows.endswith("]") else f"{rows}[...]"
             self.write(f"{target} = {_cut(value, lead, len(statement.shape), parts)}")
             return
         matrix, vector = (self.read(each).code for each in product.operands)

@@ -97,16 +97,15 @@ def matvec(m: Any, v: Any, out: Any = None) -> Any:
 
 
 def right_factor(m: Any) -> Any:
-    """Return a matrix in the order in which BLAS multiplies rows by it fastest."""
-    by_columns = BY_COLUMNS and m.dtype == np.float64
-    return np.asfortranarray(m) if by_columns else np.ascontiguousarray(m)
+    """Return a matrix, or several, in the order in which BLAS multiplies rows by it fastest."""
+    if BY_COLUMNS and m.dtype == np.float64:
+        return transpose(np.ascontiguousarray(transpose(m)))
+    return np.ascontiguousarray(m)
 
 
 def part_factors(m: Any, count: int) -> Any:
     """Return right factors, one for each part of M·v."""
-    factors = np.swapaxes(m.reshape(count, m.shape[0] // count, m.shape[1]), 1, 2)
-    by_columns = BY_COLUMNS and m.dtype == np.float64
-    return factors if by_columns else np.ascontiguousarray(factors)
+    return right_factor(transpose(m.reshape(count, m.shape[0] // count, m.shape[1])))
 
 
 def matvec_parts(m: Any, v: Any, out: Any) -> None:
