@@ -16,7 +16,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
 
-from graphgrad.compile.vector.ir_math import suffix
+from graphgrad.compile.vector.ir_num import suffix
 from graphgrad.compile.vector.lanes import lanes_of, mask, splat, to_lanes
 
 

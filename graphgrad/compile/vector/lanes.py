@@ -16,7 +16,7 @@ from numba.core.imputils import lower_builtin
 from numba.core.typing.templates import AbstractTemplate, infer_global, signature
 
 from graphgrad.compile.vector import ir_math
-from graphgrad.compile.vector.ir_math import Num
+from graphgrad.compile.vector.ir_num import Num, apart
 
 INLINE = 40
 _USES: WeakKeyDictionary[ir.Module, int] = WeakKeyDictionary()
@@ -130,7 +130,7 @@ def _function(work: Callable[..., Num], *, long: bool = False) -> Any:
             for value, given in zip(args, sig.args, strict=True)
         ]
         uses = _USES[builder.module] = _USES.get(builder.module, 0) + long
-        return (ir_math.apart(work, *values) if uses > INLINE and long else work(*values)).value
+        return (apart(work, *values) if uses > INLINE and long else work(*values)).value
 
     def one(typingctx: Any, a: Any) -> Any:
         return _typed((a,), lower)

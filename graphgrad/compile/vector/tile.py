@@ -10,7 +10,7 @@ from numba.core import cgutils, types
 from numba.core.extending import intrinsic
 from numba.core.typing.templates import signature
 
-from graphgrad.compile.vector.ir_math import Num, suffix
+from graphgrad.compile.vector.ir_num import Num, suffix
 from graphgrad.compile.vector.lane_memory import address, masked_load, masked_store
 from graphgrad.compile.vector.lanes import lanes_of, mask, register_bytes, splat
 
