@@ -92,6 +92,7 @@ class Checkpointed:
             name: cotangent_prefix(self.system.declared.names()) + name for name in wrt
         }
         self.plan: Plan | None = None
+        self.recipe: tuple[Any, ...] | None = None  # a function and its arguments, for copies
         circuits = {False: counted, True: self.stream.circuit}
         self._ahead = {
             key: compiled(c, tuple(self.states), None, None) for key, c in circuits.items()
@@ -113,6 +114,10 @@ class Checkpointed:
                     function = compiled(made, (self.share,), objective, [*wrt, *before])
                 self._back[key, last] = function
         self.prefix = cotangent_prefix(made.check().declared.names())
+
+    def __reduce__(self) -> Any:
+        """Return what compiles the function again: programs are neither pickled nor copied."""
+        return self.recipe
 
     @property
     def source(self) -> str:

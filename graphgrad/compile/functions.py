@@ -47,14 +47,12 @@ def compile_circuit(
             f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
         )
     system = circuit.check()
+    recipe: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
+    recipe |= {"threads": threads, "truncate": truncate, "checkpoint": checkpoint}
 
     def remade(other: Circuit, more: Iterable[str]) -> Compiled:
         """Return the same function of another circuit, with more outputs."""
-        shown = dict.fromkeys((*wanted, *more))
-        options: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
-        made: Compiled = compile_circuit(
-            other, tuple(shown), threads=threads, truncate=truncate, **options
-        )
+        made: Compiled = compile_circuit(other, tuple(dict.fromkeys((*wanted, *more))), **recipe)
         return made
 
     for name in outputs:
@@ -62,9 +60,9 @@ def compile_circuit(
             raise unknown_name(name, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
     if checkpoint is not None:
-        return _checkpointed(circuit, outputs, grad, wrt, truncate, checkpoint, backend, dtype)
-    recipe: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
-    recipe |= {"threads": threads, "truncate": truncate}
+        made = _checkpointed(circuit, outputs, recipe)
+        made.recipe = _recompiled, (circuit, outputs, recipe)
+        return made
     if grad is None:
         made = Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
         made.recipe = _recompiled, (circuit, outputs, recipe)
@@ -91,20 +89,12 @@ def _recompiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str
         return compile_circuit(circuit, outputs, **options)
 
 
-def _checkpointed(
-    circuit: Circuit,
-    outputs: tuple[str, ...],
-    grad: str | None,
-    wrt: Iterable[str] | str | None,
-    truncate: Any,
-    checkpoint: int | Mapping[str, int],
-    backend: str,
-    dtype: Any,
-) -> Any:
+def _checkpointed(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Any:
     """Return the loss and its gradients as a function that computes them piece by piece."""
-    system = circuit.check()
+    system, grad, wrt = circuit.check(), options["grad"], options["wrt"]
     targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
-    if grad is None or {*outputs} - {grad} or {*targets} - {*system.params} or truncate is not None:
+    beyond = {*outputs} - {grad} or {*targets} - {*system.params}
+    if grad is None or beyond or options["truncate"] is not None:
         raise GraphgradError(
             "checkpoint= is for the whole gradient of a loss by parameters",
             remedy="give grad=, no other outputs, parameters in wrt=, and no truncate=",
@@ -113,13 +103,11 @@ def _checkpointed(
     def compiled(
         made: Circuit, shown: tuple[str, ...], loss: str | None, by: list[str] | None
     ) -> Compiled:
-        options: dict[str, Any] = {"wrt": by} if by is not None else {}
-        function: Compiled = compile_circuit(
-            made, shown, grad=loss, backend=backend, dtype=dtype, **options
-        )
+        own = {name: options[name] for name in ("backend", "dtype", "threads")}
+        function: Compiled = compile_circuit(made, shown, grad=loss, wrt=by, **own)
         return function
 
-    return _pieces(circuit, grad, targets, checkpoint, compiled)
+    return _pieces(circuit, grad, targets, options["checkpoint"], compiled)
 
 
 class ValueAndGrad:

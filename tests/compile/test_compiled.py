@@ -228,10 +228,14 @@ def test_functions_are_pickled_and_copied_by_what_makes_them() -> None:
     chosen = sizes(circuit)
     params, inputs = circuit.init(0, **chosen), circuit.example(1, 4, **chosen)
     compiled, function = circuit.compile("h", grad="loss"), gg.value_and_grad(circuit)
+    pieces = circuit.compile(grad="loss", checkpoint={"every": 2})
     wanted = compiled(params | inputs)
     for again in (copy.deepcopy(compiled), pickle.loads(pickle.dumps(compiled))):
         assert again(params | inputs).keys() == wanted.keys()
         np.testing.assert_array_equal(again(params | inputs)["d_W"], wanted["d_W"])
+    again = pickle.loads(pickle.dumps(pieces))
+    assert again.checkpoint == {"every": 2}
+    np.testing.assert_array_equal(again(params | inputs)["d_W"], pieces(params | inputs)["d_W"])
     loss, grads = pickle.loads(pickle.dumps(function))(params, **inputs)
     np.testing.assert_array_equal(grads["W"], wanted["d_W"])
     assert loss == wanted["loss"]

@@ -15,8 +15,10 @@ from hypothesis import given, note, settings
 from hypothesis import strategies as st
 
 import graphgrad as gg
+from graphgrad.compile import bound, run_numba
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.plan import schedule_of
+from graphgrad.compile.workers import workers
 from tests.compile.test_generated import as_floats, close, reference
 from tests.compile.test_numba import plain
 from tests.drawn import SIZES, Drawn
@@ -169,6 +171,21 @@ def test_checkpoints_do_not_change_the_gradients() -> None:
     wanted = gg.value_and_grad(circuit)(params, **inputs)
     pieces = gg.value_and_grad(circuit, backend="numba", checkpoint={"every": 5, "snapshots": 1})
     same(pieces(params, **inputs), wanted)
+
+
+def test_pieces_between_checkpoints_are_divided_among_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[int] = []
+    monkeypatch.setattr(run_numba, "THREADS_PAY", 0)
+    monkeypatch.setattr(bound, "workers", lambda count: asked.append(count) or workers(count))
+    params, inputs = example(9, (4,), cell="elman")
+    circuit = gg.cells.load("elman")
+    wanted = gg.value_and_grad(circuit)(params, **inputs)
+    options: dict[str, Any] = {"backend": "numba", "threads": 2}
+    pieces = gg.value_and_grad(circuit, checkpoint={"every": 5}, **options)
+    same(pieces(params, **inputs), wanted)
+    assert asked == [1, 1, 1]  # ahead over one piece, back over two
 
 
 # -- calls beside each other -----------------------------------------------------------------------
