@@ -21,7 +21,7 @@ from graphgrad.compile.rows import (
     operands,
 )
 from graphgrad.compile.schedule import Boundary, Loop, Operand, Schedule, Statement
-from graphgrad.compile.simple import simplified
+from graphgrad.compile.simple import Softmax, simplified
 from graphgrad.compile.unjoin import unjoined
 
 
@@ -88,7 +88,7 @@ class _Divider:
         """Return the straight pieces and the loops, in simple statements."""
         types: dict[str, Any] = {**self.schedule.leaves, **self.schedule.statements}
 
-        def simple(work: Iterable[Work]) -> list[Work]:
+        def simple(work: Iterable[Work], near: dict[str, Softmax]) -> list[Work]:
             found: list[Work] = []
             for each in work:
                 if isinstance(each, Boundary):
@@ -97,24 +97,26 @@ class _Divider:
                 if each.name in self.turned:
                     continue
                 each = self._as_it_stands(each)
-                for one in simplified([each], lambda name: types[name].shape):
+                for one in simplified(each, lambda name: types[name].shape, near):
                     types[one.name] = one
                     found.extend(self._copied(_whole(one, types), types))
             return found
 
         pieces: list[Piece] = []
+        near: dict[str, Softmax] = {}  # of the piece between two loops
         for block in self.schedule.blocks:
             single = isinstance(block, Loop) and len(block.bodies) == 1
             if isinstance(block, Loop) and single:
-                work = simple([*block.prelude, *block.bodies[0].statements])
+                work = simple([*block.prelude, *block.bodies[0].statements], {})
                 pieces.append(Piece(block, [(work, 0)]))
                 continue
             if not pieces or pieces[-1].loop is not None:
                 pieces.append(Piece(None, [([], 0)]))
+                near = {}
             before = block.prelude if isinstance(block, Loop) else [block]
-            pieces[-1].parts[0][0].extend(simple(before))
+            pieces[-1].parts[0][0].extend(simple(before, near))
             if isinstance(block, Loop):
-                parts = [(simple(body.statements), body.offset) for body in block.bodies]
+                parts = [(simple(body.statements, {}), body.offset) for body in block.bodies]
                 pieces.append(Piece(block, parts))
         return pieces
 

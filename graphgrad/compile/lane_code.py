@@ -75,7 +75,8 @@ class LaneCode:
     def value(self, operand: Operand | Number) -> Code:
         """Return the value of an operand, read from memory if it is in no register."""
         if not isinstance(operand, Operand):
-            return Code(repr(operand), ATOM if operand >= 0 else SUM)
+            text = repr(operand).replace("inf", "np.inf")
+            return Code(text, ATOM if operand >= 0 else SUM)
         key = (operand.name, operand.lag)
         for known in (self.registers, self.loads):
             if key in known:

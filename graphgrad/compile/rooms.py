@@ -51,6 +51,8 @@ class Rooms:
 
     def allocated(self, array: str) -> str:
         """Return the code that allocates an array."""
+        if array in self.roomy and array in self.returned:  # in every call
+            return f"row({self.allocations[array]}, real)"
         if array in self.roomy:
             return f"room({self.allocations[array]}, real)"
         return f"np.zeros({self.allocations[array]}, real.dtype)"

@@ -196,7 +196,10 @@ def _as_late_as_possible(
     reads: Mapping[str, Sequence[Operand]],
     private: Collection[str],
 ) -> None:
-    """Move elementwise statements to the level of their first use: they need no memory there."""
+    """Move statements to the level of their first use: they need no memory there.
+
+    These are the elementwise ones, and sums over components of what is known before.
+    """
     first: dict[str, int] = {}
     for each in reversed(made.work):
         if isinstance(each, Boundary):
@@ -204,7 +207,8 @@ def _as_late_as_possible(
                 first[each.value.name] = 0
             continue
         fixed = each.op in VIEWS | WHOLE | ACCUMULATIONS | ENTRYWISE or each.name not in private
-        fixed = fixed or (each.op in COMPONENT_SUMS and not made.inside)
+        sums = each.op in COMPONENT_SUMS and any(o.name in made.level for o in reads[each.name])
+        fixed = fixed or (sums and not made.inside)
         if not fixed and each.name in first:
             made.level[each.name] = max(made.level[each.name], first[each.name])
         for operand in reads[each.name]:

@@ -6,9 +6,9 @@ log_softmax of a matrix go by rows and stay as they are.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from math import inf
+from typing import Any, NamedTuple
 
 from graphgrad.compile.schedule import Operand, Statement
 from graphgrad.dims import Shape
@@ -17,21 +17,32 @@ from graphgrad.ir import Number
 Given = Operand | Number
 
 
-def simplified(statements: Iterable[Statement], shape_of: Any) -> Iterator[Statement]:
-    """Yield statements that compute the same; new ones are named after the one they are part of.
+class Softmax(NamedTuple):
+    """The parts of a softmax: z ≤ 0, e^z and Σ e^z; it is e^z / Σ e^z, its log z - log Σ e^z."""
 
-    `shape_of` gives the shape of a name.
+    shifted: Operand
+    weights: Operand
+    total: Given
+
+
+def simplified(
+    statement: Statement, shape_of: Any, softmaxes: dict[str, Softmax]
+) -> list[Statement]:
+    """Return statements that compute the same; new ones are named after the one they are part of.
+
+    `shape_of` gives the shape of a name. `softmaxes` are those computed shortly before, by name; if
+    the statement is another one, it is added.
     """
-    for statement in statements:
-        yield from _Steps(statement, shape_of).steps()
+    return _Steps(statement, shape_of, softmaxes).steps()
 
 
 class _Steps:
     """The simpler statements for one."""
 
-    def __init__(self, statement: Statement, shape_of: Any) -> None:
+    def __init__(self, statement: Statement, shape_of: Any, softmaxes: dict[str, Softmax]) -> None:
         self.statement = statement
         self.shape_of = shape_of
+        self.softmaxes = softmaxes
         self.found: list[Statement] = []
 
     def steps(self) -> list[Statement]:
@@ -41,20 +52,26 @@ class _Steps:
         own = next((shape for shape in shapes if shape), ())
         match statement.op:
             case "softmax" if len(statement.shape) == 1:
-                weights, total = self._weights(given[0], own)
-                self._last("div", weights, total)
+                made = self.softmaxes[statement.name] = self._softmax(given[0], own)
+                self._last("div", made.weights, made.total)
             case "log_softmax" if len(statement.shape) == 1:
-                shifted, total = self._shifted_total(given[0], own)
-                self._last("sub", shifted, self._add("log", (), total))
+                made = self._softmax(given[0], own)
+                self._last("sub", made.shifted, self._add("log", (), made.total))
             case "logsumexp":
                 top = self._add("max", (), given[0])
                 total = self._total(self._add("exp", own, self._add("sub", own, given[0], top)))
                 self._last("add", top, self._add("log", (), total))
             case "cross_entropy":
                 p, y = given
-                safe = self._add("where", own, y, 0, 1, p, attr="==")
-                term = self._add("mul", own, y, self._add("log", own, safe))
-                self._last("neg", self._total(self._add("where", own, y, 0, 0, term, attr="==")))
+                known = self._known_softmax(p)
+                if known is None:
+                    safe = self._add("where", own, y, 0, 1, p, attr="==")
+                    self._last("neg", self._weighted(y, self._add("log", own, safe), own))
+                else:
+                    logs = self._add("where", own, known.weights, 0, -inf, known.shifted, attr="==")
+                    log_total = self._add("log", (), known.total)
+                    scaled = self._add("mul", (), log_total, self._total(y))
+                    self._last("sub", scaled, self._weighted(y, logs, own))
             case "softmax_cross_entropy":
                 o, y = given
                 top = self._add("max", (), o)
@@ -104,11 +121,17 @@ class _Steps:
     def _last_total(self, given: Given, shape: Shape) -> None:
         self._last("sum" if shape else "copy", given)
 
-    def _shifted_total(self, u: Given, own: Shape) -> tuple[Operand, Given]:
-        shifted = self._add("sub", own, u, self._add("max", (), u))
-        return shifted, self._total(self._add("exp", own, shifted))
+    def _weighted(self, y: Given, values: Given, own: Shape) -> Given:
+        """Return Σ y · values, where a y of 0 counts as 0 whatever the value is."""
+        term = self._add("mul", own, y, values)
+        return self._total(self._add("where", own, y, 0, 0, term, attr="=="))
 
-    def _weights(self, u: Given, own: Shape) -> tuple[Operand, Given]:
+    def _known_softmax(self, p: Given) -> Softmax | None:
+        if isinstance(p, Operand) and not p.lag:
+            return self.softmaxes.get(p.name)
+        return None
+
+    def _softmax(self, u: Given, own: Shape) -> Softmax:
         shifted = self._add("sub", own, u, self._add("max", (), u))
         weights = self._add("exp", own, shifted)
-        return weights, self._total(weights)
+        return Softmax(shifted, weights, self._total(weights))

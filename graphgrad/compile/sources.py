@@ -14,7 +14,7 @@ VECTOR_FUNCTIONS = frozenset(
     for line in (
         "absolute across_max across_sum choose cos distributions divide exp if_equal if_greater",
         "if_greater_equal if_less if_less_equal kept lanes load log log1p maximum minimum number",
-        "outer_sum pack padded panels power product put read relu restore room row_sum",
+        "outer_sum pack padded panels power product put read relu restore room row row_sum",
         "set_flush_to_zero shaped sigmoid sin softplus spread sqrt store tanh times tokens unit",
         "write",
     )

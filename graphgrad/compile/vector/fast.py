@@ -41,13 +41,14 @@ from graphgrad.compile.vector.product import (
     row_sum,
     times,
 )
-from graphgrad.compile.vector.scalar import room, tokens
+from graphgrad.compile.vector.scalar import room, row, tokens
 
 __all__ = [
     "absolute", "across_max", "across_sum", "choose", "cos", "distributions", "divide", "exp",
     "if_equal", "if_greater", "if_greater_equal", "if_less", "if_less_equal", "kept", "lanes",
     "load", "log", "log1p", "maximum", "minimum", "number", "outer_sum", "pack",
-    "padded", "panels", "power", "product", "put", "read", "relu", "restore", "room", "row_sum",
+    "padded", "panels", "power", "product", "put", "read", "relu", "restore", "room", "row",
+    "row_sum",
     "set_flush_to_zero", "shaped", "sigmoid", "sin", "softplus", "spread", "sqrt", "store",
     "tanh", "times", "tokens", "unit", "write",
 ]  # fmt: skip

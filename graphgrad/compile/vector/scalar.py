@@ -28,6 +28,12 @@ def room(shape: tuple[int, ...], like: Any) -> Any:
     return made[start : start + size].reshape(shape)
 
 
+def row(shape: tuple[int, ...], like: Any) -> Any:
+    """Return a vector of zeros with numbers behind it, in less time than `room` takes."""
+    (size,) = shape
+    return np.zeros(size + MARGIN, like.dtype)[:size]
+
+
 plain = njit(error_model="numpy")
 
 
