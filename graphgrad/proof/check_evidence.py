@@ -102,8 +102,7 @@ class Evidence:
     def confirmed(self, made: Comparison, wanted: Any) -> bool:
         """Whether what the code computed is exactly an array of expressions."""
         values = self.expressions.of(entry.node for entry in made.got.flat)
-        for place, value in zip(np.ndindex(*made.got.shape), values, strict=True):
-            want = wanted[place]
+        for want, value in zip(np.ravel(wanted), values, strict=True):
             if want is None:
                 continue
             if decided(self.field, value, sympy.sympify(want), self.deadline).verdict != "zero":

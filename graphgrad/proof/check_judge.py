@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -153,7 +153,18 @@ def comparisons(
         if array is not None:
             want = np.asarray(case.value(variable_of(output), last="[" in output), object)
             made.append(_fitted(Comparison(path, output, array, want)))
-    return sorted(made, key=lambda each: each.quantity is not None)
+    shown = [replace(each, name=_shown(each.name, chosen)) for each in made]
+    return sorted(shown, key=lambda each: each.quantity is not None)
+
+
+def _shown(path: str, chosen: Mapping[str, Any]) -> str:
+    """Return what a result is called: as the code calls it, else as the caller does."""
+    if path != "result" and not path[0].isdigit():
+        return path
+    stated = chosen.get(path)
+    if isinstance(stated, str) and stated.isidentifier() and [*chosen.values()].count(stated) == 1:
+        return stated
+    return f"result {path}" if path[0].isdigit() else path
 
 
 def _loss_text(case: Case) -> str:

@@ -86,3 +86,34 @@ def test_results_without_a_cause_are_told_once():
     assert text.startswith("✗ W, R and b are wrong. No single simple cause was recognised.")
     assert text.count("Witness") == 1
     assert "It shows first at τ = 1, N = 1." in text
+
+
+SCALAR = gg.parse(
+    "x[t]: input()\nw: param()\nv: param()\nh[t] = w * h[t-1] + v * x[t]\n"
+    "loss = sum(h[t] for t in steps)"
+)
+
+
+def scalar(x, w, v):
+    """Return a backward pass by single numbers, with twice the cotangent of every loss."""
+    states, d, dw, dv = [0 * w], 0, 0, 0
+    for one in x:
+        states.append(w * states[-1] + v * one)
+    for t in reversed(range(len(x))):
+        d = 2 + w * d
+        dw, dv = dw + d * states[t], dv + d * x[t]
+    both = dw, dv
+    return both
+
+
+def test_of_single_numbers_by_the_names_that_the_caller_gives_them():
+    shown = str(gg.check_function(SCALAR, scalar, tau=3, results=["d_w", "d_v"]))
+    assert "✗ d_w = ∂loss/∂w" in shown
+    assert "✗ d_v = ∂loss/∂v" in shown
+    assert "the gradient times 2" in shown
+    assert "Witness: d_v minus the truth is" in shown
+
+
+def test_without_a_name_a_result_has_a_number():
+    shown = str(gg.check_function(SCALAR, scalar, tau=2, results={0: lambda truth: truth["d_w"]}))
+    assert "result 0 is not <lambda> of the circuit" in shown
