@@ -14,7 +14,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from graphgrad.compile.functions import BACKENDS
-from tests.compile.networks import Case, network, stacked
+from tests.compile.networks import Case, cuts, network, stacked
 from tests.compile.promises import keep
 from tests.drawn import SIZES
 from tests.strategies import circuits
@@ -25,6 +25,7 @@ FLAVOURS: dict[str, Any] = {
         lambda drawn: Case(drawn.text(), drawn.steps, SIZES)
     ),
     "networks": st.integers(0, 2**32 - 1).map(network),
+    "cuts": st.integers(0, 2**32 - 1).map(cuts),
     "stacked": st.integers(0, 2**32 - 1).map(stacked),
 }
 

@@ -240,7 +240,12 @@ def _kind(draft: Draft, loop_of: Mapping[str, int], piece: Statement, user: Stat
         return (*where, repr(other))
     made = draft.type_of(other.name)
     if isinstance(made, Statement) and made.op == "slice":
-        source = made.reads[0]
+        (source,) = made.reads
+        if source.lag or source.name not in draft.statements:
+            return None
+        bound = {boundary.name for boundary in draft.boundaries}
+        if other.lag and bound.intersection((other.name, source.name)):
+            return None
         return (*where, "slice", source, other.lag)
     if made.shape != user.shape or other.lag or other.name in draft.fixed:
         return None

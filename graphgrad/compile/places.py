@@ -149,7 +149,7 @@ class Places:
         inner = used.name in own
         if not inner and used.name in position:
             return False  # of another body
-        if used.name in self.fixed or used.name in self.prelude:
+        if used.name in self.prelude:
             return False
         if not self._last_reader(used.name, user, position, own):
             return False
@@ -168,11 +168,17 @@ class Places:
     def _last_reader(
         self, name: str, user: Statement, position: Mapping[str, int], own: set[str]
     ) -> bool:
-        """Whether nothing reads a value after `user` does, at this step or any other."""
-        return all(
-            reader in own and not lag and position[reader] <= position[user.name]
-            for reader, lag in self.readers.get(name, ())
-        )
+        """Whether nothing reads a value, or what stands in it, after `user`, at any step."""
+        pending = [name]
+        while pending:
+            name = pending.pop()
+            if name in self.fixed:
+                return False
+            for reader, lag in self.readers.get(name, ()):
+                if reader not in own or lag or position[reader] > position[user.name]:
+                    return False
+            pending += self.pieces.get(name, ())
+        return True
 
     def _whole_is_done(
         self, piece: Statement, user: Statement, position: Mapping[str, int], own: set[str]

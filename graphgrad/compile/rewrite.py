@@ -71,6 +71,7 @@ def _reorder(draft: Draft, ops: Mapping[str, Sequence[int]]) -> Draft:
         outer = [each for each in terms if _outside(each, loop_of, loop_of[name])]
         if len(outer) < 2 or all(not isinstance(each.value, Operand) for each in outer):
             continue
+        outer.sort(key=lambda each: not isinstance(each.value, Operand))  # values before numbers
         inner = [each for each in terms if each not in outer]
         current = replace(draft, statements=statements)
         if ops is SUMS:

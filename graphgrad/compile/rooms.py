@@ -184,21 +184,20 @@ class Rooms:
 
     def _one_row(self, each: Statement) -> bool:
         """Whether a value is needed within its own sweep alone: room for one row is enough."""
-        if not self.uses.private(each) or each.op in ACCUMULATIONS | WHOLE:
-            return False
         own = self.uses.section(each.name)
         pending = [each.name]
         while pending:
             name = pending.pop()
-            if self.uses.made[name].op == "concat":
+            made = self.uses.made[name]
+            if made.op in ACCUMULATIONS | WHOLE or not self.uses.private(made):
+                return False
+            if made.op == "concat":
                 pending += [
                     n for n, home in self.uses.homes.items()
                     if home.name == name and self.uses.made[n].op not in VIEWS
                 ]  # fmt: skip
             for user, _ in self.uses.all_uses(name):
                 if not isinstance(user, Statement) or user.op in WHOLE:
-                    return False
-                if user.op in VIEWS and not self.uses.private(user):
                     return False
                 if own.level[user.name] != own.level[each.name]:
                     return False

@@ -164,7 +164,7 @@ def _free(
         if not isinstance(operand, Operand) or operand.lag or operand.name in seen:
             return False
         made = statements.get(operand.name)
-        if made is None or operand.name in homes or made.index is None:
+        if made is None or made.op == "slice" or operand.name in homes or made.index is None:
             return False
         same = (made.index, made.batched) == (statement.index, statement.batched)
         if not same or len(made.shape) != 1:

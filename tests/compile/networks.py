@@ -197,6 +197,48 @@ class _Author:
         options = [f"{last} * tanh({c}[t])", f"(1 - {second}) * {own} + {second} * {c}[t]"]
         self.equation(h, self.source.choice(options))
 
+    def vector(self, width: str, depth: int = 3) -> str:
+        """An expression of H or 2*H components: pieces of vectors, and pieces joined."""
+        wide = width == "2*H"
+        if depth == 0:
+            return self.leaf((width,))
+        one, other = self.vector(width, depth - 1), self.vector(width, depth - 1)
+        number, sign = self.source.choice(["1", "2", "0.5"]), self.source.choice("+-*")
+        inner = self.source.choice(["H", "2*H"])
+        halves = [self.vector("H", depth - 1) if wide else "" for _ in range(2)]
+        piece = self.source.choice([f"concat({', '.join(halves)})"] * wide or [self.piece()])
+        options = [
+            f"{self.source.choice(['tanh', 'sigmoid', 'sin'])}({one})",
+            f"({one} + {other})",
+            f"({one}) * ({other})",
+            f"({number} {sign} ({one}))",
+            f"{self.param(width, inner)} @ tanh({self.leaf((inner,))})",
+        ]
+        return self.source.choice([*options, *[piece] * 3])
+
+    def piece(self) -> str:
+        """Half of a vector: of a parameter, of an input, of another step."""
+        return f"split({self.leaf(('2*H',))}, 2)[{self.source.randint(0, 1)}]"
+
+    def cut(self) -> None:
+        """A state of pieces and joined pieces; or two gates, each with half of a vector."""
+        width, lag = self.source.choice(["H", "2*H"]), self.source.choice([1, 1, 2, -1])
+        given, factor = self.vector(width), self.leaf((width,))
+        if self.chance(0.6):
+            v = self.state("v", (width,))
+            own = f"{v}[t{-lag:+d}]"
+            more = [f"0.5 * ({given})", f"tanh({given})", f"tanh({factor} * {own}) + {given}"]
+            self.equation(v, self.source.choice([*more, f"tanh({own} + {given})"]))
+            return
+        whole, at = self.leaf(("2*H",)), self.source.choice(["", "", "-1"])
+        a, b, h = self.state("a", ("H",)), self.state("b", ("H",)), self.state("h", ("H",))
+        self.equations.append(f"{a}[t], {b}[t] = split({whole}, 2)")
+        f, g = self.state("g", ("H",)), self.state("g", ("H",))
+        own = f"{h}[t{-lag:+d}]"
+        for gate, part in ((f, a), (g, b)):
+            self.equation(gate, f"sigmoid({self.param('H', 'H')} @ {own} + {part}[t{at}])")
+        self.equation(h, f"{f}[t] * {own} + (1 - {f}[t]) * {g}[t]")
+
     def feedback(self) -> None:
         """A state that reads the output, which reads the state."""
         inner, outer = self.source.choice("HK"), self.source.choice("KD")
@@ -267,6 +309,15 @@ def stacked(number: int) -> Case:
     author = _Author(random.Random(number))
     author.cell()
     return _case(author, [author.cell, author.map], 1)
+
+
+def cuts(number: int) -> Case:
+    """Return the network of a number that cuts vectors into pieces and joins them."""
+    author = _Author(random.Random(number))
+    author.inputs |= {"u[t]": ("input", ("H",)), "w[t]": ("input", ("2*H",))}
+    author.reads |= {"u": ("H",), "w": ("2*H",)}
+    author.cut()
+    return _case(author, [author.cut, author.cut, author.cell], 4)
 
 
 def _case(author: _Author, kinds: Sequence[Callable[[], None]], most: int) -> Case:

@@ -12,7 +12,7 @@ import pytest
 import graphgrad as gg
 from graphgrad.compile.code import KERNELS
 from graphgrad.compile.emit_numpy import emit_numpy
-from tests.compile.networks import Case, network, stacked
+from tests.compile.networks import Case, cuts, network, stacked
 from tests.compile.promises import keep
 
 CIRCUITS = 16
@@ -24,7 +24,7 @@ GATED = Case(
 )
 
 
-@pytest.mark.parametrize("drawn", [network, stacked])
+@pytest.mark.parametrize("drawn", [network, stacked, cuts])
 def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> None:
     done: Counter[str] = Counter()
     for number in range(CIRCUITS):

@@ -115,5 +115,7 @@ def test_of_single_numbers_by_the_names_that_the_caller_gives_them():
 
 
 def test_without_a_name_a_result_has_a_number():
-    shown = str(gg.check_function(SCALAR, scalar, tau=2, results={0: lambda truth: truth["d_w"]}))
+    shown = str(
+        gg.check_function(SCALAR, scalar, tau=2, results={0: lambda truth: truth["d_w"], 1: "d_v"})
+    )
     assert "result 0 is not <lambda> of the circuit" in shown
