@@ -13,7 +13,8 @@ from graphgrad.dims import Dim
 TIME, BATCH = "T", "B"
 KERNELS = {name: function for name, function in vars(kernels).items() if callable(function)}
 _HELPERS = {"np", "B", "t", "values", "lengths", "sizes", "dtype", "range", "reversed", "len"}
-_HELPERS |= {"tile", "start", "stop", "max", "min"}
+_HELPERS |= {"tile", "start", "stop", "max", "min", "int", "bool"}
+_HELPERS |= {"jnp", "lax", "last", "now", "at", "delayed", "advanced", "padded"}  # with JAX
 _HELPERS |= KERNELS.keys()
 _GENERATED = re.compile(r"n_.+|t\d+|.*_")
 SUM, PRODUCT, SIGN, POWER, ATOM = range(5)
@@ -70,7 +71,7 @@ def plus(name: str, offset: int) -> str:
 
 
 def var(name: str) -> str:
-    """Return the Python name of a variable of the circuit; no helper has such a name.
+    """Return the Python name of a variable of the circuit, or of a length; no helper has such one.
 
     >>> var("h"), var("np"), var("h_"), var("n_D")
     ('h', 'np_', 'h__', 'n_D_')
@@ -92,7 +93,8 @@ def affine_code(value: Affine, names: Mapping[str, str]) -> str:
     """Return an integer expression as code."""
     parts = [str(value.constant)] if value.constant or not value.terms else []
     for atom, coefficient in value.terms:
-        code = names.get(atom, atom) if isinstance(atom, str) else modulo_code(atom, names)
+        own = var(atom) if isinstance(atom, str) else modulo_code(atom, names)
+        code = names.get(atom, own) if isinstance(atom, str) else own
         parts.append(code if coefficient == 1 else f"{coefficient} * {code}")
     return " + ".join(parts)
 

@@ -43,6 +43,7 @@ class JaxEmitter:
         self.lines: list[str] = []
         self.indent = 1
         self.taken = {self.name(each) for each in (*schedule.leaves, *schedule.statements)}
+        self.taken |= set(self.expressions.lengths.values())
         self.margins: dict[tuple[str, bool, int], str] = {}
         self.inlined: dict[str, Value] = {}
         self.loop_of = {
@@ -90,11 +91,11 @@ class JaxEmitter:
 
     def length(self, index: str) -> str:
         """Return the name of an index's length."""
-        return self.system.indices[index].length
+        return var(self.system.indices[index].length)
 
     def _unpack(self) -> None:
         for index in self.system.indices.values():
-            self.write(f'{index.length} = lengths["{index.name}"]')
+            self.write(f'{var(index.length)} = lengths["{index.name}"]')
         for size in sorted(self.system.declared.sizes):
             self.write(f'{size_code(size)} = sizes["{size}"]')
         self.write('B = sizes[""]')

@@ -66,10 +66,10 @@ class NumbaEmitter:
         self.indent = 1
         self.packed: dict[str, str] = {}
         self.passing: dict[str, str] = {}  # code of the products that need no memory for one row
-        self.taken = {memory.array for memory in self.memory.values()}
+        lengths = {self.length(index) for index in self.system.indices}
+        self.taken = {memory.array for memory in self.memory.values()} | lengths
         self.named: dict[tuple[str, int], str] = {}
-        self.plain = {index.length for index in self.system.indices.values()}
-        self.plain |= {size_code(size) for size in self.system.declared.sizes} | {"B"}
+        self.plain = lengths | {size_code(size) for size in self.system.declared.sizes} | {"B"}
 
     def program(self) -> NumbaProgram:
         """Return the whole program."""
@@ -79,7 +79,7 @@ class NumbaEmitter:
                 self._straight(uses.sections[position][0], None)
             else:
                 self._loop(piece.loop, piece, uses.sections[position])
-        lengths = tuple(index.length for index in self.system.indices.values())
+        lengths = tuple(map(self.length, self.system.indices))
         sizes = tuple(sorted(self.system.declared.sizes))
         arrays = tuple(self.schedule.leaves)
         scalars = [*lengths, *map(size_code, sizes), "B", "real"]

@@ -115,7 +115,7 @@ class Emitter:
 
     def _unpack(self) -> None:
         for index in self.system.indices.values():
-            self.write(f'{index.length} = lengths["{index.name}"]')
+            self.write(f'{var(index.length)} = lengths["{index.name}"]')
         for size in sorted(self.system.declared.sizes):
             self.write(f'{size_code(size)} = sizes["{size}"]')
         if self.schedule.batched:

@@ -18,6 +18,7 @@ from graphgrad.compile.code import (
     dim_code,
     joined,
     size_code,
+    var,
 )
 from graphgrad.compile.schedule import Schedule, Slice, Statement
 from graphgrad.conditions import ALWAYS, Condition
@@ -46,7 +47,8 @@ class Expressions:
     module: ClassVar[str] = "np"
 
     def __init__(self, schedule: Schedule) -> None:
-        self.lengths = {index.name: index.length for index in schedule.system.indices.values()}
+        indices = schedule.system.indices.values()
+        self.lengths = {index.name: var(index.length) for index in indices}
         self.whole: set[str] = set()
         for each in schedule.statements.values():
             known = each.op == "size" or (each.op == "counter" and each.attr not in self.lengths)
@@ -108,7 +110,7 @@ class Expressions:
     def _counter(self, statement: Statement, given: Sequence[Value], lead: str) -> Value:
         attr = statement.attr
         if attr not in self.lengths:
-            return Value(str(attr), "", 0)
+            return Value(var(attr), "", 0)
         return Value(f"{self.steps(attr)}.astype(dtype)", TIME, 0)
 
     def _size(self, statement: Statement, given: Sequence[Value], lead: str) -> Value:

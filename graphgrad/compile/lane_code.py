@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, NamedTuple
 from graphgrad.compile.code import dim_code, plus, size_code
 from graphgrad.compile.entries import index_code
 from graphgrad.compile.schedule import Operand, Statement
-from graphgrad.compile.sources import FUNCTIONS, INFIX, RELATIONS, Memory, condition_code
+from graphgrad.compile.sources import (
+    FUNCTIONS,
+    INFIX,
+    RELATIONS,
+    Memory,
+    array_name,
+    condition_code,
+)
 from graphgrad.dims import Dim
 from graphgrad.ir import Number
 
@@ -135,7 +142,8 @@ class LaneCode:
             case "onehot":
                 return Code(f"unit(real, {self.token(each.operands[0])} - j)")
             case "counter":
-                code = "t + 1" if each.attr in self.emitter.system.indices else each.attr
+                steps = each.attr in self.emitter.system.indices
+                code = "t + 1" if steps else array_name(each.attr)
                 return Code(f"number(real, {code})")
             case "size":
                 return Code(f"number(real, {size_code(each.attr)})")

@@ -79,7 +79,7 @@ class Rooms:
 
     def length(self, index: str) -> str:
         """Return the name of an index's length."""
-        return self.schedule.system.indices[index].length
+        return array_name(self.schedule.system.indices[index].length)
 
     def _place_all(self) -> None:
         for name, leaf in self.schedule.leaves.items():

@@ -53,7 +53,7 @@ INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 
 def array_name(name: str) -> str:
-    """Return the Python name of a value's array."""
+    """Return the Python name of a value's array, or of a length."""
     return f"{name}_" if name in _RESERVED or name.endswith("_") or name[:2] == "n_" else name
 
 
@@ -75,7 +75,7 @@ def _affine(value: Affine, names: Mapping[str, str]) -> str:
         if isinstance(atom, Modulo):
             code = f"(({_affine(atom.inner, names)}) % {atom.modulus})"
         else:
-            code = names.get(atom, atom)
+            code = names.get(atom) or array_name(atom)
         parts.append(code if coefficient == 1 else f"{coefficient} * {code}")
     return " + ".join(parts)
 

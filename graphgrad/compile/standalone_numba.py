@@ -11,6 +11,7 @@ from pathlib import Path
 
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
+from graphgrad.compile.code import size_code
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.functions import compile_circuit
 from graphgrad.compile.plan import schedule_of
@@ -52,7 +53,7 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     program = emit(schedule)
     cut = len(cotangent_prefix(circuit.check().declared.names()))
     indices = made.system.indices.values()
-    scalars = [*(index.length for index in indices), *(f"n_{size}" for size in program.sizes)]
+    scalars = [*program.lengths, *map(size_code, program.sizes)]
     values = [f'lengths["{index.name}"]' for index in indices]
     values += [f'sizes["{size}"]' for size in program.sizes]
     gradients = [

@@ -1,12 +1,14 @@
-"""Pieces of NumPy code: conditions."""
+"""Pieces of code: conditions, and names that code uses itself."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
 
+import graphgrad as gg
 from graphgrad.compile.code import condition_code
 from graphgrad.conditions import ALWAYS, NEVER, Affine, Compare, Condition, both, either, negate
+from tests.compile.reference import close
 
 LATE = Compare(">", Affine.name("t"), Affine.number(3))
 SECOND = Compare("==", Affine.name("t"), Affine.number(2))
@@ -32,3 +34,44 @@ def test_a_condition_says_for_all_steps_whether_it_holds(
     mask = np.broadcast_to(eval(code, {"np": np, "t": steps}), 5)
     np.testing.assert_array_equal(mask, holds)
     assert [bool(eval(code, {"np": np, "t": t})) for t in steps] == holds
+
+
+USED = {
+    "numpy": "B np values sizes dtype tile start stop n_H range len int bool W_T h_t t1 h_",
+    "jax": "B np values sizes dtype n_H range jnp lax last now delayed advanced int forwards",
+    "numba": "B np b j left real mode look near n_H h_ range W_packed",
+}
+LENGTH = """t: steps({0})
+x[t]: input(H)
+W: param(H, H)
+q: param(H)
+h[t] = tanh(W @ h[t-1] + x[t] + q * {0}) if t > 1 else x[t]
+loss = sum(h[t] @ h[t] for t in steps if t < {0}) + sum(h[{0}])
+"""
+VALUE = """x[t]: input(H)
+W: param(H, H)
+{0}: param(H)
+h[t] = tanh(W @ h[t-1] + {0} * x[t]) if t > 1 else {0}
+g[t] = tanh(W @ g[t+1] + h[t])
+loss = sum(g[t] @ g[t] for t in steps) + sum(sum({0}) for t in steps if t > 2)
+"""
+NAMES = [
+    pytest.param(text, name, backend, id=f"{kind}-{name}-{backend}", marks=marks)
+    for backend, names in USED.items()
+    for marks in [[] if backend == "numpy" else [pytest.mark.oracle(backend)]]
+    for kind, text in {"length": LENGTH, "value": VALUE}.items()
+    for name in names.split()
+    if (kind, backend) != ("value", "numba") or name in ("b", "left", "h_", "W_packed")
+]
+
+
+@pytest.mark.parametrize(("text", "name", "backend"), NAMES)
+def test_names_that_code_uses_itself_are_free_for_circuits(
+    text: str, name: str, backend: str
+) -> None:
+    circuit = gg.parse(text.format(name))
+    values = circuit.init(0, H=3) | circuit.example(1, 4, H=3)
+    wanted = circuit.unfold(4).grad().evaluate(values)
+    found = circuit.compile(grad="loss", backend=backend)(values)
+    for key, value in found.items():
+        close(value, wanted[key])
