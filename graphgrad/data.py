@@ -30,7 +30,7 @@ class Bound:
 def check_names(system: System, values: Mapping[str, Any], *, complete: bool = True) -> None:
     """Raise for values that belong to nothing, and (if `complete`) for values that are missing."""
     known = {*system.params, *system.inputs}
-    for name in values:
+    for name in map(str, values):
         if name not in known:
             raise DataError(
                 f"{name} is neither a parameter nor an input",

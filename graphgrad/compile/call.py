@@ -15,7 +15,7 @@ from graphgrad.dims import LARGEST, Dim, Token
 from graphgrad.errors import DataError
 from graphgrad.ir import OPS
 from graphgrad.system import System
-from graphgrad.unfold import checked_lengths, checked_sizes
+from graphgrad.unfold import check_means, checked_lengths, checked_sizes
 
 Run = Any
 """A program as a function: arrays, lengths, sizes and dtype in, a dict of outputs out."""
@@ -52,13 +52,19 @@ def no_mapping(values: Any) -> DataError:
     )
 
 
+def check_reduction(batch: Any) -> None:
+    """Raise DataError for anything but the two ways to reduce over a batch."""
+    if batch not in ("mean", "sum"):
+        raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
+
+
 def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return values as arrays, not copied; DataError for what is none."""
     if not isinstance(values, Mapping):
         raise no_mapping(values)
     arrays = {}
     for name, value in values.items():
-        if type(value) is np.ndarray:
+        if type(value) is np.ndarray and value.dtype.isnative:
             arrays[name] = value
             continue
         if isinstance(value, np.ma.MaskedArray):
@@ -67,15 +73,19 @@ def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
                 remedy="fill it; for examples of different lengths there is lengths=",
             )
         try:
-            arrays[name] = np.asarray(value)
+            array = np.asarray(value)
         except ValueError as error:
-            raise DataError(f"the value of {name} is not an array: {error}") from None
+            raise DataError(
+                f"the value of {name} is not an array: {error}",
+                remedy="give numbers in rows of one length",
+            ) from None
+        arrays[name] = array.astype(array.dtype.newbyteorder("="), copy=False)
     return arrays
 
 
 def signature(arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> tuple[Any, ...]:
     """Return what calls have in common that one `Call` serves."""
-    lengths = tuple(sorted(tau.items())) if isinstance(tau, Mapping) else tau
+    lengths = tuple(tau.items()) if isinstance(tau, Mapping) else tau
     shapes = tuple([(name, array.shape, array.dtype) for name, array in arrays.items()])
     return (lengths, tuple(sorted(sizes.items())), *shapes)
 
@@ -97,7 +107,10 @@ def prepared(
     check_names(system, arrays)
     for name, array in arrays.items():
         if array.dtype.kind not in "fiu":
-            raise DataError(f"the value of {name} holds {array.dtype}, not real numbers")
+            raise DataError(
+                f"the value of {name} holds {array.dtype}, not real numbers",
+                remedy="give arrays of floats, or of integers",
+            )
     numbers = [name for name in arrays if not is_token(system, name)]
     if dtype is None:
         algebra = algebra_of([arrays[name] for name in numbers])
@@ -105,11 +118,12 @@ def prepared(
         dtype = algebra.dtype
     dtype = np.dtype(dtype)
     steps = lengths_of(system, arrays, tau)
+    check_means(system, steps)
     given = checked_sizes(system, sizes)
     bound = bind(system, steps, {name: given[name] for name in sizes}, arrays)
     check_inputs(system, bound.sizes, arrays)
-    all_sizes = _all_sizes(system, bound.sizes)
-    check_positions(system, all_sizes)
+    full = all_sizes(system, bound.sizes)
+    check_positions(system, full)
     batched = frozenset(batched_inputs(system, arrays))
     count = int(np.prod(bound.batch)) if bound.batch else 1
     shapes = {}
@@ -122,7 +136,7 @@ def prepared(
     return Call(
         program(batched),
         steps,
-        {**all_sizes, "": count},
+        {**full, "": count},
         dtype.type,
         shapes,
         casts,
@@ -131,7 +145,7 @@ def prepared(
     )
 
 
-def _all_sizes(system: System, sizes: Mapping[str, int]) -> dict[str, int]:
+def all_sizes(system: System, sizes: Mapping[str, int]) -> dict[str, int]:
     """Return a number for every size, the default where nothing shows one; DataError without.
 
     A size that only tokens are below is not computed with; it is so large that any token fits.
@@ -182,6 +196,16 @@ def batched_inputs(system: System, arrays: Mapping[str, Any]) -> set[str]:
         if np.ndim(arrays[name]) > own + _lead(system, name):
             found.add(name)
     return found
+
+
+def examples(system: System, arrays: Mapping[str, Any]) -> int:
+    """Return the number of examples that arrays hold."""
+    for name in batched_inputs(system, arrays):
+        lead, kind = _lead(system, name), system.inputs[name].type
+        own = 0 if isinstance(kind, Token) else len(kind)
+        shape = arrays[name].shape
+        return math.prod(shape[lead : len(shape) - own])
+    return 1
 
 
 def lengths_of(system: System, arrays: Mapping[str, Any], tau: Any) -> dict[str, int]:

@@ -21,12 +21,13 @@ import numpy as np
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
-from graphgrad.compile.call import Call, as_arrays, lengths_of
+from graphgrad.compile.call import Call, as_arrays, check_reduction, lengths_of
 from graphgrad.compile.memory import Need, bytes_of
 from graphgrad.compile.pieces import check_backend, check_pieces, counted_on, shares_of_loss
 from graphgrad.compile.revolve import forward_pieces, revolve
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import opened, state_inputs
+from graphgrad.data import check_names
 from graphgrad.declared import fresh_name
 from graphgrad.dims import concrete
 from graphgrad.errors import GraphgradError
@@ -139,8 +140,10 @@ class Checkpointed:
         **sizes: Any,
     ) -> dict[str, Any]:
         """Return the loss and the gradients by their names, reduced over the batch."""
+        check_reduction(batch)
         for option in ("lengths", "state", "return_state", "check_finite"):
-            if sizes.pop(option, None):
+            value = sizes.pop(option, None)
+            if value is not None and value is not False:
                 raise GraphgradError(
                     f"checkpoint= does not go with {option}=", remedy="leave one of them out"
                 )
@@ -149,6 +152,7 @@ class Checkpointed:
             tracemalloc.reset_peak()
         start = tracemalloc.get_traced_memory()[0]
         arrays = as_arrays(values)
+        check_names(self.system, arrays)
         lengths = lengths_of(self.system, arrays, tau)
         (steps,) = lengths.values()
         lengths |= self.clock.lengths(1, steps) if self.clock else {}

@@ -10,7 +10,15 @@ import numpy as np
 
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.circuit import Circuit
-from graphgrad.compile.call import Call, as_arrays, handed_over, lengths_of, prepared, signature
+from graphgrad.compile.call import (
+    Call,
+    as_arrays,
+    check_reduction,
+    handed_over,
+    lengths_of,
+    prepared,
+    signature,
+)
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.finite import all_finite, check_given, report
 from graphgrad.compile.masked import Masked, masked, pays
@@ -25,6 +33,7 @@ from graphgrad.dims import Token
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GraphgradError
 from graphgrad.system import System
+from graphgrad.unfold import checked_lengths, checked_sizes
 
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
 _numba_program = door("graphgrad.compile.run_numba:numba_program")
@@ -94,7 +103,14 @@ class Compiled:
     def prepared(self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> Call:
         """Return what calls with arrays of these shapes need."""
         key = signature(arrays, tau, sizes)
-        if key not in self._calls:
+        try:
+            known = key in self._calls
+        except TypeError:  # a length or size that is no number
+            if tau is not None:
+                checked_lengths(self.system, tau)
+            checked_sizes(self.system, sizes)
+            raise
+        if not known:
             if len(self._calls) >= CALLS:
                 self._calls.clear()
             self._calls[key] = prepared(
@@ -154,7 +170,7 @@ class Compiled:
             return self._continued(values, state, return_state, **options, **sizes)
         if lengths is None and not check_finite:
             return self.plain(values, tau, sizes, batch)
-        _check_reduction(batch)
+        check_reduction(batch)
         arrays = as_arrays(values)
         if check_finite:
             check_names(self.system, arrays)
@@ -186,11 +202,11 @@ class Compiled:
         For data of the kind of the last call the program itself looks at the arrays: small networks
         take less time than looking at them here would.
         """
-        _check_reduction(batch)
+        check_reduction(batch)
         last = self._last
         if last is not None:
             call, again, last_tau, last_sizes = last
-            alike = tau == last_tau and sizes == last_sizes
+            alike = type(tau) is type(last_tau) and tau == last_tau and sizes == last_sizes
             results: dict[str, Any] | None = again(values) if alike else None
             if results is not None:  # without a batch nothing is added up, and no axes put back
                 return results if call.batch == (1,) else self._shaped(results, call, batch)
@@ -273,6 +289,8 @@ class Compiled:
         given = handed_over(self.system, call, arrays)
         with np.errstate(all="ignore"):
             results = call.run(given, call.steps, call.sizes, call.dtype)
+        if self.backend == "numpy":  # others hand out arrays of their own
+            results = _apart(results, given)
         if self.backend == "numba":
             ready = call.run.ready(call.steps, call.sizes, call.dtype)
             alike = not call.casts and not call.shapes and call.run.takes(given, call.dtype)
@@ -301,9 +319,25 @@ class Compiled:
         return shaped
 
 
-def _check_reduction(batch: str) -> None:
-    if batch not in ("mean", "sum"):
-        raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
+def _apart(results: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return results of which none shares memory with another one or with what was given."""
+    apart: dict[str, Any] = {}
+    views: dict[int, list[Any]] = {id(_owner(array)): [array] for array in given.values()}
+    for name, value in results.items():
+        if isinstance(value, np.ndarray):
+            near = views.setdefault(id(_owner(value)), [])
+            if any(np.may_share_memory(value, other) for other in near):
+                value = value.copy()
+            near.append(value)
+        apart[name] = value
+    return apart
+
+
+def _owner(array: Any) -> Any:
+    """Return the array, or what else it is, whose memory an array looks at."""
+    while isinstance(array, np.ndarray) and array.base is not None:
+        array = array.base
+    return array
 
 
 def _axes(system: System, name: str) -> tuple[int, int]:

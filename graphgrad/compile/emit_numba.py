@@ -104,8 +104,7 @@ class NumbaEmitter:
                 "",
             ]
         )
-        results = {name: self._result(name) for name in self.schedule.outputs}
-        return NumbaProgram(source, lengths, sizes, arrays, returned, results)
+        return NumbaProgram(source, lengths, sizes, arrays, returned, self._results())
 
     def _checks(self) -> list[str]:
         """Return the lines that ask for the shapes of arrays first, then for what they hold."""
@@ -136,6 +135,20 @@ class NumbaEmitter:
         lines = wrapped(f"def {name}({', '.join(scalars)}):")
         lines += [f"    {array} = {self.rooms.allocated(array)}" for array in arrays]
         return [*lines, *wrapped(f"    return [{', '.join(arrays)}]"), "", ""]
+
+    def _results(self) -> dict[str, str]:
+        """Return the code of each output; what may stand where another one does is copied."""
+        results: dict[str, str] = {}
+        seen: dict[str, list[str]] = {}
+        for name in self.schedule.outputs:
+            memory = self.memory[name]
+            near = seen.setdefault(memory.array, [])
+            summed = all(each in self.schedule.summed for each in (name, *near))
+            starts = {self.memory[each].first("0") for each in near}
+            apart = not near or (summed and memory.first("0") not in starts)
+            results[name] = self._result(name) + ("" if apart else ".copy()")
+            near.append(name)
+        return results
 
     def _result(self, name: str) -> str:
         """Return the code of an output over the returned arrays."""

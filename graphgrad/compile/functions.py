@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from graphgrad.adjoint.build import GradientWarning
-from graphgrad.autodiff import cotangent_prefix
+from graphgrad.autodiff import cotangent_prefix, target_names, unknown_loss
 from graphgrad.circuit import Circuit
-from graphgrad.compile.call import no_mapping
+from graphgrad.compile.call import as_arrays, examples, no_mapping
 from graphgrad.compile.compiled import Compiled
 from graphgrad.doors import door
 from graphgrad.errors import GradientError, GraphgradError, unknown_name
@@ -42,11 +42,14 @@ def compile_circuit(
     a budget in bytes or a schedule, long sequences are computed in bounded memory: see
     `graphgrad.compile.checkpoint`.
     """
-    if backend not in BACKENDS:
-        raise GraphgradError(
-            f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
-        )
     system = circuit.check()
+    _check_options(backend, dtype, threads)
+    for name in outputs:
+        if not isinstance(name, str) or name not in system.variables:
+            raise unknown_name(str(name), system.variables)
+    wanted = list(outputs or ([] if grad else system.variables))
+    if wrt is not None:
+        wrt = target_names(system, wrt)
     recipe: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
     recipe |= {"threads": threads, "truncate": truncate, "checkpoint": checkpoint}
 
@@ -55,31 +58,46 @@ def compile_circuit(
         made: Compiled = compile_circuit(other, tuple(dict.fromkeys((*wanted, *more))), **recipe)
         return made
 
-    for name in outputs:
-        if name not in system.variables:
-            raise unknown_name(name, system.variables)
-    wanted = list(outputs or ([] if grad else system.variables))
+    if grad is None:
+        if checkpoint is not None:
+            raise _not_in_pieces()
+        made = Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
+        made.recipe = _recompiled, (circuit, outputs, recipe)
+        return made
+    if not isinstance(grad, str) or grad not in system.variables:
+        raise unknown_loss(grad, system.variables)
+    if system.variables[grad].index is not None or system.variables[grad].shape:
+        raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
     if checkpoint is not None:
         made = _checkpointed(circuit, outputs, recipe)
         made.recipe = _recompiled, (circuit, outputs, recipe)
         return made
-    if grad is None:
-        made = Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
-        made.recipe = _recompiled, (circuit, outputs, recipe)
-        return made
-    if grad in system.variables and (
-        system.variables[grad].index is not None or system.variables[grad].shape
-    ):
-        raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
     prefix = cotangent_prefix(system.declared.names())
     adjoint = circuit.adjoint(grad, wrt=wrt, truncate=truncate)
-    targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    targets = list(system.params) if wrt is None else list(wrt)
     gradients = {name: prefix + name for name in targets if name in system.params}
     extra = [prefix + name for name in targets if name not in system.params]
     names = [grad, *(w for w in wanted if w != grad), *extra]
     made = Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
     made.recipe = _recompiled, (circuit, outputs, recipe)
     return made
+
+
+def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
+    if backend not in BACKENDS:
+        raise GraphgradError(
+            f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
+        )
+    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+        raise GraphgradError(f"threads={threads!r} is not possible", remedy="use an int ≥ 1")
+    try:
+        real = dtype is None or np.dtype(dtype).kind == "f"
+    except TypeError:
+        real = False
+    if not real:
+        raise GraphgradError(
+            f"dtype={dtype!r} is no type of real numbers", remedy="use np.float32 or np.float64"
+        )
 
 
 def _recompiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Any:
@@ -92,13 +110,10 @@ def _recompiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str
 def _checkpointed(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Any:
     """Return the loss and its gradients as a function that computes them piece by piece."""
     system, grad, wrt = circuit.check(), options["grad"], options["wrt"]
-    targets = list(system.params) if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt)
+    targets = list(system.params) if wrt is None else wrt
     beyond = {*outputs} - {grad} or {*targets} - {*system.params}
-    if grad is None or beyond or options["truncate"] is not None:
-        raise GraphgradError(
-            "checkpoint= is for the whole gradient of a loss by parameters",
-            remedy="give grad=, no other outputs, parameters in wrt=, and no truncate=",
-        )
+    if beyond or options["truncate"] is not None:
+        raise _not_in_pieces()
 
     def compiled(
         made: Circuit, shown: tuple[str, ...], loss: str | None, by: list[str] | None
@@ -110,19 +125,27 @@ def _checkpointed(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[s
     return _pieces(circuit, grad, targets, options["checkpoint"], compiled)
 
 
+def _not_in_pieces() -> GraphgradError:
+    return GraphgradError(
+        "checkpoint= is for the whole gradient of a loss by parameters",
+        remedy="give grad=, no other outputs, parameters in wrt=, and no truncate=",
+    )
+
+
 class ValueAndGrad:
     """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
 
     def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
-        wrt = options.get("wrt")
-        single = [wrt] if isinstance(wrt, str) else wrt
-        names = list(circuit.check().params if single is None else single)
-        options = options if wrt is None else {**options, "wrt": names}
+        system = circuit.check()
+        if not isinstance(loss, str):
+            raise unknown_loss(loss, system.variables)
+        names = target_names(system, options.get("wrt"))
+        options = options if options.get("wrt") is None else {**options, "wrt": names}
         self._recipe = circuit, loss, options
         self.loss = loss
         self.compiled = compile_circuit(circuit, (), grad=loss, **options)
         self._plain = getattr(self.compiled, "plain", None)  # there is none with checkpoints
-        self.prefix = cotangent_prefix(circuit.check().declared.names())
+        self.prefix = cotangent_prefix(system.declared.names())
         self._gradients = [(name, self.prefix + name) for name in names]
 
     def __reduce__(self) -> Any:
@@ -146,12 +169,12 @@ class ValueAndGrad:
 
         See `graphgrad.compile.run_jax.PureFunction`.
         """
-        if self.compiled.backend != "jax":
+        if getattr(self.compiled, "backend", "") != "jax":  # there is none with checkpoints
             raise GraphgradError(
                 "a pure function is made by the JAX back end", remedy='give backend="jax"'
             )
         made = self.compiled
-        return _pure_function(made.system, self.loss, made.gradients, made.program_for)
+        return _pure_function(made.system, self.loss, self._gradients, made.program_for)
 
     def __call__(
         self,
@@ -188,6 +211,8 @@ class ValueAndGrad:
         loss = results[self.loss]
         if loss.size == 1:
             reduced = loss[(0,) * loss.ndim]
+            if batch == "sum" and not loss.ndim:  # the same for every example
+                reduced = reduced * examples(self.compiled.system, as_arrays(values))
         else:
             reduced = np.add.reduce(loss, axis=None)
             if batch == "mean":

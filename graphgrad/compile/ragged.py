@@ -22,14 +22,17 @@ def checked_examples(system: System, arrays: Mapping[str, Any], lengths: Any) ->
             remedy="run examples of equal length together",
         )
     batched = batched_inputs(system, arrays)
-    lengths = np.asarray(lengths)
+    try:
+        lengths = np.asarray(lengths)
+    except ValueError:  # rows of different lengths
+        lengths = np.empty(0)
     if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or not batched or not len(lengths):
         raise DataError(
             "lengths= has one whole number for each example of one batch axis",
             remedy="give data with axes (steps, examples, …) and as many lengths as examples",
         )
     _check(system, arrays, lengths, batched)
-    return lengths
+    return lengths.astype(np.int64)
 
 
 def by_length(

@@ -6,20 +6,28 @@ whose axis is the batch, JAX divides the examples and adds the gradients up by i
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import numpy as np
 
+from graphgrad.compile.call import (
+    all_sizes,
+    batched_inputs,
+    check_reduction,
+    is_token,
+    lengths_of,
+    no_mapping,
+)
 from graphgrad.compile.emit_jax import emit
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.run_numpy import executable
 from graphgrad.compile.schedule import Schedule
-from graphgrad.data import bind, check_names
-from graphgrad.dims import Token
+from graphgrad.data import bind, check_names, check_positions
 from graphgrad.errors import DataError, MissingLibraryError
 from graphgrad.system import System
+from graphgrad.unfold import check_means
 
 try:
     import jax
@@ -55,7 +63,7 @@ def jax_program(schedule: Schedule, name: str) -> tuple[Program, Run]:
     ) -> dict[str, Any]:
         with jax.enable_x64(np.dtype(dtype).itemsize > 4):
             call = jitted(tuple(sorted(lengths.items())), tuple(sorted(sizes.items())), dtype)
-            return {name: np.asarray(value) for name, value in call(dict(values)).items()}
+            return {name: np.array(value) for name, value in call(dict(values)).items()}
 
     return program, run
 
@@ -76,12 +84,12 @@ class PureFunction:
         self,
         system: System,
         loss: str,
-        gradients: Mapping[str, str],
+        gradients: Sequence[tuple[str, str]],
         program_of: Callable[[frozenset[str]], Program],
     ) -> None:
         self.system = system
         self.loss = loss
-        self.gradients = dict(gradients)
+        self.gradients = list(gradients)
         self.program_of = program_of
         self._functions: dict[frozenset[str], Run] = {}
 
@@ -94,47 +102,48 @@ class PureFunction:
         **inputs: Any,
     ) -> tuple[Any, dict[str, Any]]:
         """Return the loss, reduced over the batch, and the gradients by name."""
-        if batch not in ("mean", "sum"):
-            raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
-        values = {name: jnp.asarray(value) for name, value in {**params, **inputs}.items()}
+        check_reduction(batch)
+        if not isinstance(params, Mapping):
+            raise no_mapping(params)
+        values = _as_jax({**params, **inputs})
         check_names(self.system, values)
-        lengths = self._lengths(values, tau)
+        lengths = lengths_of(self.system, values, tau)
+        check_means(self.system, lengths)
         bound = bind(self.system, lengths, {}, values)
         if len(bound.batch) > 1:
             raise DataError(
                 f"the pure function takes one batch axis, not {bound.batch}",
                 remedy="reshape the inputs, or use jax.vmap",
             )
-        batched = frozenset(name for name in self.system.inputs if self._is_batched(name, values))
+        sizes = all_sizes(self.system, bound.sizes)
+        check_positions(self.system, sizes)
+        batched = frozenset(batched_inputs(self.system, values))
         if batched not in self._functions:
             program = self.program_of(batched)
             self._functions[batched] = executable(program, self.system.declared.name, namespace())
         count = bound.batch[0] if bound.batch else 1
-        dtype = jnp.result_type(*(values[name] for name in self.system.params))
-        results = self._functions[batched](values, lengths, {**bound.sizes, "": count}, dtype)
+        numbers = [name for name in values if not is_token(self.system, name)]
+        kinds = [values[name].dtype for name in numbers]
+        dtype = jnp.result_type(*([k for k in kinds if jnp.issubdtype(k, jnp.floating)] or [float]))
+        values |= {name: values[name].astype(dtype) for name in numbers}
+        results = self._functions[batched](values, lengths, {**sizes, "": count}, dtype)
         scale = 1 / count if batch == "mean" else 1.0
-        total = jnp.sum(results[self.loss]) * scale
-        return total, {name: results[d_name] * scale for name, d_name in self.gradients.items()}
-
-    def _lengths(self, values: Mapping[str, Any], tau: Any) -> dict[str, int]:
-        if isinstance(tau, Mapping):
-            return dict(tau)
-        if tau is not None:
-            return dict.fromkeys(self.system.indices, int(tau))
-        found = {
-            declared.index: values[name].shape[0]
-            for name, declared in self.system.inputs.items()
-            if declared.index is not None and values[name].ndim
+        loss = results[self.loss]
+        total = jnp.sum(loss) * scale if loss.ndim else loss * (scale * count)
+        return total, {
+            name: results[d_name] * (scale if name in self.system.params else 1.0)
+            for name, d_name in self.gradients
         }
-        missing = set(self.system.indices) - set(found)
-        if missing:
-            raise DataError(
-                f"the number of steps of {', '.join(sorted(missing))} does not show in the data",
-                remedy="give tau=…",
-            )
-        return {index: found[index] for index in self.system.indices}
 
-    def _is_batched(self, name: str, values: Mapping[str, Any]) -> bool:
-        declared = self.system.inputs[name]
-        own = 0 if isinstance(declared.type, Token) else len(declared.type)
-        return bool(values[name].ndim > own + (declared.index is not None))
+
+def _as_jax(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as arrays of JAX; DataError for what is none."""
+    arrays = {}
+    for name, value in values.items():
+        try:
+            arrays[name] = jnp.asarray(value)
+        except (TypeError, ValueError) as error:
+            raise DataError(
+                f"the value of {name} is not an array: {error}", remedy="give an array of numbers"
+            ) from None
+    return arrays

@@ -9,6 +9,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.code import KERNELS
 from graphgrad.compile.functions import value_and_grad
 from graphgrad.compile.kernels import BY_COLUMNS
+from graphgrad.compile.schedule import Schedule
 from graphgrad.dims import Token
 from graphgrad.notation.text import circuit_text
 
@@ -17,7 +18,8 @@ def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
     dtype = np.result_type(*params.values()).type
     results = compiled({{**params, **inputs}}, lengths, sizes, dtype)
-    return np.sum(results.pop("{loss}")), {{name[{cut}:]: g for name, g in results.items()}}
+    loss = np.sum(results.pop("{loss}")){examples}
+    return loss, {{name[{cut}:]: g for name, g in results.items()}}
 '''
 
 
@@ -33,9 +35,17 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
     if any("BY_COLUMNS" in kernel for kernel in kernels):
         constants = [f"BY_COLUMNS = {BY_COLUMNS}  # how float64 factors lie, where this was made"]
     parts = ["import numpy as np", *constants, *kernels]
+    schedule = function.compiled.schedule_for(frozenset(circuit.check().inputs))
+    examples = times_examples(schedule, loss)
     cut = len(function.prefix)
     text = "\n\n\n".join([*(part.strip() for part in parts), body.strip()])
-    return f'"""{header(circuit)}"""\n\n{text}\n\n{_WRAPPER.format(loss=loss, cut=cut)}'
+    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples)
+    return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'
+
+
+def times_examples(schedule: Schedule, loss: str) -> str:
+    """Return the code of a factor for a loss that is the same for every example."""
+    return "" if schedule.type_of(loss).batched else ' * sizes[""]'
 
 
 def header(circuit: Circuit) -> str:

@@ -14,8 +14,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.code import size_code
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.functions import compile_circuit
-from graphgrad.compile.plan import schedule_of
-from graphgrad.compile.standalone import header
+from graphgrad.compile.standalone import header, times_examples
 
 _WRAPPER = '''
 def value_and_grad(params, inputs, lengths, sizes):
@@ -36,7 +35,7 @@ def value_and_grad(params, inputs, lengths, sizes):
     gradients = {{
 {gradients}
     }}
-    return np.sum({loss}), gradients
+    return np.sum({loss}){examples}, gradients
 '''
 
 
@@ -46,10 +45,7 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     Its inputs have one batch axis after time. The module imports Numba and NumPy only.
     """
     made = compile_circuit(circuit, (), grad=loss)
-    wanted = [loss, *made.gradients.values()]
-    schedule = schedule_of(
-        made.system, wanted, made.gradients.values(), frozenset(made.system.inputs)
-    )
+    schedule = made.schedule_for(frozenset(made.system.inputs))
     program = emit(schedule)
     cut = len(cotangent_prefix(circuit.check().declared.names()))
     indices = made.system.indices.values()
@@ -67,6 +63,7 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
         returned=", ".join(program.returned) + ",",
         gradients="\n".join(gradients),
         loss=program.results[loss],
+        examples=times_examples(schedule, loss),
     )
     body = program.source.replace(", cache=True)", ")")
     parts = ["import numpy as np\nfrom numba import njit", _functions(body), body.strip()]

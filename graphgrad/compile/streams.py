@@ -16,6 +16,7 @@ import numpy as np
 
 from graphgrad.adjoint import boundary_name
 from graphgrad.circuit import Circuit
+from graphgrad.compile.call import as_arrays
 from graphgrad.compile.pieces import Clock, check_pieces, counted_on, numbers_in, refusal
 from graphgrad.dims import Token
 from graphgrad.errors import DataError
@@ -100,6 +101,11 @@ def opened(circuit: Circuit, index: str, clock: Clock | None) -> Stream:
 def state_inputs(stream: Stream, state: Mapping[str, Any]) -> dict[str, Any]:
     """Return a state as the inputs of a stream's circuit."""
     parts = [*stream.depths, *([stream.index] if stream.clock else [])]
+    if not isinstance(state, Mapping):
+        raise DataError(
+            f"a state is a dict of arrays, not a {type(state).__name__}",
+            remedy="give what return_state=True returned last",
+        )
     for name in state:
         if name not in parts:
             raise DataError(
@@ -108,14 +114,15 @@ def state_inputs(stream: Stream, state: Mapping[str, Any]) -> dict[str, Any]:
             )
     given: dict[str, Any] = {}
     for name, depth in stream.depths.items():
-        if name not in state or np.ndim(state[name]) < 1 or len(state[name]) != depth:
+        steps = as_arrays({name: state[name]})[name] if name in state else np.empty(())
+        if steps.ndim < 1 or len(steps) != depth:
             raise DataError(
                 f"the state has no {depth} steps of {name}",
                 remedy=f"give {name} as an array of {depth} steps, the last one last, or start "
                 "without state=",
             )
         for step in range(depth):
-            given[stream.inputs[At(name, False, -step)]] = state[name][depth - 1 - step]
+            given[stream.inputs[At(name, False, -step)]] = steps[depth - 1 - step]
     return given
 
 

@@ -7,6 +7,7 @@ them, `places` knows which instance a read stands for, `build` puts it all toget
 
 from graphgrad.unfold.build import unfold
 from graphgrad.unfold.dag import STATIC, Dag, Nodes, Series, Template, View
+from graphgrad.unfold.existence import check_means
 from graphgrad.unfold.lengths import checked_lengths, checked_sizes
 
 __all__ = [
@@ -16,6 +17,7 @@ __all__ = [
     "Series",
     "Template",
     "View",
+    "check_means",
     "checked_lengths",
     "checked_sizes",
     "unfold",

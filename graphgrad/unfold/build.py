@@ -13,11 +13,10 @@ import numpy as np
 
 from graphgrad.causality import Component
 from graphgrad.circuit import Circuit
-from graphgrad.errors import DomainError
 from graphgrad.ir import OPS, At
 from graphgrad.system import System
 from graphgrad.unfold.dag import STATIC, Dag, Ints, Series, Template
-from graphgrad.unfold.existence import Bools, Existence
+from graphgrad.unfold.existence import Bools, Existence, empty_mean
 from graphgrad.unfold.instances import Instances, too_large
 from graphgrad.unfold.lengths import MAX_NODES, checked_lengths, checked_sizes
 from graphgrad.unfold.places import Places
@@ -131,11 +130,7 @@ class Unfolder:
         chosen = self.exists.inside(attr)
         if not chosen.any():
             if attr.kind == "mean":
-                raise DomainError(
-                    f"a mean over no step: the condition {attr.condition} never holds for "
-                    f"{self.system.indices[attr.over].length} = {self.lengths[attr.over]}",
-                    remedy="use a longer sequence or another condition",
-                ).at(self.system.graph.places[node])
+                raise empty_mean(self.system, node, self.lengths)
             return self.places.zero(kind)
         terms = np.broadcast_to(self.places.of[body], len(chosen))[chosen]
         if len(terms) == 1:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from graphgrad.conditions import holds
+from graphgrad.conditions import ALWAYS, holds
+from graphgrad.errors import DomainError, GraphgradError
 from graphgrad.ir import OPS, Reduction
 from graphgrad.system import System
 
@@ -70,3 +72,29 @@ class Existence:
         over = reduction.over
         found = holds(reduction.condition, self.values | {over: self.steps[over]})
         return np.broadcast_to(found, self.lengths[over])
+
+
+def check_means(system: System, lengths: dict[str, int]) -> None:
+    """Raise DomainError for a mean that is needed, over steps of which none is chosen."""
+    means = [
+        number
+        for number, node in enumerate(system.graph.nodes)
+        if node.op is OPS["reduce"] and node.attr.kind == "mean" and node.attr.condition != ALWAYS
+    ]
+    exists = Existence(system, lengths) if means else None
+    for node in means:
+        if exists is None or exists.inside(system.graph.nodes[node].attr).any():
+            continue
+        for root in (*system.roots.values(), *system.boundary_roots.values()):
+            if node in exists.mark(root):
+                raise empty_mean(system, node, lengths)
+
+
+def empty_mean(system: System, node: int, lengths: Mapping[str, int]) -> GraphgradError:
+    """Return the error for a mean over no step."""
+    attr = system.graph.nodes[node].attr
+    return DomainError(
+        f"a mean over no step: the condition {attr.condition} never holds for "
+        f"{system.indices[attr.over].length} = {lengths[attr.over]}",
+        remedy="use a longer sequence or another condition",
+    ).at(system.graph.places[node])

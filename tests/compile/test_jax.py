@@ -197,6 +197,44 @@ def test_a_missing_jax_is_named_with_the_remedy():
     assert "graphgrad[jax]" in done.stdout, done.stderr
 
 
+def test_the_pure_function_takes_what_the_ordinary_one_takes():
+    """Integers, sizes by default, gradients by inputs, a loss that is the same for all examples."""
+    text = "x[t]: input()\nK: size(4)\na: param()\nh[t] = h[t-1] + a * x[t] * K\n"
+    summed = gg.parse(f"{text}loss = sum(h[t] for t in steps)")
+    both = gg.value_and_grad(summed, wrt=["a", "x"], backend="jax")
+    given = np.arange(6.0).reshape(3, 2)
+    for params in ({"a": np.array(2)}, {"a": 0.5}):
+        for batch in ("mean", "sum"):
+            wanted, found = (
+                both(params, x=given, batch=batch),
+                both.pure(params, x=given, batch=batch),
+            )
+            assert found[0] == pytest.approx(wanted[0], rel=1e-6)
+            for name, value in wanted[1].items():
+                np.testing.assert_allclose(found[1][name], value, rtol=1e-6)
+    penalty = gg.value_and_grad(gg.parse(f"{text}loss = a * a"), backend="jax").pure
+    assert penalty({"a": 0.5}, x=given)[0] == 0.25
+    assert penalty({"a": 0.5}, x=given, batch="sum")[0] == 0.5
+
+
+def test_the_pure_function_refuses_what_the_ordinary_one_refuses():
+    circuit = gg.parse(
+        "x[t]: input(D)\nv: param(D)\nh[t] = v * x[t]\nloss = sum(at(h[t], 5) for t in steps)"
+    )
+    pure, v = gg.value_and_grad(circuit, backend="jax").pure, np.ones(3)
+    wrong = {
+        "there is no component 5": ({"v": v}, np.ones((2, 3)), {}),
+        "tau = 0 is not possible": ({"v": v}, np.ones((0, 3)), {}),
+        "q is not a time index": ({"v": v}, np.ones((2, 3)), {"tau": {"q": 3}}),
+        "tau = 'a' is not possible": ({"v": v}, np.ones((2, 3)), {"tau": "a"}),
+        "values by name are needed": (None, np.ones((2, 3)), {}),
+        "the value of v is not an array": ({"v": None}, np.ones((2, 3)), {}),
+    }
+    for message, (params, x, options) in wrong.items():
+        with pytest.raises(gg.GraphgradError, match=message):
+            pure(params, x=x, **options)
+
+
 def test_requests_that_cannot_be_met():
     circuit = gg.cells.load("elman")
     with pytest.raises(gg.GraphgradError, match="JAX back end"):

@@ -207,7 +207,7 @@ def softplus(x: Any) -> Any:
 @plain
 def relu(x: Any) -> Any:
     """Return max(0, x)."""
-    return 0 * x if x < 0 else x
+    return np.maximum(x, 0)
 
 
 @plain
