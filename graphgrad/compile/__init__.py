@@ -1,1 +1,1 @@
-"""Compiled recurrences: rolled circuits as readable NumPy source that runs on whole batches."""
+"""Compiled recurrences: rolled circuits as readable source for NumPy, Numba and JAX."""

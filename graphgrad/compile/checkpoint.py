@@ -45,7 +45,7 @@ class Plan:
 
     `predicted` is the memory in bytes beyond the data and the results: states, and one piece.
     `measured` is the peak that tracemalloc saw during the call, None where it does not trace.
-    `again` is how many steps are computed forwards more than once, as a fraction of all.
+    `again` is how many steps are computed once more, each time counted, for each of the sequence.
     """
 
     every: int

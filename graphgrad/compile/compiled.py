@@ -297,9 +297,6 @@ class Compiled:
             self._last = (call, ready.again, tau, sizes) if alike else None
         return self._shaped(results, call, batch)
 
-    def _is_token(self, name: str) -> bool:
-        return isinstance(self.system.type_of(name), Token)
-
     def _shaped(self, results: dict[str, Any], call: Call, reduction: str) -> dict[str, Any]:
         """Return outputs with the batch axes as given, gradients under their names."""
         shaped: dict[str, Any] = {}
@@ -307,7 +304,7 @@ class Compiled:
         share = None if count == 1 else call.dtype(1 / count)
         for name, value in results.items():
             array = np.asarray(value)
-            if array.dtype != call.dtype and not self._is_token(name):
+            if array.dtype != call.dtype and not isinstance(self.system.type_of(name), Token):
                 array = array.astype(call.dtype)  # plain numbers, the same for all data
             if name in self.reduced:
                 shaped[name] = array if share is None else array * share

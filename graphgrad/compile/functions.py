@@ -154,7 +154,7 @@ class ValueAndGrad:
 
     @property
     def plan(self) -> Any:
-        """With `checkpoint`, how the last call cut its sequence: see `graphgrad.compile.Plan`."""
+        """With `checkpoint`, how the last call cut its sequence: a `checkpoint.Plan`."""
         return self.compiled.plan
 
     @property
@@ -190,6 +190,7 @@ class ValueAndGrad:
     ) -> Any:
         """Return the loss, reduced over the batch, and the gradients by name.
 
+        Those by parameters are of that loss; that by an input is for each example of its own loss.
         With `return_state=True` the state after the last step comes third; for the options see
         `Compiled`.
         """
@@ -223,6 +224,7 @@ class ValueAndGrad:
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> ValueAndGrad:
     """Return `f(params, **inputs) -> (loss, grads)`, compiled once; dicts in, dict out.
 
-    Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`, `threads`.
+    Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`, `threads`, `truncate`,
+    `checkpoint`.
     """
     return ValueAndGrad(circuit, loss, options)

@@ -155,7 +155,7 @@ class LaneCode:
         if each.op in INFIX:
             return self._infix(each, given)
         match each.op:
-            case "copy" | "expand" | "stop_gradient":
+            case "copy" | "expand":
                 return given[0]
             case "neg":
                 return Code(f"-{self._lanes(given[0]).at(ATOM)}", PRODUCT)

@@ -24,7 +24,7 @@ from graphgrad.ir import OPS
 IN_PLACE = {name for name, op in OPS.items() if op.ufunc is not None} - {"matmul"}
 IN_PLACE |= {"sigmoid", "relu"}
 WRITES = IN_PLACE | {"matmul", "copy"}
-ALIASES = {"at_step", "choose", "component", "expand", "lookup", "part", "rows", "transpose"}
+ALIASES = {"at_step", "choose", "component", "expand", "lookup", "rows", "transpose"}
 """Ops whose value may stand in the memory of an operand: it is copied before it is changed."""
 TILE = 2**16  # numbers that are computed ahead of a sweep at once, so that they stay in the cache
 
@@ -155,7 +155,7 @@ class Places:
             return False
         free = user.name not in self.schedule.homes and user.name not in self.same
         if free:
-            if used.op == "slice" and not self._whole_is_done(used, user, position, own):
+            if used.op == "slice" and not self._whole_is_done(used, own):
                 return False
             self.same[user.name] = used.name
             return True
@@ -180,9 +180,7 @@ class Places:
             pending += self.pieces.get(name, ())
         return True
 
-    def _whole_is_done(
-        self, piece: Statement, user: Statement, position: Mapping[str, int], own: set[str]
-    ) -> bool:
+    def _whole_is_done(self, piece: Statement, own: set[str]) -> bool:
         """Whether a piece may be overwritten: what it is cut from is read only through pieces."""
         home = self.schedule.homes.get(piece.name)
         if home is None or piece.attr.start != home.start or home.name in self.fixed:

@@ -41,13 +41,13 @@ def repeated(draft: Draft) -> Draft:
     loop_of = recurrent(draft)
     statements = dict(draft.statements)
     fresh = draft.fresh()
-    variables = draft.system.variables
+    variables, readers = draft.system.variables, draft.readers()
     for name, loop in loop_of.items():
         made = draft.statements[name]
         cheap = made.op in ("add", "sub", "mul", "neg") and len(made.reads) == 1
         if not cheap or name in variables or made.reads[0].name not in variables:
             continue
-        outside = [r for r in draft.readers()[name] if loop_of.get(r.name) != loop and not r.lag]
+        outside = [r for r in readers[name] if loop_of.get(r.name) != loop and not r.lag]
         if not outside or any(reader.name not in statements for reader in outside):
             continue
         copy = next(fresh)

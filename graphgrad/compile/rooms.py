@@ -11,7 +11,6 @@ from graphgrad.compile.sources import Memory, array_name, factor
 from graphgrad.compile.uses import Uses
 from graphgrad.conditions import ALWAYS
 from graphgrad.dims import Dim, Shape
-from graphgrad.ops.shapes import part_sizes
 
 ROWS_AHEAD = 96
 """Of a product that one loop alone reads, how many rows are computed at a time, in its course."""
@@ -129,12 +128,6 @@ class Rooms:
         if each.op == "component":
             start = whole.start + each.attr
             return replace(whole, before=before, start=start)
-        if each.op == "part":
-            attr, kind = each.attr
-            start = Dim.of(0)
-            for size in part_sizes(attr, kind[0])[: attr.position]:
-                start = start + size
-            return replace(whole, before=before, start=whole.start + start)
         piece: Slice = each.attr
         if each.op == "rows":
             first = f"{factor(piece.start)} * {factor(each.shape[1])}"

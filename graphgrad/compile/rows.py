@@ -16,7 +16,7 @@ from typing import NamedTuple
 from graphgrad.compile.schedule import Boundary, Operand, Statement
 from graphgrad.dims import Shape
 
-VIEWS = {"slice", "part", "component", "rows"}
+VIEWS = {"slice", "component", "rows"}
 COMPONENT_SUMS = {"sum", "mean", "max"}
 ACCUMULATIONS = {"reduce", "batch_sum", "scatter_sum"}
 WHOLE = {"product", "outer_sum"}  # ops that need all rows of their operands
@@ -44,7 +44,7 @@ class Axes(NamedTuple):
 
 @dataclass
 class Sweep:
-    """Statements done row by row: `groups[phase]` in order, the keys are shapes of vectors."""
+    """Statements done row by row, in order."""
 
     axes: Axes
     work: list[Work] = field(default_factory=list)
@@ -130,7 +130,7 @@ def section(
     made = Section(work, inside)
     statements = {each.name: each for each in work if isinstance(each, Statement)}
     margins = _levels(made, statements, reads)
-    _as_late_as_possible(made, statements, reads, private)
+    _as_late_as_possible(made, reads, private)
     for each in work:
         if isinstance(each, Boundary):
             axes = Axes(None, shapes.batched(Operand(each.name)))
@@ -191,10 +191,7 @@ def _levels(
 
 
 def _as_late_as_possible(
-    made: Section,
-    statements: Mapping[str, Statement],
-    reads: Mapping[str, Sequence[Operand]],
-    private: Collection[str],
+    made: Section, reads: Mapping[str, Sequence[Operand]], private: Collection[str]
 ) -> None:
     """Move statements to the level of their first use: they need no memory there.
 

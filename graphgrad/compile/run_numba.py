@@ -61,19 +61,17 @@ class NumbaFunction:
     """A program that runs: `f(values, lengths, sizes, dtype) -> dict of outputs`.
 
     `source` is what runs; `compile_seconds` the time spent on compiling it or on reading it from
-    the cache, so far. With `vector=False` every vector is one number and products are plain loops.
+    the cache, so far.
     """
 
-    def __init__(
-        self, program: NumbaProgram, schedule: Schedule, *, threads: int = 1, vector: bool = True
-    ) -> None:
+    def __init__(self, program: NumbaProgram, schedule: Schedule, *, threads: int = 1) -> None:
         require_numba()
         self.program = program
         self.schedule = schedule
         self.threads = threads
         self.source = program.source
         self.compile_seconds = 0.0
-        self.module_source = module_source(program.source, vector=vector)
+        self.module_source = module_source(program.source)
         started = time.perf_counter()
         self.module = _module(self.module_source)
         self.compile_seconds += time.perf_counter() - started
@@ -206,11 +204,11 @@ def _keep_linear() -> None:
 # -- modules ---------------------------------------------------------------------------------------
 
 
-def module_source(source: str, *, vector: bool = True) -> str:
+def module_source(source: str) -> str:
     """Return the source of a module around a program."""
     names = sorted(set(re.findall(r"\b\w+(?=\()", source)) & VECTOR_FUNCTIONS)
     lines = ["import numpy as np", "from numba import njit", ""]
-    lines.append(f"from graphgrad.compile.vector.{'fast' if vector else 'scalar'} import (")
+    lines.append("from graphgrad.compile.vector.fast import (")
     lines += [f"    {name}," for name in names]
     lines += [")", "", ""]
     return "\n".join(lines) + "\n" + source

@@ -150,14 +150,14 @@ class SweepWriter(LaneCode):
             text = self.value(boundary.value).text
             emitter.write(f"put({memory.array}, {index_code(memory.index(row, '0'))}, {text})")
             return
-        self._open(kind.shape)
+        self._open()
         text = self.value(boundary.value).text
         target = index_code(memory.index(row, "j"))
         assert self.body is not None
         self.body.append(self._store(memory, target, text))
         self._close(kind.shape, [], [])
 
-    def _open(self, shape: Shape) -> None:
+    def _open(self) -> None:
         self.body = []
         self.loads = {}
 
@@ -203,7 +203,7 @@ class SweepWriter(LaneCode):
 
     def _group(self, shape: Shape, statements: Sequence[Statement]) -> None:
         """Write the loop over the components of vectors of one shape."""
-        self._open(shape)
+        self._open()
         self.uses = Counter(
             (operand.name, operand.lag) for each in statements for operand in each.reads
         )

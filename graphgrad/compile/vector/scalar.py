@@ -292,7 +292,7 @@ def panels(columns: int, depth: int, like: Any) -> Any:
 def pack(
     packed: Any, depth: int, column: int, row: int, m: Any, start: int, shape: Any, transposed: bool
 ) -> None:
-    """Put m (mᵀ, if transposed) into a packed matrix, its corner at `row` and `column`."""
+    """Put mᵀ (m, if transposed) into a packed matrix, its corner at `row` and `column`."""
     flat = m.reshape(m.size)
     for i in range(shape[0]):
         for j in range(shape[1]):
