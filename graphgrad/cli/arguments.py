@@ -138,7 +138,7 @@ def argument_parser() -> argparse.ArgumentParser:
     sub = command("code", code, "print a module that needs nothing of this library", "lstm")
     _file(sub)
     _loss(sub)
-    backends = ("numpy", "numba")
+    backends = ("numpy", "numba", "jax")
     sub.add_argument(
         "--backend", choices=backends, default="numpy", help="what runs it (default numpy)"
     )

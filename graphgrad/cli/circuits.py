@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _expression = door("graphgrad.notation.text:expression_text")
 _module = door("graphgrad.compile.standalone:module_source")
 _numba_module = door("graphgrad.compile.standalone_numba:numba_module_source")
+_jax_module = door("graphgrad.compile.standalone_jax:jax_module_source")
 _circuit = door("viz:circuit")
 _unfolded = door("viz:unfolded")
 
@@ -117,7 +118,7 @@ def _node_name(view: View) -> str:
 
 def code(options: argparse.Namespace) -> int:
     """Print a module that stands alone."""
-    module = _numba_module if options.backend == "numba" else _module
+    module = {"numba": _numba_module, "jax": _jax_module}.get(options.backend, _module)
     print(module(read_circuit(options.file), options.loss), end="")
     return 0
 

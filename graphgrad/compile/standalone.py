@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from graphgrad.circuit import Circuit
 from graphgrad.compile.code import KERNELS
@@ -30,7 +32,7 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
     """
     function = value_and_grad(circuit, loss)
     body = function.source
-    kernels = [_untyped(inspect.getsource(KERNELS[name])) for name in _needed(body)]
+    kernels = needed(body, KERNELS)
     constants = []
     if any("BY_COLUMNS" in kernel for kernel in kernels):
         constants = [f"BY_COLUMNS = {BY_COLUMNS}  # how float64 factors lie, where this was made"]
@@ -70,19 +72,19 @@ def header(circuit: Circuit) -> str:
     return "".join(escape)
 
 
-def _needed(body: str) -> list[str]:
-    """Return the kernels that a body calls, those that they call before them."""
-    needed: list[str] = []
+def needed(body: str, kernels: Mapping[str, Callable[..., Any]]) -> list[str]:
+    """Return the source of the kernels that a body calls, and of those that they call."""
+    found: list[str] = []
     pending = [body]
     while pending:
         text = pending.pop()
-        for name, function in KERNELS.items():
-            if re.search(rf"\b{name}\(", text) and name not in needed:
-                needed.append(name)
+        for name, function in kernels.items():
+            if re.search(rf"\b{name}\(", text) and name not in found:
+                found.append(name)
                 pending.append(inspect.getsource(function).partition(":\n")[2])
-    return [name for name in KERNELS if name in needed]
+    return [_untyped(inspect.getsource(kernels[name])) for name in kernels if name in found]
 
 
 def _untyped(source: str) -> str:
     """Return a function's source without its annotations."""
-    return re.sub(r": (Any|int|str)\b|\s*-> [^:]+(?=:\n)", "", source)
+    return re.sub(r": (Any|int|str|Mapping\[\w+, \w+\])(?=[,)= ])|\s*-> [^:]+(?=:\n)", "", source)
