@@ -158,7 +158,9 @@ class LoopWriter:
         return changed or self._is_whole(name)
 
     def _is_whole(self, name: str) -> bool:
-        return any(home.name == name for home in self.schedule.homes.values())
+        """Whether other values stand in parts of the place of a value."""
+        places = self.emitter.places
+        return any(places.of(home.name).root == name for home in self.schedule.homes.values())
 
     def _lay_out(self, statement: Statement) -> None:
         """Name the right factor of a product with rows, or those of its parts."""

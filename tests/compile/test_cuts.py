@@ -51,6 +51,10 @@ TEXTS = {
     "a boundary of the whole": SPLIT.replace("z[t], 2", "z[t-1], 2")
     + "z[0] = w\n"
     + GATES.format(a="a[t]", b="b[t]"),
+    "half of a joined cotangent": "v[t] = 0.25 * concat(u[t-1] * c, tanh(a[t-1]))\n"
+    "d[t] = tanh(split(v[t], 2)[1])\ne[t] = tanh(concat(u[t], u[t-1] + d[t]))\ne[0] = w\n"
+    "a[t] = tanh(split(e[t-1], 2)[1] * u[t])\n"
+    "loss = sum(sum(a[t]**2) + sum(v[t]**2) + sum(d[t]**2) for t in steps)",
     "numbers first": "h[t] = 1 + tanh(h[t-1]) + 2 + u[t] * c\n"
     "g[t] = 1 - (2 - 3 * (2 * (u[t] * (P @ g[t-1]))))\n"
     "loss = sum(sum(h[t] * g[t]) for t in steps)",
