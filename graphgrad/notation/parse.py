@@ -7,7 +7,7 @@ from pathlib import Path
 
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import Affine
-from graphgrad.errors import FileError, GraphgradError, NotationError
+from graphgrad.errors import FileError, GraphgradError, NotationError, nearest
 from graphgrad.ir import OPS, Part, constant
 from graphgrad.notation.expressions import Converter
 from graphgrad.notation.reader import Statement, read_statements
@@ -87,6 +87,9 @@ def _declare(circuit: Circuit, statement: Statement) -> None:
     assert isinstance(tree, ast.AnnAssign)
     converter = Converter(circuit, statement, {})
     kind = _declared_kind(statement)
+    if kind not in _KINDS and (guess := nearest(kind, _KINDS)) is not None:
+        called = tree.annotation.func if isinstance(tree.annotation, ast.Call) else tree.annotation
+        raise converter.error(called, f"{kind} is no kind of declaration", f"did you mean {guess}?")
     if kind not in _KINDS or tree.value is not None:
         raise converter.error(
             tree.annotation,
