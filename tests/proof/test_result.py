@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 import graphgrad as gg
-from graphgrad.proof.result import Claim, Proof, _outward
-from graphgrad.proof.shown import verdict_text
+from graphgrad.proof.result import Claim, Equation, Proof, _outward
+from graphgrad.proof.shown import remarks, verdict_text
 
 CLAIM = Claim("d_W", "∂loss/∂W", "adjoint equations", "proved", 4, by="W")
 REFUTED = replace(
@@ -71,6 +71,50 @@ def test_refutation_in_text():
     ]
     assert REFUTED.refuted_text.endswith("at W = [[1/2, -3], [0, 4/13]], x = [1, 0], k = 2")
     assert CLAIM.refuted_text == ""
+
+
+FAULTY = replace(REFUTED, fault="d_h[2]", residual="-r_3")
+ELSEWHERE = replace(FAULTY, name="d_V", by="V", witness={"W": "1"})
+
+
+def test_values_and_faults_are_said_once():
+    """The wrong equation comes first; what is refuted at the same values refers to them."""
+    wrong = Equation("d_h[t]", False, "d_h[2]", "-r_3", "d_h[t] lacks the term r[t+1]")
+    right = [Equation(name, True) for name in ("d_o[t]", "d_W")]
+    also = replace(FAULTY, name="d_U", by="U")
+    proof = proof_of(FAULTY, also, ELSEWHERE, also, equations=(right[0], wrong, right[1]))
+    lines = str(proof).splitlines()
+    assert lines[1:6] == [
+        "  wrong, given the other equations:",
+        "    ✗ d_h[t]  wrong at d_h[2]",
+        "        likely cause: d_h[t] lacks the term r[t+1]",
+        "        by -r_3",
+        "  adjoint equations:",
+    ]
+    told = [line.strip() for line in lines[5:] if line.startswith(8 * " ")]
+    assert told == [
+        "d_W entry [0, 1]: claim − truth is between 0.123456 and 0.123457 at",
+        "W = [[1/2, -3], [0, 4/13]], x = [1, 0], k = 2",
+        "d_U entry [0, 1]: claim − truth is between 0.123 and 0.124 there",
+        "d_V entry [0, 1]: claim − truth is between 0.123456 and 0.123457 at W = 1",
+        "d_U entry [0, 1]: claim − truth is between 0.123 and 0.124 at the values of d_W",
+    ]
+    assert "  right, given the other equations: d_o[t], d_W" in lines
+    shown = remarks(proof)
+    assert "likely cause" in shown[1]
+    assert sum("r_3" in line for line in shown) == 1
+
+
+def test_faults_without_equations_are_told_with_the_first_claim():
+    proof = proof_of(FAULTY, ELSEWHERE)
+    assert str(proof).count("first wrong: d_h[2], by -r_3") == 1
+    other = replace(ELSEWHERE, fault="d_h[1]", residual="r_2")
+    lines = str(proof_of(FAULTY, other, ELSEWHERE)).splitlines()
+    assert [line.strip() for line in lines if "first wrong" in line] == [
+        "first wrong: d_h[2], by -r_3",
+        "first wrong: d_h[1], by r_2",
+        "first wrong: d_h[2]",
+    ]
 
 
 def test_long_witnesses_are_broken_between_values():
