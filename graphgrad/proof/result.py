@@ -218,7 +218,7 @@ class Proof:
         if self.unclaimed:
             lines.append(f"  nothing is claimed about {', '.join(self.unclaimed)}")
         lines.append(f"  for {self.scope}")
-        lines.append(f"  by {self.method}")
+        lines += [f"  by {self.method}"] if self.method else []
         lines += [f"  given that {assumption}" for assumption in self.assumptions]
         return "\n".join(lines)
 

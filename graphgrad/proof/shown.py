@@ -136,7 +136,8 @@ def _below(proof: Proof) -> list[str]:
     if proof.unclaimed:
         lines.append(f"nothing is claimed about {', '.join(proof.unclaimed)}")
     lines += proof.more()
-    lines += [f"for {proof.scope}", f"by {proof.method}"]
+    lines.append(f"for {proof.scope}")
+    lines += [f"by {proof.method}"] if proof.method else []
     return lines + [f"given that {assumption}" for assumption in proof.assumptions]
 
 

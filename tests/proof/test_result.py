@@ -64,6 +64,11 @@ def test_text():
     ]
 
 
+def test_no_method_is_named_where_none_came_to_an_answer():
+    proof = proof_of(UNDECIDED, method="")
+    assert not any(line.strip() == "by" for line in (*str(proof).splitlines(), *remarks(proof)))
+
+
 def test_refutation_in_text():
     assert str(proof_of(REFUTED)).splitlines()[3:5] == [
         "        d_W entry [0, 1]: claim − truth is between 0.123456 and 0.123457 at",
