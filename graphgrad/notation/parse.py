@@ -8,6 +8,7 @@ from pathlib import Path
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import Affine
 from graphgrad.errors import FileError, GraphgradError, NotationError, nearest
+from graphgrad.files import read_text
 from graphgrad.ir import OPS, Part, constant
 from graphgrad.notation.expressions import Converter
 from graphgrad.notation.reader import Statement, read_statements
@@ -37,15 +38,11 @@ def load(path: str | Path) -> Circuit:
     """Return the circuit in a `.rec` file."""
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise FileError(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from None
-    except OSError as error:
-        remedy = "check the path; graphgrad cells lists the circuits that come with the library"
-        reason = error.strerror or str(error)
-        raise FileError(f"{path} cannot be read: {reason}", remedy=remedy) from None
-    except ValueError as error:
-        raise FileError(f"{path!s} cannot be read: {error}") from None
+        text = read_text(path)
+    except FileError as error:
+        if error.remedy == "check the path":
+            error.remedy += "; graphgrad cells lists the circuits that come with the library"
+        raise
     circuit = parse(text, path.name)
     circuit.name = path.stem
     return circuit

@@ -45,7 +45,8 @@ def paths(
         shown = f"{count:,}" if count < 10**15 else f"about 10^{math.floor(math.log10(count))}"
         raise GradientError(
             f"the gradient by {end.name} is a sum over {shown} paths, more than {limit:,}",
-            remedy="unfold for fewer steps, show fewer variables with through=[…], or raise limit=",
+            remedy="unfold for fewer steps, show fewer variables with through=[…], or raise limit "
+            "in Python",
         )
     return Paths(dag, reduced, reduced.walk())
 
