@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,8 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from graphgrad.notation.names import symbol
 
 if TYPE_CHECKING:
     from graphgrad.proof.result import Claim, Proof
@@ -38,6 +41,7 @@ _LATEX = {
     "✓": r"\ensuremath{\surd}",
     "✗": r"\ensuremath{\times}",
 }
+_DERIVATIVE = re.compile(r"∂([^\W\d]\w*)/∂([^\W\d]\w*)")
 
 
 def verdict_text(claim: Claim) -> str:
@@ -231,9 +235,15 @@ def latex_table(proof: Proof) -> str:
 
 
 def latex_text(text: str) -> str:
-    r"""Return plain text for LaTeX.
+    r"""Return plain text for LaTeX, derivatives in it as mathematics.
 
-    >>> print(latex_text("d_W = ∂loss/∂W"))
-    d\_W = \ensuremath{\partial}loss/\ensuremath{\partial}W
+    >>> print(latex_text("d_alpha = ∂loss/∂alpha"))
+    d\_alpha = \ensuremath{\partial L/\partial \alpha}
     """
-    return "".join(_LATEX.get(character, character) for character in text)
+    pieces = _DERIVATIVE.split(text)
+    words = ["".join(_LATEX.get(character, character) for character in p) for p in pieces[::3]]
+    found = words[:1]
+    for of, by, after in zip(pieces[1::3], pieces[2::3], words[1:], strict=True):
+        above, below = symbol(of).latex(), symbol(by).latex()
+        found += [rf"\ensuremath{{\partial {above}/\partial {below}}}", after]
+    return "".join(found)

@@ -11,7 +11,7 @@ from rich.console import Console
 
 import graphgrad as gg
 from graphgrad.proof.result import Claim, Equation, Proof, _outward
-from graphgrad.proof.shown import remarks, verdict_text
+from graphgrad.proof.shown import latex_text, remarks, verdict_text
 
 CLAIM = Claim("d_W", "∂loss/∂W", "adjoint equations", "proved", 4, by="W")
 REFUTED = replace(
@@ -201,6 +201,7 @@ def unlatex(text):
     text = re.sub(r"\\texttt\{((?:[^{}\\]|\\.)*)\}", r"\1", text)
     signs = {r"\partial": "∂", "-": "−", r"\neq": "≠", r"\tau": "τ", r"\geq": "≥", r"\surd": "✓",
              r"\times": "✗"}  # fmt: skip
+    text = re.sub(r"\\ensuremath\{\\partial L/\\partial ([^}]*)\}", r"∂loss/∂\1", text)
     text = re.sub(r"\\ensuremath\{([^}]*)\}", lambda m: signs[m[1]], text)
     text = text.replace(r"\textasciicircum{}", "^").replace(r"\ldots{}", "…")
     return re.sub(r"\\([_{}#$%&])", r"\1", text)
@@ -253,12 +254,20 @@ def test_scope_of_scalar_circuits():
 def test_latex():
     other = replace(CLAIM, name="d_{x}", origin="a & b", every=True)
     text = proof_of(CLAIM, other, assumptions=("x ≠ 0 % of the time",)).latex()
-    assert (
-        r"\texttt{d\_W} = \ensuremath{\partial}loss/\ensuremath{\partial}W & proved & 4 &" in text
-    )
+    assert r"\texttt{d\_W} = \ensuremath{\partial L/\partial W} & proved & 4 &" in text
     assert r"\texttt{d\_\{x\}}" in text
     assert r"proved at every length & 4 & a \& b" in text
     assert r"\item given that x \ensuremath{\neq} 0 \% of the time" in text
+
+
+def test_latex_of_derivatives():
+    assert latex_text("x % of ∂cost/∂alpha, ∂loss/∂W_xh") == (
+        r"x \% of \ensuremath{\partial \mathrm{cost}/\partial \alpha}, "
+        r"\ensuremath{\partial L/\partial W_{xh}}"
+    )
+    assert latex_text("∂(seed·h)/∂W") == (
+        r"\ensuremath{\partial}(seed\ensuremath{\cdot}h)/\ensuremath{\partial}W"
+    )
 
 
 def test_the_table_of_a_terminal():
