@@ -23,7 +23,7 @@ from graphgrad.declared import (
     with_names,
 )
 from graphgrad.doors import door
-from graphgrad.errors import BoundaryError, NameClashError, Place
+from graphgrad.errors import BoundaryError, GraphgradError, NameClashError, Place, shown
 from graphgrad.ir import At, Expr, lift
 
 if TYPE_CHECKING:
@@ -292,3 +292,13 @@ class Circuit(Declarations):
                 for key in sorted(declared.boundaries)
             ),
         )
+
+
+def as_circuit(value: object) -> Circuit:
+    """Return a circuit as it is; GraphgradError for anything else."""
+    if isinstance(value, Circuit):
+        return value
+    raise GraphgradError(
+        f"{shown(value)} is no circuit",
+        remedy='make one with gg.load("mine.rec"), gg.parse(text) or gg.cells.load("elman")',
+    )

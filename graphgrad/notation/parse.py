@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import ast
+from os import PathLike
 from pathlib import Path
 
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import Affine
-from graphgrad.errors import FileError, GraphgradError, NotationError, nearest
+from graphgrad.errors import FileError, GraphgradError, NotationError, nearest, shown
 from graphgrad.files import read_text
 from graphgrad.ir import OPS, Part, constant
 from graphgrad.notation.expressions import Converter
@@ -22,6 +23,8 @@ def parse(text: str, name: str | None = None) -> Circuit:
     `name` stands for the text in messages and pictures. Raises a GraphgradError with line, caret,
     cause and remedy for anything that is not in the notation or cannot be computed.
     """
+    if name is not None and not isinstance(name, str):
+        raise NotationError(f"{shown(name)} is no name", remedy='write name="elman"')
     title, statements = read_statements(text, name)
     circuit = Circuit(name or "circuit", title=title)
     _fill(circuit, statements)
@@ -34,8 +37,13 @@ def parse(text: str, name: str | None = None) -> Circuit:
     return circuit
 
 
-def load(path: str | Path) -> Circuit:
+def load(path: str | PathLike[str]) -> Circuit:
     """Return the circuit in a `.rec` file."""
+    if not isinstance(path, str | PathLike):
+        raise FileError(
+            f"{shown(path)} is not a path",
+            remedy='write gg.load("mine.rec"); gg.parse(text) reads a text',
+        )
     path = Path(path)
     try:
         text = read_text(path)
