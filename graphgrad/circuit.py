@@ -106,7 +106,11 @@ class Circuit(Declarations):
         """Add the boundary equation `name[offset] = root`, or `name[tau+offset] = root`."""
         index = self._index_of(name, place)
         if index is None:
-            raise BoundaryError(f"{name} has no time index, so no boundary", place=place)
+            raise BoundaryError(
+                f"{name} has no time index, so no boundary",
+                place=place,
+                remedy=f"write its equation as {name}[t] = …, or {name} without brackets",
+            )
         length = self.indices[index].length
         if (offset < 1) == last:
             inside = f"{length}{offset:+d}" if last and offset else length if last else str(offset)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,13 @@ C = gg.cells.load("elman")
 
 def nothing(x: Any) -> None:
     """Hand-written code that computes nothing."""
+
+
+def only_a_boundary() -> gg.Circuit:
+    """A circuit that is built in Python, with a boundary of a variable that has no equation."""
+    circuit = gg.Circuit()
+    circuit.var("h")[0] = 1
+    return circuit
 
 
 MISUSE: dict[str, Callable[[], Any]] = {
@@ -64,6 +72,13 @@ MISUSE: dict[str, Callable[[], Any]] = {
     "adjoint cut by a number": lambda: C.adjoint(truncate=3),
     "adjoint with a guard": lambda: C.adjoint(guard=["smart"]),
     "values in a list": lambda: C.unfold(3).evaluate([1, 2]),
+    "texts of SymPy": lambda: C.unfold(1).evaluate({"b": [None, None]}, over="sympy"),
+    "remainder by zero": lambda: gg.t % 0,
+    "a boundary without a variable": lambda: only_a_boundary().check(),
+    "a text that never ends": lambda: gg.parse("h[t] = 1\n" * 300_000),
+    "a power too large for fractions": lambda: (
+        gg.parse("w: param()\nloss = w ** 100000").unfold(1).evaluate({"w": Fraction(1, 2)})
+    ),
     "values by number": lambda: C.unfold(3).evaluate({3: 1}),
 }
 

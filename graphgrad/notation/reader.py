@@ -56,7 +56,10 @@ def read_statements(text: str, source: str | None = None) -> tuple[str, list[Sta
             remedy="gg.load(path) reads a file",
         )
     if len(text) > MAX_TEXT:
-        raise NotationError(f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read")
+        raise NotationError(
+            f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read",
+            remedy="write the circuit in Python, with loops over what repeats",
+        )
     title = ""
     statements: list[Statement] = []
     pending: list[str] = []
