@@ -3,7 +3,7 @@
 from typing import Any
 
 from graphgrad import cells
-from graphgrad.circuit import Circuit
+from graphgrad.circuit import Circuit, as_circuit
 from graphgrad.doors import door
 from graphgrad.errors import (
     BoundaryError,
@@ -65,12 +65,12 @@ def load(path: Any) -> Circuit:
 
 def prove(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
     """Return a Proof that the backward equations are right; see `graphgrad.proof.prove.prove`."""
-    return _prove(circuit, loss, **options)
+    return _prove(as_circuit(circuit), loss, **options)
 
 
 def check_function(circuit: Circuit, fn: Any, **options: Any) -> Any:
     """Return a Proof that hand-written NumPy code is right; see `graphgrad.proof.check`."""
-    return _check_function(circuit, fn, **options)
+    return _check_function(as_circuit(circuit), fn, **options)
 
 
 def slices(dag: Any, values: Any, loss: str = "loss", **options: Any) -> dict[str, Any]:
@@ -103,7 +103,7 @@ def chunks(k: int) -> Any:
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
     """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.functions`."""
-    return _value_and_grad(circuit, loss, **options)
+    return _value_and_grad(as_circuit(circuit), loss, **options)
 
 
 def __getattr__(name: str) -> Any:

@@ -131,7 +131,10 @@ class ObjectAlgebra:
         whole = int(b) if isinstance(b, int | Fraction | float) and b == int(b) else None
         if whole is not None:
             if abs(whole) > MAX_EXPONENT:
-                raise DomainError(f"the exponent {whole} is too large for exact numbers")
+                raise DomainError(
+                    f"the exponent {whole} is too large for exact numbers",
+                    remedy="compute with floats: over=float",
+                )
             return a**whole
         return a**b
 

@@ -23,7 +23,7 @@ from graphgrad.declared import (
     with_names,
 )
 from graphgrad.doors import door
-from graphgrad.errors import BoundaryError, NameClashError, Place
+from graphgrad.errors import BoundaryError, GraphgradError, NameClashError, Place, shown
 from graphgrad.ir import At, Expr, lift
 
 if TYPE_CHECKING:
@@ -106,7 +106,11 @@ class Circuit(Declarations):
         """Add the boundary equation `name[offset] = root`, or `name[tau+offset] = root`."""
         index = self._index_of(name, place)
         if index is None:
-            raise BoundaryError(f"{name} has no time index, so no boundary", place=place)
+            raise BoundaryError(
+                f"{name} has no time index, so no boundary",
+                place=place,
+                remedy=f"write its equation as {name}[t] = …, or {name} without brackets",
+            )
         length = self.indices[index].length
         if (offset < 1) == last:
             inside = f"{length}{offset:+d}" if last and offset else length if last else str(offset)
@@ -292,3 +296,13 @@ class Circuit(Declarations):
                 for key in sorted(declared.boundaries)
             ),
         )
+
+
+def as_circuit(value: object) -> Circuit:
+    """Return a circuit as it is; GraphgradError for anything else."""
+    if isinstance(value, Circuit):
+        return value
+    raise GraphgradError(
+        f"{shown(value)} is no circuit",
+        remedy='make one with gg.load("mine.rec"), gg.parse(text) or gg.cells.load("elman")',
+    )

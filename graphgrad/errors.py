@@ -120,12 +120,24 @@ class FileError(GraphgradError):
     """A file that cannot be read or written."""
 
 
-def nearest(name: str, known: Iterable[str]) -> str | None:
+def shown(value: object) -> str:
+    """Return a value as text for a message, cut where it is long.
+
+    >>> shown("elman"), shown("long" * 99)
+    ("'elman'", "'longlonglonglonglonglonglonglonglonglon…")
+    """
+    text = " ".join(repr(value).split())
+    return text if len(text) <= 60 else f"{text[:40].rstrip()}…"
+
+
+def nearest(name: object, known: Iterable[str]) -> str | None:
     """Return the known name that looks most like a misspelt one, or None.
 
     >>> nearest("sigmiod", ["tanh", "sigmoid"])
     'sigmoid'
     """
+    if not isinstance(name, str):
+        return None
     names = list(known)
     lowered = {each.lower(): each for each in names}
     if name.lower() in lowered:
@@ -135,7 +147,7 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
 
 
 def unknown_name(
-    name: str, known: Iterable[str], *, place: Place | None = None
+    name: object, known: Iterable[str], *, place: Place | None = None
 ) -> UnknownNameError:
     """Return the error for a name that nothing declares, with the nearest declared one."""
     names = sorted(set(known))

@@ -13,7 +13,7 @@ from graphgrad.algebras import Algebra, FloatAlgebra, FractionAlgebra, algebra_o
 from graphgrad.data import bind, check_inputs, check_names, check_positions
 from graphgrad.dims import Dim, Token, concrete
 from graphgrad.doors import door
-from graphgrad.errors import DataError, DomainError, GraphgradError, unknown_name
+from graphgrad.errors import DataError, DomainError, GraphgradError, shown, unknown_name
 from graphgrad.ir import OPS, Part
 from graphgrad.unfold import Dag, Template
 
@@ -54,6 +54,10 @@ class Prepared:
 
 def prepared(dag: Dag, values: Mapping[str, Any], over: Any) -> Prepared:
     """Return values checked against a graph, as arrays over the number type asked for."""
+    if not isinstance(values, Mapping):
+        raise DataError(
+            f"{shown(values)} are no values by name", remedy='give a dict: {"W": …, "x": …}'
+        )
     for name, value in values.items():
         _check_numbers(name, value)
     algebra = _algebra(values, over)

@@ -40,8 +40,20 @@ def read_text(path: str | os.PathLike[str]) -> str:
     except UnicodeDecodeError:
         raise FileError(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise FileError(f"{path} cannot be read: {reason}", remedy="check the path") from None
+        reason, remedy = error.strerror or str(error), _reading_remedy(error, path)
+        raise FileError(f"{path} cannot be read: {reason}", remedy=remedy) from None
+    except ValueError as error:  # a name that no file can have
+        raise FileError(f"{path!s} cannot be read: {error}", remedy="check the path") from None
+
+
+def _reading_remedy(error: OSError, path: str | os.PathLike[str]) -> str:
+    match error:
+        case PermissionError():
+            return f"allow yourself to read it: chmod u+r {path}"
+        case IsADirectoryError():
+            return "name a file, not a folder"
+        case _:
+            return "check the path"
 
 
 def _mode(target: Path) -> int | None:

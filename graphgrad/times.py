@@ -119,7 +119,9 @@ class Time:
 
     def __mod__(self, modulus: int) -> Time:
         if isinstance(modulus, bool) or not isinstance(modulus, int) or modulus < 1:
-            raise NotationError(f"% {modulus!r}: the modulus must be a whole number ≥ 1")
+            raise NotationError(
+                f"% {modulus!r}: the modulus must be a whole number ≥ 1", remedy="write t % 2"
+            )
         return Time(self.affine.modulo(modulus))
 
     def __repr__(self) -> str:

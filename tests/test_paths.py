@@ -124,6 +124,17 @@ def terms(paths: Paths) -> list[str]:
         (SCALAR.replace("loss = sum", "loss = mean"), "w",
          ["∂L/∂L₁ ∂L₁/∂h₁ ∂h₁/∂w", "∂L/∂L₂ ∂L₂/∂h₂ ∂h₂/∂h₁ ∂h₁/∂w",
           "∂L/∂L₂ ∂L₂/∂h₂ ∂h₂/∂w"]),
+        # a mean whose terms have no name, with a factor, and with a penalty
+        ("x[t]: input()\nw: param()\nloss = mean(2 * (w * x[t]) ** 2 for t in steps)", "w",
+         ["∂L/∂L₁ ∂L₁/∂w", "∂L/∂L₂ ∂L₂/∂w"]),
+        ("w: param()\nh[t] = w * h[t-1] + 1\n"
+         "loss = w * w - mean(h[t] ** 2 for t in steps if t > 1)", "w",
+         ["∂L/∂L₂ ∂L₂/∂h₂ ∂h₂/∂h₁ ∂h₁/∂w", "∂L/∂L₂ ∂L₂/∂h₂ ∂h₂/∂w", "∂⁺L/∂w"]),
+        # the loss reads h₁ itself, and through h₂
+        ("w: param()\nh[t] = w * h[t-1] + 1\nloss = mean(h[t] for t in steps)", "w",
+         ["∂⁺L/∂h₁ ∂h₁/∂w", "∂L/∂h₂ ∂h₂/∂h₁ ∂h₁/∂w", "∂L/∂h₂ ∂h₂/∂w"]),
+        # all of the gradient in one factor
+        ("w: param()\nloss = sum(w * t for t in steps) ** 2", "w", ["∂⁺L/∂w"]),
         # a term of the loss without a name, and one that uses w directly
         ("w: param()\nh[t] = w * h[t-1] + 1\nloss = sum(h[t] ** 2 for t in steps) + w * w", "w",
          ["∂L₁/∂h₁ ∂h₁/∂w", "∂L₂/∂h₂ ∂h₂/∂h₁ ∂h₁/∂w", "∂L₂/∂h₂ ∂h₂/∂w", "∂⁺L/∂w"]),

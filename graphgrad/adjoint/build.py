@@ -74,7 +74,9 @@ class Adjoint:
         self.loss = loss
         self.wrt = target_names(self.system, wrt)
         if wrt is None and not self.wrt:
-            message = "the circuit has no parameters: name inputs in wrt to differentiate by them"
+            inputs = [n for n, i in self.system.inputs.items() if not isinstance(i.type, Token)]
+            remedy = f"; name inputs to differentiate by, as in wrt={inputs[:1]}" if inputs else ""
+            message = f"the circuit has no parameters{remedy}"
             warnings.warn(message, GradientWarning, stacklevel=5)
         taken = self.system.declared.names()
         self.prefix = cotangent_prefix(taken)

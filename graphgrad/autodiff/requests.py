@@ -63,12 +63,7 @@ def target_names(system: System, wrt: Iterable[str] | str | None) -> list[str]:
     """
     if wrt is None:
         return list(system.params)
-    chosen = [wrt] if isinstance(wrt, str) else list(wrt) if isinstance(wrt, Iterable) else [wrt]
-    if not all(isinstance(name, str) for name in chosen):
-        raise GradientError(
-            f"wrt={wrt!r} names nothing to differentiate by",
-            remedy='give names of parameters and inputs, for example wrt=["W", "x"]',
-        )
+    chosen = names_in(wrt)
     for name in chosen:
         if name in system.variables:
             raise UnknownNameError(
@@ -84,6 +79,18 @@ def target_names(system: System, wrt: Iterable[str] | str | None) -> list[str]:
                 remedy="differentiate by the matrix that it looks rows up in",
             )
     return list(dict.fromkeys(chosen))
+
+
+def names_in(wrt: object) -> list[str]:
+    """Return the names that `wrt` gives, one or several; GradientError for what is no name."""
+    given = wrt if isinstance(wrt, Iterable) and not isinstance(wrt, str) else [wrt]
+    names = list(given)
+    if not all(isinstance(name, str) for name in names):
+        raise GradientError(
+            f"wrt={wrt!r} names nothing to differentiate by",
+            remedy='give names of parameters and inputs, for example wrt=["W", "x"]',
+        )
+    return names
 
 
 def unknown_loss(loss: object, known: Iterable[str]) -> GradientError:

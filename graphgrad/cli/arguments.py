@@ -201,7 +201,7 @@ def _picture(parser: argparse.ArgumentParser) -> None:
 
 def _numbers(text: str) -> dict[str, int]:
     if "=" in text:
-        return _named_numbers(text)
+        return _named_numbers(text, "t=4")
     try:
         return {"": int(text)}
     except ValueError:
@@ -230,7 +230,7 @@ def _seconds(text: str) -> float:
     return number
 
 
-def _named_numbers(text: str) -> dict[str, int]:
+def _named_numbers(text: str, example: str = "H=4") -> dict[str, int]:
     found: dict[str, int] = {}
     for part in text.split(","):
         name, mark, value = part.partition("=")
@@ -241,5 +241,5 @@ def _named_numbers(text: str) -> dict[str, int]:
         except ValueError:
             mark = ""
         if not mark or not name.strip():
-            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER, such as H=4")
+            raise argparse.ArgumentTypeError(f"{part!r} is not NAME=NUMBER, such as {example}")
     return found

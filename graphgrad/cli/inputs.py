@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from graphgrad import cells
+from graphgrad import cells, files
 from graphgrad.circuit import Circuit
 from graphgrad.doors import door
 from graphgrad.errors import FileError, GraphgradError, nearest
@@ -42,14 +42,15 @@ def read_circuit(name: str) -> Circuit:
 
 def read_text(path: str) -> str:
     """Return what a file holds, or standard input (`-`)."""
+    if path != "-":
+        return files.read_text(path)
     try:
-        return sys.stdin.read() if path == "-" else Path(path).read_text(encoding="utf-8")
+        return sys.stdin.read()
     except UnicodeDecodeError:
-        shown = "standard input" if path == "-" else path
-        raise FileError(f"{shown} is not UTF-8 text", remedy="save it as UTF-8") from None
+        raise FileError("standard input is not UTF-8 text", remedy="save it as UTF-8") from None
     except OSError as error:
         raise FileError(
-            f"{path} cannot be read: {error.strerror}", remedy="check the path"
+            f"standard input cannot be read: {error.strerror}", remedy="give it a text"
         ) from None
 
 

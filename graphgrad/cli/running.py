@@ -6,6 +6,7 @@ import argparse
 import io
 import json
 import os
+import re
 import sys
 import warnings
 from collections.abc import Sequence
@@ -14,6 +15,11 @@ from typing import Any
 from graphgrad.cli.arguments import argument_parser
 from graphgrad.cli.inputs import UsageError
 from graphgrad.errors import GraphgradError
+
+_ARGUMENT = re.compile(
+    r"""\b(wrt|through|tau|method|loss|truncate)=(\[[^\]]*\]|\{[^}]*\}|"[^"]*"|'[^']*')"""
+)
+_INSTANCE = re.compile(r"""dag\["(\w+)", (-?\d+)\]""")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -38,6 +44,7 @@ def _status(options: argparse.Namespace) -> int:
         status: int = options.run(options)
         sys.stdout.flush()
     except GraphgradError as error:
+        error.remedy = error.remedy and as_options(error.remedy)
         if getattr(options, "json", False):
             print(json.dumps({"ok": False, "error": _error_data(error)}, ensure_ascii=False))
         else:
@@ -59,7 +66,31 @@ def _status(options: argparse.Namespace) -> int:
 
 
 def _show_warning(message: Warning | str, *_: Any, **__: Any) -> None:
-    print(f"warning: {message}", file=sys.stderr)
+    print(f"warning: {as_options(str(message))}", file=sys.stderr)
+
+
+def as_options(text: str) -> str:
+    """Return a text about arguments of functions with the options of the command line instead.
+
+    >>> as_options("as in wrt=['x', 'y']"), as_options("give tau={'s': 3, 't': 3}")
+    ('as in --wrt x --wrt y', 'give --tau s=3,t=3')
+    >>> as_options('show more with through=[…]'), as_options('write dag["x", 1]')
+    ('show more with --through h,L', 'write x[1]')
+    """
+    text = _INSTANCE.sub(r"\1[\2]", text)
+    return _ARGUMENT.sub(_option, text)
+
+
+def _option(argument: re.Match[str]) -> str:
+    """Return an argument such as wrt=["x"] as an option: --wrt x."""
+    name, value = argument.groups()
+    names = re.findall(r"['\"]([^'\"]+)['\"]", value)
+    if name == "wrt":
+        return " ".join(f"--wrt {each}" for each in names or ["NAME"])
+    if name == "tau":
+        numbers = re.findall(r": (\d+)", value)
+        return f"--tau {','.join(map('='.join, zip(names, numbers, strict=True)))}"
+    return f"--{name} {','.join(names) or 'h,L'}"
 
 
 def _error_data(error: GraphgradError) -> dict[str, Any]:

@@ -75,6 +75,13 @@ class CallReader(IndexReader):
                     "split gives several values",
                     "write a[t], b[t] = split(z[t], 2), or split(z[t], 2)[0]",
                 )
+        circuit = self.circuit
+        if name in circuit._params or name in circuit._inputs or name in circuit._signals:
+            raise self.error(
+                node.func,
+                f"{name} is a value, not a function",
+                f"an operator is missing: write {name} @ (…) if one is a matrix, else {name} * (…)",
+            )
         known = [*FUNCTIONS, *SPECIAL]
         error = unknown_name(name, known, place=self.place(node.func))
         error.message = f"{name} is not a function of the notation"

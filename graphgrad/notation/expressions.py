@@ -196,6 +196,8 @@ class Converter(CallReader):
             *self.circuit._signals,
         ):
             raise self._unknown(base, base.id, subscripted=True)
+        if isinstance(base, ast.Name) and (index := self._index_in(node.slice)) is not None:
+            raise self._timeless(node, base.id, index)
         if isinstance(node.slice, ast.Slice | ast.Tuple | ast.Constant):
             raise self.error(
                 node,
@@ -203,6 +205,34 @@ class Converter(CallReader):
                 "E[x[t]] looks up a row; at(v, 0) picks a component; split(v, 2)[0] a piece",
             )
         return Plan([(base, scope), (node.slice, scope)], lambda a, b: OPS["lookup"](a, b))
+
+    def _index_in(self, tree: ast.expr) -> str | None:
+        """Return the index of a time such as t-1 or tau; None for what may be a token."""
+        parts = list(ast.walk(tree))
+        if any(isinstance(part, ast.Subscript | ast.Call | ast.Attribute) for part in parts):
+            return None
+        names = {part.id for part in parts if isinstance(part, ast.Name)}
+        indices = self.circuit.indices.values()
+        return next((i.name for i in indices if not names.isdisjoint({i.name, i.length})), None)
+
+    def _timeless(self, node: ast.Subscript, name: str, index: str) -> GraphgradError:
+        """Return the error for a time after the name of something that is one for all steps."""
+        circuit = self.circuit
+        if name in circuit._params:
+            shape = ", ".join(map(str, circuit._params[name].shape))
+            return self.error(
+                node,
+                f"{name} has no time index: a parameter is one for all {index}",
+                f"write {name}; what differs from step to step is declared as "
+                f"{name}[{index}]: input({shape})",
+            )
+        if name in circuit._inputs:
+            each = circuit._inputs[name]
+            dims = (each.type.size,) if isinstance(each.type, Token) else each.type
+            remedy = f"declare it as {name}[{index}]: {each.kind}({', '.join(map(str, dims))})"
+        else:
+            remedy = f"write its equation as {name}[{index}] = …"
+        return self.error(node, f"{name} has no time index", f"{remedy}, or write {name} here")
 
     def _read(self, node: ast.Subscript, name: str, scope: Scope) -> Expr:
         index = self.indexed[name]

@@ -4,8 +4,9 @@ The conventions, the same in LaTeX, MathML and pictures:
 
 - One letter is italic, capitals (matrices) included; Greek letters may be spelled out; a longer
   word stays upright, exactly as it was typed.
-- Trailing digits and what follows an underscore are subscripts. Two letters together are two
-  indices (`W_xh`), longer words are upright, and parts are separated by commas.
+- Trailing digits and what follows an underscore are subscripts. Words and usual abbreviations are
+  upright (`W_out`, `W_fb`), any other two letters are two indices (`W_xh`), and parts are separated
+  by commas.
 - A trailing `hat`, `tilde`, `bar` or `dot` on a letter is an accent. `loss` is L.
 - `d_h`, the cotangent of a variable h, is δ with subscript h; `dot_h`, its tangent, has a dot.
 
@@ -34,8 +35,9 @@ from graphgrad.notation.boxes import (
 )
 from graphgrad.notation.structures import fraction
 
-# Two-letter subscripts that are words, not two indices.
-_WORDS = frozenset({"in", "up", "on", "no", "to", "or"})
+# Two-letter subscripts that are words or usual abbreviations (feedback, forward, backward), not two
+# indices.
+_WORDS = frozenset({"in", "up", "on", "no", "to", "or", "fb", "fw", "bw"})
 _DEEPEST = 9
 _DOTS = ("", "\u0307", "\u0308", "\u20db")
 COTANGENTS = {"d": "", "dd": "bar", "ddd": "dot"}

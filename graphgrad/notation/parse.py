@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import ast
+from os import PathLike
 from pathlib import Path
 
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import Affine
-from graphgrad.errors import FileError, GraphgradError, NotationError
+from graphgrad.errors import FileError, GraphgradError, NotationError, nearest, shown
+from graphgrad.files import read_text
 from graphgrad.ir import OPS, Part, constant
 from graphgrad.notation.expressions import Converter
 from graphgrad.notation.reader import Statement, read_statements
@@ -21,6 +23,8 @@ def parse(text: str, name: str | None = None) -> Circuit:
     `name` stands for the text in messages and pictures. Raises a GraphgradError with line, caret,
     cause and remedy for anything that is not in the notation or cannot be computed.
     """
+    if name is not None and not isinstance(name, str):
+        raise NotationError(f"{shown(name)} is no name", remedy='write name="elman"')
     title, statements = read_statements(text, name)
     circuit = Circuit(name or "circuit", title=title)
     _fill(circuit, statements)
@@ -33,19 +37,20 @@ def parse(text: str, name: str | None = None) -> Circuit:
     return circuit
 
 
-def load(path: str | Path) -> Circuit:
+def load(path: str | PathLike[str]) -> Circuit:
     """Return the circuit in a `.rec` file."""
+    if not isinstance(path, str | PathLike):
+        raise FileError(
+            f"{shown(path)} is not a path",
+            remedy='write gg.load("mine.rec"); gg.parse(text) reads a text',
+        )
     path = Path(path)
     try:
-        text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise FileError(f"{path} is not UTF-8 text", remedy="save it as UTF-8") from None
-    except OSError as error:
-        remedy = "check the path; graphgrad cells lists the circuits that come with the library"
-        reason = error.strerror or str(error)
-        raise FileError(f"{path} cannot be read: {reason}", remedy=remedy) from None
-    except ValueError as error:
-        raise FileError(f"{path!s} cannot be read: {error}") from None
+        text = read_text(path)
+    except FileError as error:
+        if error.remedy == "check the path":
+            error.remedy += "; graphgrad cells lists the circuits that come with the library"
+        raise
     circuit = parse(text, path.name)
     circuit.name = path.stem
     return circuit
@@ -87,6 +92,9 @@ def _declare(circuit: Circuit, statement: Statement) -> None:
     assert isinstance(tree, ast.AnnAssign)
     converter = Converter(circuit, statement, {})
     kind = _declared_kind(statement)
+    if kind not in _KINDS and (guess := nearest(kind, _KINDS)) is not None:
+        called = tree.annotation.func if isinstance(tree.annotation, ast.Call) else tree.annotation
+        raise converter.error(called, f"{kind} is no kind of declaration", f"did you mean {guess}?")
     if kind not in _KINDS or tree.value is not None:
         raise converter.error(
             tree.annotation,

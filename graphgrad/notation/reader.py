@@ -10,6 +10,7 @@ import unicodedata
 from dataclasses import dataclass
 
 from graphgrad.errors import NotationError, Place
+from graphgrad.notation.slips import slip
 
 GREEK = frozenset("αβγδεζηθικλμνξοπρςστυφχψωΓΔΘΛΞΠΣΦΨΩ") - {"ο"}
 MAX_TEXT = 2_000_000
@@ -55,7 +56,10 @@ def read_statements(text: str, source: str | None = None) -> tuple[str, list[Sta
             remedy="gg.load(path) reads a file",
         )
     if len(text) > MAX_TEXT:
-        raise NotationError(f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read")
+        raise NotationError(
+            f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read",
+            remedy="write the circuit in Python, with loops over what repeats",
+        )
     title = ""
     statements: list[Statement] = []
     pending: list[str] = []
@@ -140,13 +144,20 @@ def _parse_lines(
     try:
         module = ast.parse(body)
     except SyntaxError as error:
-        raise _syntax_error(error, raw, start, indent, source) from None
+        found = _slip_error(body, raw, start, indent, source)
+        raise found or _syntax_error(error, raw, start, indent, source) from None
     except (RecursionError, MemoryError):
         raise NotationError(
             "this is nested too deeply", place=whole, remedy="name parts of it in equations"
         ) from None
     except ValueError as error:
         raise NotationError(f"this cannot be read: {error}", place=whole) from None
+    if any(
+        isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Lambda) for tree in module.body
+    ):
+        found = _slip_error(body, raw, start, indent, source)  # lambda: param()
+        if found is not None:
+            raise found
     return [Statement(tree, raw, start, indent, source) for tree in module.body]
 
 
@@ -163,6 +174,20 @@ def _check_depth(body: str, place: Place) -> None:
             )
 
 
+def _slip_error(
+    body: str, raw: tuple[str, ...], start: int, indent: int, source: str | None
+) -> NotationError | None:
+    """Return the error that names a likely slip, or None."""
+    found = slip(body)
+    if found is None:
+        return None
+    before = body[: found.start]
+    row = before.count("\n")
+    column = found.start - (before.rfind("\n") + 1) + (indent if row == 0 else 0)
+    place = Place(start + row, column, column + found.end - found.start, raw[row], source)
+    return NotationError(found.message, place=place, remedy=found.remedy)
+
+
 def _syntax_error(
     error: SyntaxError, raw: tuple[str, ...], start: int, indent: int, source: str | None
 ) -> NotationError:
@@ -177,5 +202,5 @@ def _syntax_error(
     return NotationError(
         f"this is not an equation or a declaration: {reason}",
         place=place,
-        remedy="write h[t] = tanh(W @ h[t-1]) or W: param(H, H); Python keywords are no names",
+        remedy="write h[t] = tanh(W @ h[t-1]) or W: param(H, H)",
     )

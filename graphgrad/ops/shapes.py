@@ -36,9 +36,12 @@ def common_shape(name: str, *types: Type) -> Shape:
     result = SCALAR
     for shape in arrays(name, *types):
         if shape and result and shape != result:
+            remedy = "only scalars are broadcast: shapes must be equal, axis by axis"
+            if name == "*" and shape[-1:] == result[-1:] and {len(shape), len(result)} == {1, 2}:
+                remedy = "* goes component by component; a matrix times a vector is written W @ v"
             raise ShapeError(
                 f"{name} does not fit: {shape_text(result)} with {shape_text(shape)}",
-                remedy="only scalars are broadcast: shapes must be equal, axis by axis",
+                remedy=remedy,
             )
         result = result or shape
     return result

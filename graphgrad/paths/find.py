@@ -45,7 +45,8 @@ def paths(
         shown = f"{count:,}" if count < 10**15 else f"about 10^{math.floor(math.log10(count))}"
         raise GradientError(
             f"the gradient by {end.name} is a sum over {shown} paths, more than {limit:,}",
-            remedy="unfold for fewer steps, show fewer variables with through=[…], or raise limit=",
+            remedy="unfold for fewer steps, show fewer variables with through=[…], or raise limit "
+            "in Python",
         )
     return Paths(dag, reduced, reduced.walk())
 
@@ -105,7 +106,7 @@ def _terms(
 ) -> dict[int, Point]:
     """Return the terms of the loss, one a step: variables such as L[t], or summands without name.
 
-    Where the loss is no plain sum and nothing was asked for, they are the numbers that it reads.
+    Where the loss is no such sum and nothing was asked for, they are the numbers that it reads.
     """
     names = {
         int(node): Point(one.name, step)
@@ -114,19 +115,21 @@ def _terms(
         for step, node in enumerate(one.nodes.tolist(), start=1)
     }
     found: dict[int, Point] = {}
-    for node in summands(dag, root):
-        time = int(dag.times[node])
-        if node in names:
-            found[node] = names[node]
-        elif head.step is None and node != root and time != STATIC:
-            found[node] = Point(head.name, time)
+    for scaled in (False, True):  # a mean has the terms of its sum
+        nodes = () if found else summands(dag, root, scaled=scaled)
+        for node in nodes:
+            time = int(dag.times[node])
+            if node in names:
+                found[node] = names[node]
+            elif head.step is None and node != root and time != STATIC:
+                found[node] = Point(head.name, time)
     if len(set(found.values())) < len(found):  # several sums over time: which L₁ is meant?
         return {}
     return found if found or through is not None else _read_by_the_loss(dag, head)
 
 
 def _read_by_the_loss(dag: Dag, head: Point) -> dict[int, Point]:
-    """Return the numbers with a step that the equation of the loss reads: L[t] in a mean."""
+    """Return the numbers with a step that the equation of the loss reads: L[t] in a product."""
     system = dag.system
     if head.name not in system.roots:
         raise DataError(f"{head.name} is no variable", remedy="name a variable as the loss")

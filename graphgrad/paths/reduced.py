@@ -107,6 +107,10 @@ class Reduced:
         twice = {each for node in hidden for each in self.direct(node)}
         return {node for node in terms if node in self.points} - twice - {self.root, self.target}
 
+    def indirect(self) -> set[int]:
+        """Return the shown nodes that the root depends on through other shown nodes."""
+        return {node for each in self.below for node in self.below[each] if each != self.root}
+
     def count(self) -> int:
         """Return the number of paths from the root to the target."""
         paths: dict[int, int] = {}
@@ -129,8 +133,11 @@ class Reduced:
         return found
 
 
-def summands(dag: Dag, root: int) -> list[int]:
-    """Return the nodes that a node is the plain sum of, each once; itself, if it is no such sum."""
+def summands(dag: Dag, root: int, *, scaled: bool = False) -> list[int]:
+    """Return the nodes that a node is the plain sum of, each once; itself, if it is no such sum.
+
+    With `scaled` the sum may have constant factors, as a mean has.
+    """
     found: dict[int, int] = {}
     pending = [root]
     named = {int(node) for one in dag.series.values() for node in one.nodes if int(node) != root}
@@ -139,11 +146,45 @@ def summands(dag: Dag, root: int) -> list[int]:
         sums = dag.templates[int(dag.kinds[node])].op.name in SUMMING
         if sums and (node == root or node not in named):
             pending += dag.arguments(node)
+        elif scaled and node not in named and (parts := _linear(dag, node)):
+            pending += parts
         else:
             found[node] = found.get(node, 0) + 1
     plain = all(times == 1 for times in found.values())
     scalar = all(dag.templates[int(dag.kinds[node])].type == () for node in found)
     return sorted(found) if plain and scalar else [root]
+
+
+def _linear(dag: Dag, node: int) -> list[int]:
+    """Return what a node is a difference or constant multiple of, such as the sum below a mean.
+
+    A node that belongs to a step is a summand as it is.
+    """
+    if int(dag.times[node]) != STATIC:
+        return []
+    args = dag.arguments(node)
+    match dag.templates[int(dag.kinds[node])].op.name:
+        case "neg" | "sub":
+            return args
+        case "div" | "mul" if _is_number(dag, args[1]):
+            return args[:1]
+        case "mul" if _is_number(dag, args[0]):
+            return args[1:]
+    return []
+
+
+def _is_number(dag: Dag, node: int) -> bool:
+    """Whether a node is made of constants alone, such as 1 / tau."""
+    seen, pending = {node}, [node]
+    while pending:
+        node = pending.pop()
+        op = dag.templates[int(dag.kinds[node])].op.name
+        if op in ("param", "input") or int(dag.times[node]) != STATIC:
+            return False
+        new = set(dag.arguments(node)) - seen
+        seen |= new
+        pending += new
+    return True
 
 
 def is_constant(dag: Dag, node: int) -> bool:

@@ -67,6 +67,7 @@ class Paths(Sequence[Term]):
         self.reduced = reduced
         self.names = Names(dag.system.declared, subscripts=True)
         self.whole = Factor(reduced.points[reduced.root], reduced.points[reduced.target])
+        self._indirect = {reduced.points[node] for node in reduced.indirect()}
         # the derivative of a sum by its terms is 1, which nobody writes
         units = reduced.units()
         shown = [path[1:] if len(path) > 1 and path[1] in units else path for path in found]
@@ -111,12 +112,16 @@ class Paths(Sequence[Term]):
             return point.name if point.step is None else f"{point.name}[{point.step}]"
         return str(symbol) + ("" if point.step is None else _subscript(point.step))
 
+    def _direct(self, factor: Factor) -> bool:
+        """Whether a factor is a part of a derivative that has its name, or all of the gradient."""
+        return factor == self.whole or (factor.of == self.whole.of and factor.by in self._indirect)
+
     def factor_text(self, factor: Factor) -> str:
         """Return a local derivative as text: `∂h₂/∂h₁`.
 
-        The derivative by direct use alone is `∂⁺L/∂W` where ∂L/∂W is the whole gradient.
+        The derivative of the loss by direct use alone is `∂⁺L/∂W` where ∂L/∂W means more.
         """
-        direct = "⁺" if factor == self.whole and len(self) > 1 else ""
+        direct = "⁺" if self._direct(factor) else ""
         return f"∂{direct}{self.point_text(factor.of)}/∂{self.point_text(factor.by)}"
 
     def __str__(self) -> str:
@@ -139,20 +144,19 @@ class Paths(Sequence[Term]):
         symbol = self.names[point.name]
         return symbol.box() if point.step is None else symbol.box(number(_minus(point.step)))
 
-    def _fraction(self, factor: Factor, *, direct: bool = False) -> Box:
+    def _fraction(self, factor: Factor, *, direct: bool) -> Box:
         sign = operator("∂", tight=True)
         above = scripted(sign, None, operator("+", tight=True)) if direct else sign
         return fraction(row(above, self._point(factor.of)), row(sign, self._point(factor.by)))
 
     def product(self, term: Term) -> Box:
         """Return a term as a box of mathematics."""
-        several = len(self) > 1
-        found = [self._fraction(f, direct=f == self.whole and several) for f in term.factors]
+        found = [self._fraction(f, direct=self._direct(f)) for f in term.factors]
         return row(*found) if found else number("1")
 
     def latex(self) -> str:
         """Return the sum as an `align*` environment, for documents that load amsmath."""
-        lines = [f"{self._fraction(self.whole).latex} &= "]
+        lines = [f"{self._fraction(self.whole, direct=False).latex} &= "]
         factors = 0
         for position, term in enumerate(self):
             factors += len(term.factors)

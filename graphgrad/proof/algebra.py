@@ -35,7 +35,8 @@ class SympyAlgebra(ObjectAlgebra):
         if isinstance(value, int | float | np.integer | np.floating):
             return sympy.Rational(str(value))
         raise DataError(
-            f"{name} holds {type(value).__name__}, which is no number or SymPy expression"
+            f"{name} holds {type(value).__name__}, which is no number or SymPy expression",
+            remedy="give numbers, fractions or SymPy expressions",
         )
 
     def function(self, name: str) -> Callable[..., Any]:

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from graphgrad.circuit import Circuit
+from graphgrad.proof.arguments import KINDS, check_types
 from graphgrad.proof.check_adapter import Adapter, fitted, sizes_of, stated, values_of
 from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, Goal, goal_of
 from graphgrad.proof.check_digits import certified, why_not_traced
@@ -64,9 +65,15 @@ def check_function(
     after `time_limit` seconds what is left is undecided. Raises CheckError where code does not run
     on the circuit's shapes or returns nothing that is recognised as a gradient.
     """
-    started, clock = time.monotonic(), Clock(time_limit)
     if layout not in LAYOUTS:
         raise CheckError(f"{layout!r} is not a layout", remedy=f"use one of {', '.join(LAYOUTS)}")
+    check_types(
+        CheckError, loss=loss, sizes=sizes, batch=batch, arguments=arguments, results=results,
+        time_limit=time_limit,
+    )  # fmt: skip
+    if time_limit is None:
+        raise CheckError("a check needs a limit of time", remedy=KINDS["time_limit"].remedy)
+    started, clock = time.monotonic(), Clock(time_limit)
     program = program_of(fn)
     goal = goal_of(circuit, loss)
     adapter = stated(program, goal, arguments)

@@ -37,7 +37,7 @@ class Checked(Proof):
             lines += ["", lesson]
         lines += [""] if self.lessons else []
         lines.append(f"  for {self.scope}")
-        lines.append(f"  by {self.method}")
+        lines += [f"  by {self.method}"] if self.method else []
         lines += [f"  {note}" for note in self.notes]
         lines += [f"  given that {assumption}" for assumption in self.assumptions]
         return "\n".join(lines)

@@ -7,8 +7,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from graphgrad.autodiff.requests import names_in, unknown_loss
 from graphgrad.circuit import Circuit
 from graphgrad.files import read_text
+from graphgrad.proof.arguments import check_types
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.panel import TEXTS, Panel
 from graphgrad.proof.progress import Shown
@@ -63,8 +65,13 @@ def prove(
             f"the method {method} is not for truncated gradients",
             remedy='leave method out, or use "probabilistic"',
         )
+    check_types(ProofError, claims=claims, sizes=sizes, time_limit=time_limit)
     started = time.monotonic()
     system = circuit.check()
+    if not isinstance(loss, str):
+        raise unknown_loss(loss, system.variables)
+    lengths = checked_lengths(system, tau)
+    wrt = None if wrt is None else names_in(wrt)
     text, source = _read(claims)
     targets = targets_of(circuit, loss, wrt, claimed=claims is not None)
     bound = sizes_of(circuit, sizes)
@@ -76,7 +83,7 @@ def prove(
     return Proof(
         circuit.name,
         loss,
-        {} if method == "induction" else checked_lengths(system, tau),
+        {} if method == "induction" else lengths,
         bound,
         "; ".join(TEXTS[name] for name in panel.used),
         tuple(found),
@@ -86,8 +93,8 @@ def prove(
         Request(
             str(circuit),
             text,
-            None if wrt is None else [wrt] if isinstance(wrt, str) else list(wrt),
-            tau if isinstance(tau, int) else dict(tau),
+            wrt,
+            dict(tau) if isinstance(tau, Mapping) else int(tau),
             method,
             None if truncate is None else str(truncate),
         ),

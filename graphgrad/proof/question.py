@@ -87,11 +87,14 @@ def targets_of(circuit: Circuit, loss: str, wrt: Any, *, claimed: bool) -> list[
     system = circuit.check()
     if wrt is None and not claimed and not system.params:
         without = "" if loss in system.variables else f" and no {loss}"
+        inputs = [n for n, i in system.inputs.items() if not isinstance(i.type, Token)]
+        remedy = f"add parameters and a {loss}, or unfold and evaluate the circuit as it is"
+        if loss in system.variables:
+            by = f", or name inputs to differentiate by, as in wrt={inputs[:1]}" if inputs else ""
+            remedy = f"add parameters{by}"
         raise ProofError(
             f"{circuit.name} has no parameter{without}: there is no gradient to prove",
-            remedy="name inputs to differentiate by, as in wrt=['x']"
-            if loss in system.variables
-            else f"add parameters and a {loss}, or unfold and evaluate the circuit as it is",
+            remedy=remedy,
         )
     if loss not in system.variables:
         error = unknown_name(loss, system.variables)

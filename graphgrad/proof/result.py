@@ -74,16 +74,21 @@ class Claim:
         """What a refutation found, in one line; empty for other verdicts."""
         return " ".join(self.refuted_parts())
 
-    def refuted_parts(self) -> list[str]:
-        """Return the pieces of `refuted_text`, between which lines may be broken."""
+    def refuted_parts(self, like: str = "") -> list[str]:
+        """Return the pieces of `refuted_text`, between which lines may be broken.
+
+        `like` says in a few words where the difference was found if the values stand elsewhere.
+        """
         if self.verdict != "refuted":
             return []
         bounds = "is not 0"
         if self.difference:
-            low, high = _outward(*self.difference)
+            low, high = _outward(*self.difference, digits=3 if like else 6)
             bounds = f"is between {low} and {high}"
         steps = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
         found = f"{self.where}{f' for {steps}' if steps else ''}: claim − truth {bounds}"
+        if like:
+            return [f"{found} {like}"]
         found += " at" if self.witness else ""
         values = [f"{name} = {_shown(value)}," for name, value in self.witness.items()]
         return [found, *values[:-1], *(last.removesuffix(",") for last in values[-1:])]
@@ -186,8 +191,13 @@ class Proof:
         width = max((len(claim.name) for claim in self.claims), default=0)
         truth = max((len(claim.truth) for claim in self.claims), default=0)
         lines = [f"{self.circuit}: gradient of {self.loss} {self.verdict}"]
+        for k, line in enumerate(shown.wrong_equations(self)):
+            first, *more = line.split("\n")
+            lines.append(" " * (4 if k else 2) + first)
+            for each in more:
+                lines += filled(each.split(), indent=8)
         origin = None
-        for claim in self.claims:
+        for claim, (found, why) in zip(self.claims, shown.refutations(self), strict=True):
             if claim.origin != origin:
                 origin = claim.origin
                 lines.append(f"  {origin}:")
@@ -201,23 +211,14 @@ class Proof:
                 f"    {MARKS[claim.verdict]} {claim.name:{width}} = {claim.truth:{truth}}  "
                 f"{claim.verdict}{reason}"
             )
-            if claim.verdict == "refuted":
-                lines += filled(claim.refuted_parts(), indent=8)
-            if claim.cause:
-                lines.append(f"        likely cause: {claim.cause}")
-            if claim.fault:
-                lines += filled([f"first wrong: {claim.fault}, by", claim.residual], indent=8)
-        if self.equations:
-            lines.append("  one by one, each given the others:")
-        for equation in self.equations:
-            lines.append(f"    {MARKS['proved' if equation.holds else 'refuted']} {equation.name}")
-            if not equation.holds:
-                lines[-1] += f"  wrong at {equation.where}, by {equation.residual}"
-                lines += [f"        likely cause: {equation.cause}"] if equation.cause else []
+            lines += filled(found, indent=8)
+            for parts in why:
+                lines += filled(parts, indent=8)
+        lines += [f"  {line}" for line in shown.right_equations(self)]
         if self.unclaimed:
             lines.append(f"  nothing is claimed about {', '.join(self.unclaimed)}")
         lines.append(f"  for {self.scope}")
-        lines.append(f"  by {self.method}")
+        lines += [f"  by {self.method}"] if self.method else []
         lines += [f"  given that {assumption}" for assumption in self.assumptions]
         return "\n".join(lines)
 

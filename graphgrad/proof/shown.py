@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import re
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -11,6 +12,8 @@ from rich.console import Group
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
+
+from graphgrad.notation.names import symbol
 
 if TYPE_CHECKING:
     from graphgrad.proof.result import Claim, Proof
@@ -38,6 +41,7 @@ _LATEX = {
     "✓": r"\ensuremath{\surd}",
     "✗": r"\ensuremath{\times}",
 }
+_DERIVATIVE = re.compile(r"∂([^\W\d]\w*)/∂([^\W\d]\w*)")
 
 
 def verdict_text(claim: Claim) -> str:
@@ -54,8 +58,11 @@ def verdict_text(claim: Claim) -> str:
 def rich_table(proof: Proof) -> Group:
     """Return tables for a terminal or a pipe, with what the proof is for below."""
     tables = [_table(origin, list(claims)) for origin, claims in groupby(proof.claims, _origin)]
-    notes = [Padding(_folded(line), (0, 0, 0, 2)) for line in remarks(proof)]
-    return Group(Text(title(proof), overflow="fold"), *tables, *notes)
+    first, last = (
+        [Padding(_folded(line), (0, 0, 0, 2)) for line in lines]
+        for lines in (wrong_equations(proof), _below(proof))
+    )
+    return Group(Text(title(proof), overflow="fold"), *first, *tables, *last)
 
 
 def _origin(claim: Claim) -> str:
@@ -96,43 +103,80 @@ def title(proof: Proof) -> str:
 
 
 def remarks(proof: Proof) -> list[str]:
-    """Return what stands below the table: refutations, reasons, scope, methods, assumptions.
+    """Return wrong equations, refutations, reasons, scope, methods, assumptions.
 
     What belongs to a remark stands on lines of its own.
     """
+    return wrong_equations(proof) + _below(proof)
+
+
+def wrong_equations(proof: Proof) -> list[str]:
+    """Return which of a person's equations are wrong by themselves, with the likely cause."""
     lines = []
-    for claim in proof.claims:
-        told = details(claim)
+    for each in proof.equations:
+        if not each.holds:
+            told = [f"{MARKS['refuted']} {each.name}  wrong at {each.where}"]
+            told += [f"likely cause: {each.cause}"] if each.cause else []
+            lines.append("\n".join([*told, f"by {each.residual}"]))
+    return ["wrong, given the other equations:", *lines] if lines else []
+
+
+def right_equations(proof: Proof) -> list[str]:
+    """Return which of a person's equations are right where not all are."""
+    names = [each.name for each in proof.equations if each.holds]
+    return [f"right, given the other equations: {', '.join(names)}"] if names else []
+
+
+def _below(proof: Proof) -> list[str]:
+    """Return what stands below the table."""
+    lines = []
+    for claim, (found, why) in zip(proof.claims, refutations(proof), strict=True):
+        told = [*found[:1], *filled(found[1:], indent=0, width=72), *map(" ".join, why)]
+        if claim.verdict in ("undecided", "certified"):
+            told.insert(0, f"{claim.name}: {claim.reason}")
         if told:
             lines.append("\n".join(told))
-    if proof.equations:
-        lines.append("one by one, each given the others:")
-    for each in proof.equations:
-        told = [f"{MARKS['proved' if each.holds else 'refuted']} {each.name}"]
-        if not each.holds:
-            told = [f"{told[0]}  wrong at {each.where}, by {each.residual}"]
-            told += [f"likely cause: {each.cause}"] if each.cause else []
-        lines.append("\n".join(told))
+    lines += right_equations(proof)
     if proof.unclaimed:
         lines.append(f"nothing is claimed about {', '.join(proof.unclaimed)}")
     lines += proof.more()
-    lines += [f"for {proof.scope}", f"by {proof.method}"]
+    lines.append(f"for {proof.scope}")
+    lines += [f"by {proof.method}"] if proof.method else []
     return lines + [f"given that {assumption}" for assumption in proof.assumptions]
 
 
-def details(claim: Claim) -> list[str]:
-    """Return what is said of a claim beyond its verdict; nothing of one that is just proved."""
-    lines = []
-    if claim.verdict == "refuted":
-        found, *values = claim.refuted_parts()
-        lines += [found, *filled(values, indent=0, width=72)]
-    elif claim.verdict in ("undecided", "certified"):
-        lines.append(f"{claim.name}: {claim.reason}")
-    if claim.cause:
-        lines.append(f"likely cause: {claim.cause}")
-    if claim.fault:
-        lines.append(f"first wrong: {claim.fault}, by {claim.residual}")
-    return lines
+def refutations(proof: Proof) -> list[tuple[list[str], list[list[str]]]]:
+    """Return for each claim what refutes it, and the likely cause and first wrong equation.
+
+    Both in parts between which lines may be broken; empty where there is nothing. What was said
+    before, of an equation or of another claim, is not said again.
+    """
+    found = []
+    before: list[Claim] = []
+    causes = {each.cause for each in proof.equations}
+    faults = {(each.where, each.residual) for each in proof.equations}
+    several = len({claim.fault for claim in proof.claims if claim.fault}) > 1
+    for claim in proof.claims:
+        why = []
+        if claim.cause and claim.cause not in causes:
+            why.append([f"likely cause: {claim.cause}"])
+        if claim.fault and (claim.fault, claim.residual) not in faults:
+            why.append([f"first wrong: {claim.fault}, by", claim.residual])
+        elif claim.fault and several:
+            why.append([f"first wrong: {claim.fault}"])
+        found.append((claim.refuted_parts(_same_values(claim, before)), why))
+        causes.add(claim.cause)
+        faults.add((claim.fault, claim.residual))
+        before += [claim] if claim.witness else []
+    return found
+
+
+def _same_values(claim: Claim, before: list[Claim]) -> str:
+    """Return where the values stand at which a claim is refuted, empty if they are new."""
+    same = [each for each in before if (each.witness, each.tau) == (claim.witness, claim.tau)]
+    if not same:
+        return ""
+    return "there" if same[-1] is before[-1] else f"at the values of {same[0].name}"
 
 
 def filled(parts: list[str], indent: int, width: int = 100) -> list[str]:
@@ -191,9 +235,15 @@ def latex_table(proof: Proof) -> str:
 
 
 def latex_text(text: str) -> str:
-    r"""Return plain text for LaTeX.
+    r"""Return plain text for LaTeX, derivatives in it as mathematics.
 
-    >>> print(latex_text("d_W = ∂loss/∂W"))
-    d\_W = \ensuremath{\partial}loss/\ensuremath{\partial}W
+    >>> print(latex_text("d_alpha = ∂loss/∂alpha"))
+    d\_alpha = \ensuremath{\partial L/\partial \alpha}
     """
-    return "".join(_LATEX.get(character, character) for character in text)
+    pieces = _DERIVATIVE.split(text)
+    words = ["".join(_LATEX.get(character, character) for character in p) for p in pieces[::3]]
+    found = words[:1]
+    for of, by, after in zip(pieces[1::3], pieces[2::3], words[1:], strict=True):
+        above, below = symbol(of).latex(), symbol(by).latex()
+        found += [rf"\ensuremath{{\partial {above}/\partial {below}}}", after]
+    return "".join(found)

@@ -37,7 +37,12 @@ def check_names(declared: Declared) -> None:
                 known = {*declared.equations, *declared.inputs}
                 raise unknown_name(name, known, place=expr.place)
             if expr.op.name == "static" and declared.index_of(name) is not None:
-                raise NotationError(f"{name} needs a time in brackets", place=expr.place)
+                index = declared.index_of(name)
+                raise NotationError(
+                    f"{name} needs a time in brackets",
+                    place=expr.place,
+                    remedy=f"write {name}[{index}] or {name}[0]",
+                )
 
 
 def check_boundaries(declared: Declared) -> None:
@@ -45,7 +50,11 @@ def check_boundaries(declared: Declared) -> None:
     for key in declared.boundaries:
         if key.name not in declared.equations and key.name not in declared.inputs:
             place = declared.boundaries[key].place
-            raise BoundaryError(f"{key.name} has a boundary but no equation", place=place)
+            raise BoundaryError(
+                f"{key.name} has a boundary but no equation",
+                place=place,
+                remedy=f"write the equation {key.name}[t] = … too",
+            )
     for key in unread_boundaries(declared):
         index = declared.indices[declared.index_of(key.name) or ""]
         shown = f"{index.length}{key.offset:+d}" if key.last else str(key.offset)

@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from graphgrad.causality import schedule
 from graphgrad.declared import Declared, Variable
-from graphgrad.dims import Shape, Token
+from graphgrad.dims import Shape, Token, shape_text
 from graphgrad.errors import GraphgradError, Place, ShapeError
 from graphgrad.ir import OPS, Expr, Graph, Node, Type, topological, type_text
 from graphgrad.ops import LOSSES
 from graphgrad.ops.leaves import zeros
 from graphgrad.system.checks import check_tokens
 from graphgrad.system.data import System
-from graphgrad.system.shapes import leaf_type
+from graphgrad.system.shapes import READS, leaf_type
 
 
 class _Typer:
@@ -41,7 +41,8 @@ class _Typer:
             try:
                 position[id(expr)] = self._node(expr, args, space)
             except GraphgradError as error:
-                raise error.at(expr.place) from None
+                product = self._wrong_product(expr, position)
+                raise product or error.at(expr.place) from None
         return self._fitted(position[id(root)], wanted, root, spaces[id(root)])
 
     def _node(self, expr: Expr, args: list[int], space: str | None) -> int:
@@ -55,6 +56,39 @@ class _Typer:
         if expr.op.name == "choose" and isinstance(kind, tuple):
             args = [self.broadcast(arg, kind) for arg in args]
         return self.add(Node(expr.op, tuple(args), expr.attr, kind), expr.place, space)
+
+    def _wrong_product(self, total: Expr, position: Mapping[int, int]) -> ShapeError | None:
+        """Return the error for `W * h[t-1] + v`, where h is a matrix by that product alone."""
+
+        def shape(expr: Expr) -> Shape:
+            kind = self.nodes[position[id(expr)]].type
+            return kind if isinstance(kind, tuple) else ()
+
+        if total.op.name not in ("add", "sub"):
+            return None
+        vector = next((s for arg in total.args if len(s := shape(arg)) == 1), None)
+        pending = [] if vector is None else list(total.args)
+        while pending:
+            expr = pending.pop(0)
+            if expr.op.name in ("add", "sub", "neg"):
+                pending += expr.args
+            if expr.op.name != "mul" or len(shape(expr)) != 2 or shape(expr)[:1] != vector:
+                continue
+            if {*map(shape, expr.args)} == {shape(expr)} and any(map(self._is_inferred, expr.args)):
+                return ShapeError(
+                    f"* goes component by component: this is {shape_text(shape(expr))}, "
+                    f"and {shape_text(vector)} is added to it",
+                    place=expr.place,
+                    remedy="a matrix times a vector is written W @ v",
+                )
+        return None
+
+    def _is_inferred(self, read: Expr) -> bool:
+        """Whether this reads a variable whose shape follows from the equations."""
+        if read.op.name not in READS:
+            return False
+        name = read.attr if read.op.name == "static" else read.attr.name
+        return name not in self.declared.states and name not in self.declared.inputs
 
     def _unit_row(self, arg: int) -> int:
         kind = self.nodes[arg].type

@@ -102,3 +102,8 @@ def test_a_lack_of_memory_is_no_traceback(run, monkeypatch):
     status, out, err = run("unfold", "elman", "--tau", 10**8)
     assert (status, out) == (1, "")
     assert err.startswith("error: there is not enough memory for this\nRemedy: use fewer steps")
+
+
+def test_the_example_fits_the_option(run):
+    assert "'t=x' is not NAME=NUMBER, such as t=4" in run("unfold", "elman", "--tau", "s=3,t=x")[2]
+    assert "'H=x' is not NAME=NUMBER, such as H=4" in run("unfold", "elman", "--sizes", "H=x")[2]

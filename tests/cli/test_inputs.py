@@ -96,3 +96,18 @@ def test_errors_as_json(run):
             "line": 3,
             "column": 8,
         }
+
+
+def test_a_file_that_may_not_be_read(run, monkeypatch):
+    def refused(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    Path("mine.rec").write_text("a: param()\nloss = a", encoding="utf-8")
+    monkeypatch.setattr(Path, "read_text", refused)
+    for arguments in (["check", "mine.rec"], ["prove", "--recheck", "mine.rec"]):
+        status, _, err = run(*arguments)
+        assert status == 1
+        assert err == (
+            "error: mine.rec cannot be read: Permission denied\n"
+            "Remedy: allow yourself to read it: chmod u+r mine.rec\n"
+        )

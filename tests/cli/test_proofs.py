@@ -29,6 +29,23 @@ def test_prove_claims_from_a_file_and_from_standard_input(run, monkeypatch):
     assert run("prove", "elman", "--claims", "-", "--wrt", "W")[0] == 0
 
 
+def test_a_wrong_equation_comes_first_and_the_witness_once(run):
+    _, equations, _ = run("grad", "gru")
+    term = " + W_r.T @ delta_r[t+1]"
+    assert equations.count(term) == 1
+    Path("wrong.rec").write_text(equations.replace(term, ""), encoding="utf-8")
+    status, out, _ = run("prove", "gru", "--claims", "wrong.rec")
+    lines = [line.strip() for line in out.splitlines()]
+    assert status == 1
+    assert lines[1:4] == [
+        "wrong, given the other equations:",
+        "✗ d_h[t]  wrong at d_h[2] entry [0]",
+        "likely cause: d_h[t] lacks the term W_r.T @ delta_r[t+1]",
+    ]
+    assert sum("h0 = [" in line for line in lines) == 1
+    assert sum(line.endswith(" there") for line in lines) == 9
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

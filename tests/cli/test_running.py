@@ -1,5 +1,6 @@
 """Commands and the world outside: pipes, full disks, consoles."""
 
+import json
 import sys
 from pathlib import Path
 
@@ -32,3 +33,18 @@ def test_a_console_without_greek():
 def test_as_a_module():
     done = shell(f"{sys.executable} -m graphgrad.cli check elman")
     assert done.returncode == 0
+
+
+def test_remedies_name_options(run):
+    text = "x[t]: input()\nq[t]: token(N)\nh[t] = x[t] + h[t-1]\nloss = sum(h[t] for t in steps)\n"
+    Path("np.rec").write_text(text, encoding="utf-8")
+    remedy = "name inputs to differentiate by, as in --wrt x\n"
+    assert run("prove", "np.rec")[2].endswith(f"Remedy: add parameters, or {remedy}")
+    assert run("grad", "np.rec")[2].endswith(remedy)
+    assert run("grad", "np.rec", "--wrt", "x")[:2] == (
+        0,
+        "d_h[t] = 1 + d_h[t+1]\nd_x[t] = d_h[t]\n",
+    )
+    assert "Remedy: write x[1]\n" in run("grad", "np.rec", "--paths", "x")[2]
+    error = json.loads(run("prove", "np.rec", "--json")[1])["error"]
+    assert error["remedy"].endswith("--wrt x")

@@ -34,6 +34,9 @@ SHOWN = {
     "W_xh": ("W_xh", "W_{xh}"),
     "W_x_h": ("W_x,h", "W_{x, h}"),
     "W_in": ("W_in", r"W_{\mathrm{in}}"),
+    "W_out": ("W_out", r"W_{\mathrm{out}}"),
+    "W_fb": ("W_fb", r"W_{\mathrm{fb}}"),
+    "W_fh": ("W_fh", "W_{fh}"),
     "b_hidden": ("b_hidden", r"b_{\mathrm{hidden}}"),
     "theta_yhat": ("θ_ŷ", r"\theta_{\hat{y}}"),
     "ridge": ("ridge", r"\mathrm{ridge}"),
@@ -76,6 +79,8 @@ def test_runs_for_pictures() -> None:
     assert [run.level for run in runs] == [0, -1, -1, 1, 1, 1]
     assert [run.italic for run in runs] == [True, True, False, False, True, False]
     assert str(symbol("W_xh")) == "W_xh"
+    for name in ("W_in", "W_out", "W_fb"):
+        assert [run.italic for run in symbol(name).runs()] == [True, False]
 
 
 NAME = st.from_regex(r"[A-Za-z_α-ωΓΔ][A-Za-z0-9_α-ω]{0,30}", fullmatch=True)

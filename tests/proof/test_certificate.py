@@ -229,7 +229,8 @@ def test_the_wrong_equation_is_named():
     assert verdicts["W"].verdict == "refuted"
     assert verdicts["W"].fault == "d_h[1] entry [0]"
     assert verdicts["W"].residual == "-W_00*d_a_2_0 - W_10*d_a_2_1"
-    assert "first wrong: d_h[1] entry [0], by -W_00*d_a_2_0" in str(proof)
+    assert "✗ d_h[t]  wrong at d_h[1] entry [0]\n" in str(proof)
+    assert "        by -W_00*d_a_2_0 - W_10*d_a_2_1\n" in str(proof)
 
 
 def test_cotangents_may_mean_something_else():

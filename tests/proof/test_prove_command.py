@@ -31,7 +31,7 @@ def test_truncation(capsys):
 def test_latex(capsys):
     status, out, _ = run(capsys, "tied", "--latex")
     assert status == 0
-    assert r"\texttt{d\_w} = \ensuremath{\partial}loss" in out
+    assert r"\texttt{d\_w} = \ensuremath{\partial L/\partial w}" in out
 
 
 def test_errors_in_claims_stand_in_their_file(capsys, tmp_path):

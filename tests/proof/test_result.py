@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 import graphgrad as gg
-from graphgrad.proof.result import Claim, Proof, _outward
-from graphgrad.proof.shown import verdict_text
+from graphgrad.proof.result import Claim, Equation, Proof, _outward
+from graphgrad.proof.shown import latex_text, remarks, verdict_text
 
 CLAIM = Claim("d_W", "∂loss/∂W", "adjoint equations", "proved", 4, by="W")
 REFUTED = replace(
@@ -64,6 +64,11 @@ def test_text():
     ]
 
 
+def test_no_method_is_named_where_none_came_to_an_answer():
+    proof = proof_of(UNDECIDED, method="")
+    assert not any(line.strip() == "by" for line in (*str(proof).splitlines(), *remarks(proof)))
+
+
 def test_refutation_in_text():
     assert str(proof_of(REFUTED)).splitlines()[3:5] == [
         "        d_W entry [0, 1]: claim − truth is between 0.123456 and 0.123457 at",
@@ -71,6 +76,50 @@ def test_refutation_in_text():
     ]
     assert REFUTED.refuted_text.endswith("at W = [[1/2, -3], [0, 4/13]], x = [1, 0], k = 2")
     assert CLAIM.refuted_text == ""
+
+
+FAULTY = replace(REFUTED, fault="d_h[2]", residual="-r_3")
+ELSEWHERE = replace(FAULTY, name="d_V", by="V", witness={"W": "1"})
+
+
+def test_values_and_faults_are_said_once():
+    """The wrong equation comes first; what is refuted at the same values refers to them."""
+    wrong = Equation("d_h[t]", False, "d_h[2]", "-r_3", "d_h[t] lacks the term r[t+1]")
+    right = [Equation(name, True) for name in ("d_o[t]", "d_W")]
+    also = replace(FAULTY, name="d_U", by="U")
+    proof = proof_of(FAULTY, also, ELSEWHERE, also, equations=(right[0], wrong, right[1]))
+    lines = str(proof).splitlines()
+    assert lines[1:6] == [
+        "  wrong, given the other equations:",
+        "    ✗ d_h[t]  wrong at d_h[2]",
+        "        likely cause: d_h[t] lacks the term r[t+1]",
+        "        by -r_3",
+        "  adjoint equations:",
+    ]
+    told = [line.strip() for line in lines[5:] if line.startswith(8 * " ")]
+    assert told == [
+        "d_W entry [0, 1]: claim − truth is between 0.123456 and 0.123457 at",
+        "W = [[1/2, -3], [0, 4/13]], x = [1, 0], k = 2",
+        "d_U entry [0, 1]: claim − truth is between 0.123 and 0.124 there",
+        "d_V entry [0, 1]: claim − truth is between 0.123456 and 0.123457 at W = 1",
+        "d_U entry [0, 1]: claim − truth is between 0.123 and 0.124 at the values of d_W",
+    ]
+    assert "  right, given the other equations: d_o[t], d_W" in lines
+    shown = remarks(proof)
+    assert "likely cause" in shown[1]
+    assert sum("r_3" in line for line in shown) == 1
+
+
+def test_faults_without_equations_are_told_with_the_first_claim():
+    proof = proof_of(FAULTY, ELSEWHERE)
+    assert str(proof).count("first wrong: d_h[2], by -r_3") == 1
+    other = replace(ELSEWHERE, fault="d_h[1]", residual="r_2")
+    lines = str(proof_of(FAULTY, other, ELSEWHERE)).splitlines()
+    assert [line.strip() for line in lines if "first wrong" in line] == [
+        "first wrong: d_h[2], by -r_3",
+        "first wrong: d_h[1], by r_2",
+        "first wrong: d_h[2]",
+    ]
 
 
 def test_long_witnesses_are_broken_between_values():
@@ -152,6 +201,7 @@ def unlatex(text):
     text = re.sub(r"\\texttt\{((?:[^{}\\]|\\.)*)\}", r"\1", text)
     signs = {r"\partial": "∂", "-": "−", r"\neq": "≠", r"\tau": "τ", r"\geq": "≥", r"\surd": "✓",
              r"\times": "✗"}  # fmt: skip
+    text = re.sub(r"\\ensuremath\{\\partial L/\\partial ([^}]*)\}", r"∂loss/∂\1", text)
     text = re.sub(r"\\ensuremath\{([^}]*)\}", lambda m: signs[m[1]], text)
     text = text.replace(r"\textasciicircum{}", "^").replace(r"\ldots{}", "…")
     return re.sub(r"\\([_{}#$%&])", r"\1", text)
@@ -204,12 +254,20 @@ def test_scope_of_scalar_circuits():
 def test_latex():
     other = replace(CLAIM, name="d_{x}", origin="a & b", every=True)
     text = proof_of(CLAIM, other, assumptions=("x ≠ 0 % of the time",)).latex()
-    assert (
-        r"\texttt{d\_W} = \ensuremath{\partial}loss/\ensuremath{\partial}W & proved & 4 &" in text
-    )
+    assert r"\texttt{d\_W} = \ensuremath{\partial L/\partial W} & proved & 4 &" in text
     assert r"\texttt{d\_\{x\}}" in text
     assert r"proved at every length & 4 & a \& b" in text
     assert r"\item given that x \ensuremath{\neq} 0 \% of the time" in text
+
+
+def test_latex_of_derivatives():
+    assert latex_text("x % of ∂cost/∂alpha, ∂loss/∂W_xh") == (
+        r"x \% of \ensuremath{\partial \mathrm{cost}/\partial \alpha}, "
+        r"\ensuremath{\partial L/\partial W_{xh}}"
+    )
+    assert latex_text("∂(seed·h)/∂W") == (
+        r"\ensuremath{\partial}(seed\ensuremath{\cdot}h)/\ensuremath{\partial}W"
+    )
 
 
 def test_the_table_of_a_terminal():
