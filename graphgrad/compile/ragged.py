@@ -101,6 +101,11 @@ def _check(
                 remedy="give one length for each example",
             )
     for name, declared in system.inputs.items():
+        if declared.index is not None and name not in batched:
+            raise DataError(
+                f"{name} has no axis of examples: its shape is {arrays[name].shape}",
+                remedy="give every indexed input axes (steps, examples, …)",
+            )
         if declared.index is not None and lengths.max() > len(arrays[name]):
             raise DataError(
                 f"a length of {lengths.max()} does not fit {name}'s {len(arrays[name])} steps",

@@ -105,6 +105,16 @@ def test_impossible_lengths_are_refused() -> None:
             circuit.compile(grad="loss")({"w": w, **values}, lengths=steps)
 
 
+def test_every_indexed_input_has_an_axis_of_examples() -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nu[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t] * u[t]\n"
+        "loss = sum(h[t] for t in steps)"
+    )
+    function = gg.value_and_grad(circuit)
+    with pytest.raises(gg.DataError, match=r"u has no axis of examples: its shape is \(3,\)"):
+        function({"w": np.array(0.5)}, x=np.ones((3, 2)), u=np.ones(3), lengths=[3, 2])
+
+
 def test_what_overflows_behind_the_end_of_an_example_does_not_count() -> None:
     circuit = gg.parse(
         "x[t]: input(H)\nW: param(H, H)\nh[t] = relu(W @ h[t-1] + x[t])\n"
