@@ -14,6 +14,8 @@ from graphgrad.conditions import ALWAYS
 from graphgrad.ir import OPS, Expr
 from graphgrad.substitute import later, tree
 from graphgrad.unfold import checked_lengths
+from tests.viz.test_crossings import lies_on, loose_ends
+from tests.viz.test_layout import distance
 from tests.viz.test_structure import without
 from viz.backward import backward_scene
 from viz.companions import APART
@@ -213,6 +215,29 @@ def test_no_arrow_leaves_the_line_of_a_gradient() -> None:
         assert {edge.kind for edge in layout.edges} == {"forward", "adjoint", "gradient"}
     layout = viz.backward(gg.cells.load("elman"), 3, wrt=["W"]).layout
     assert {edge.tail for edge in layout.edges if edge.kind == "parameter"} == set("UVbc")
+
+
+STATES = "S: param(N, N)\nW = (S + S.T) / 2\nh[0] = p\np: param(N)\nh[t] = tanh(W @ h[t-1])\n"
+
+
+@pytest.mark.parametrize("tau", [1, 3, 20])
+@pytest.mark.parametrize(
+    "text",
+    [
+        STATES + "E[t] = h[t] @ (W @ h[t])\nloss = sum(h[tau])",
+        STATES + "z[t] = ones(N) if t < 3 else h[t]\nloss = sum(sum(z[t]) for t in steps)",
+    ],
+)
+def test_the_line_of_a_gradient_ends_at_its_last_branch(text: str, tau: int) -> None:
+    """Where the last use of a value, or the first summand, gets no gradient."""
+    layout = viz.backward(gg.parse(text), tau).layout
+    assert loose_ends(layout) == []
+    lines = [e for e in layout.edges if e.kind == "adjoint" and "…" not in e.id]
+    for edge in lines:
+        others = [other for other in lines if other is not edge]
+        for at in (edge.curve[0], edge.tip or edge.curve[-1]):
+            at_node = any(distance(node, at) < 0.5 for node in layout.nodes)
+            assert at_node or any(lies_on(at, other) for other in others), edge.id
 
 
 def test_there_is_room_beside_the_recurrence() -> None:
