@@ -143,7 +143,7 @@ class _Reader:
                     inside = replace(context, condition=both(context.condition, test))
                     pending.append((arg, inside))
             elif kind == "reduce":
-                pending.append((expr.args[0], self._reduction(expr, context, whole=expr is root)))
+                pending.append((expr.args[0], self._reduction(expr, context)))
             elif not expr.args:
                 self._leaf(expr, context)
             elif self.level == "operations":
@@ -151,13 +151,11 @@ class _Reader:
             else:
                 pending += self._operands(expr, context)
 
-    def _reduction(self, expr: Expr, context: _Context, *, whole: bool) -> _Context:
+    def _reduction(self, expr: Expr, context: _Context) -> _Context:
         """Return the context of the body of a sum or mean over time."""
         over, test = expr.attr.over, expr.attr.condition
         head = self.items[context.head]
-        own = head.index is None and context.over is None
-        own = own and (self.level == "variables" or whole)
-        if not own:
+        if self.level == "operations" or head.index is not None or context.over is not None:
             key = self._new_key("Σ")
             text = expression_text(expr, self.declared)
             label = roman("Σ" if expr.attr.kind == "sum" else "mean")

@@ -225,3 +225,19 @@ def test_a_boundary_value_is_drawn_where_it_alone_joins_parts(level: Level) -> N
     split = START.replace("d[t-1])", "d[t-1] + e[m])")
     joined = circuit_scene(structure(gg.parse(split), level))
     assert "d[0]" not in {node.id for node in joined.nodes}
+
+
+@pytest.mark.parametrize(("loss", "labels"), [
+    ("sum(h[t] for t in steps)", ["Σ"]),
+    ("mean(h[t] for t in steps)", ["mean"]),
+    ("sum(h[t] for t in steps) / 2", ["Σ", "÷ 2"]),
+])  # fmt: skip
+def test_a_sum_over_time_is_an_operation(loss: str, labels: list[str]) -> None:
+    """A sum and a mean differ where every operation has a node."""
+    circuit = gg.parse(f"x[t]: input()\nw: param()\nh[t] = w * x[t]\nloss = {loss}")
+    scene = unfolded_scene(structure(circuit, "operations"), {"t": 3})
+    nodes = {node.id: node for node in scene.nodes}
+    graph = graph_of(scene)
+    before = [node for node in nx.ancestors(graph, "loss") if node.startswith("loss/")]
+    assert sorted(nodes[node].label.text for node in before) == sorted(labels)
+    assert {node for node in graph if "h.1" in graph.pred[node]} <= set(before)
