@@ -47,6 +47,7 @@ def circuit_scene(parts: Structure) -> CircuitScene:
             link.lag,
             "parameter" if parts.is_parameter(link) else "forward",
             tooltip=link_tooltip(link, parts),
+            near_head=bool(link.sign),
         )
         for number, link in enumerate(links)
     )
@@ -145,9 +146,9 @@ def _outside(item: Item, parts: Structure) -> Label:
 
 
 def edge_label(link: Link, parts: Structure) -> Label | None:
-    """Return what stands beside an arrow: the factors that are applied on the way."""
+    """Return what stands beside an arrow: the factors applied on the way, or an operand's sign."""
     if parts.level == "operations":
-        return None
+        return roman(link.sign) if link.sign else None
     label: Label | None = None
     for product in link.labels:
         part = _product([_factor(name, parts) for name in product])

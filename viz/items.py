@@ -49,7 +49,8 @@ class Link:
 
     `lag` is the delay where both vary with time; `at` the fixed step that is read; `over` the index
     all of whose steps are read, where `condition` holds. `labels` are the products of factors that
-    are applied on the way. No gradient flows along a `blocked` one.
+    are applied on the way. `sign` marks the operand that is subtracted or divided by. No gradient
+    flows along a `blocked` one.
     """
 
     tail: str
@@ -61,6 +62,7 @@ class Link:
     labels: tuple[tuple[str, ...], ...] = ()
     role: Role = "source"
     blocked: bool = False
+    sign: str = ""
 
 
 @dataclass(frozen=True)

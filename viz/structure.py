@@ -17,7 +17,7 @@ from graphgrad.system import System, leaf_type
 from viz.items import Item, Level, Link, Role, Structure
 from viz.kinds import before_recurrences, targets
 from viz.label import Label, roman
-from viz.operations import sign
+from viz.operations import SIGNS, sign
 from viz.scene import NodeKind
 
 LEAVES_WITH_NAMES = ("param", "input", "static", "read", "at_step")
@@ -50,6 +50,7 @@ class _Context:
     labels: tuple[str, ...] = ()
     role: Role = "source"
     blocked: bool = False
+    sign: str = ""
 
 
 class _Reader:
@@ -192,8 +193,9 @@ class _Reader:
         self._item(key, label, "operation", space, text, expr=expr)
         # An operation that does not vary with time exists once, whenever its value is wanted.
         inside = _Context(key, context.condition if space is not None else ALWAYS)
+        second = SIGNS[expr.op.name] if expr.op.name in ("sub", "div") and not any(numbers) else ""
         operands = [
-            (arg, replace(inside, blocked=position in expr.op.blocked))
+            (arg, replace(inside, blocked=position in expr.op.blocked, sign=second * position))
             for position, arg in enumerate(expr.args)
             if not numbers[position]
         ]
@@ -256,7 +258,7 @@ class _Reader:
         self.links.append(
             Link(
                 tail, context.head, lag, at, context.over, context.condition, labels, context.role,
-                context.blocked,
+                context.blocked, context.sign,
             )
         )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from hashlib import sha256
@@ -11,6 +12,7 @@ import networkx as nx
 import pytest
 
 import graphgrad as gg
+import viz
 from graphgrad.unfold import checked_lengths
 from viz.circuit_scene import circuit_scene
 from viz.scene import Node, UnfoldedScene
@@ -241,3 +243,36 @@ def test_a_sum_over_time_is_an_operation(loss: str, labels: list[str]) -> None:
     before = [node for node in nx.ancestors(graph, "loss") if node.startswith("loss/")]
     assert sorted(nodes[node].label.text for node in before) == sorted(labels)
     assert {node for node in graph if "h.1" in graph.pred[node]} <= set(before)
+
+
+def test_a_sign_marks_what_is_subtracted_or_divided_by() -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\nh[t] = (x[t] - w * h[t-1]) / exp(h[t-1])\n"
+        "loss = sum(1 - h[t] / 2 for t in steps)"
+    )
+    parts = structure(circuit, "operations")
+    for scene in (circuit_scene(parts), unfolded_scene(parts, {"t": 2})):
+        nodes = {node.id: node.label.text for node in scene.nodes}
+        found = {
+            (nodes[edge.tail], nodes[edge.head], edge.label.text)
+            for edge in scene.edges
+            if edge.label is not None and edge.near_head
+        }
+        assert found == {("×", "−", "−"), ("exp", "÷", "÷")}
+
+
+def test_a_sign_stands_near_the_head() -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\ng[t] = sin(x[t]) - h[t-1]\nh[t] = tanh(tanh(tanh(w * g[t])))"
+    )
+    for drawing in (
+        viz.circuit(circuit, level="operations"),
+        viz.unfolded(circuit, 3, level="operations"),
+    ):
+        edges = {edge.id: edge for edge in drawing.layout.edges}
+        signs = [label for label in drawing.layout.labels if label.text.label.text == "−"]
+        assert signs
+        for label in signs:
+            tip = edges[label.owner].tip
+            assert tip is not None
+            assert math.dist(tip, (label.x, label.y)) < 3 * label.text.size
