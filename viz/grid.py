@@ -116,6 +116,7 @@ class Plan:
     dots: list[Cell] = field(default_factory=list)
     reach: dict[str, tuple[float, float]] = field(default_factory=dict)
     loop_side: dict[str, int] = field(default_factory=dict)
+    loop_reach: dict[str, float] = field(default_factory=dict)
     accompanied: frozenset[str] = frozenset()
     framed: float = 0.0
 

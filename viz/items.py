@@ -18,8 +18,12 @@ from viz.label import Label
 from viz.scene import NodeKind
 
 Level = Literal["variables", "operations"]
-Role = Literal["source", "applied", "bias"]
-"""How a value is used: for itself, as a factor written beside an arrow, or as an addend."""
+Role = Literal["source", "applied", "unwritten", "bias"]
+"""How a value is used: for itself, as a factor that stands beside an arrow, as one that could not
+(it multiplies the value of a function, say), or as an addend."""
+
+MINUS, TRANSPOSED = "−", "⊤"
+"""Before the first factor of a product, and behind any."""
 
 
 @dataclass(frozen=True)

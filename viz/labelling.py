@@ -145,10 +145,11 @@ def _along(
             x, y = anchors[number]
             box = PlacedLabel("", widest, x + dx, y + dy).box
             trouble += room.trouble(box)
-            if pattern.kind == "adjoint":
-                across = (x + foot[0], y + foot[1]), (x + dx, y + dy)
-                trouble += room.between(*across, _own(group[number]))
+            across = (x + foot[0], y + foot[1]), (x + dx, y + dy)
+            parted = room.between(*across, _own(group[number]))
+            trouble += parted if pattern.kind == "adjoint" else 0
             if not trouble:
+                strangers += 3 * parted
                 strangers += room.strangers(
                     box, max(clearance + 0.3 * near, near), _own(group[number])
                 )

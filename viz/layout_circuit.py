@@ -80,10 +80,17 @@ def _reserve_loops(plan: Plan, loops: list[Edge]) -> None:
         plan.loop_side[row] = -1 if 1 in busy and -1 not in busy else 1
         half = plan.sizes[row].width / 2
         left, right = plan.reach.get(row, (half, half))
+        before = [other for other in loops[: loops.index(edge)] if other.tail == row]
         width = loop_text_width(edge, plan.style)
-        number = sum(other.tail == row for other in loops[: loops.index(edge)])
-        room = half + LOOP + LOOP_STEP * number + plan.style.delay_size + width + 4
+        plan.loop_reach[edge.id] = LOOP + sum(_loop_step(other, plan.style) for other in before)
+        room = half + plan.loop_reach[edge.id] + plan.style.delay_size + width + 4
         plan.reach[row] = (max(left, room), max(right, room))
+
+
+def _loop_step(edge: Edge, style: Style) -> float:
+    """How much further than a loop the next one reaches out, with room for a text between them."""
+    width = loop_text_width(edge, style)
+    return LOOP_STEP if width < LOOP - style.delay_size else width + style.delay_size + 6
 
 
 def turn_loops_outward(plan: Plan, grid: Grid) -> None:

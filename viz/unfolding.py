@@ -70,7 +70,9 @@ class Unfolding:
         links = [
             link
             for link in self.parts.links
-            if self.parameters == "shared" or not self.parts.is_parameter(link)
+            if self.parameters == "shared"
+            or not self.parts.is_parameter(link)
+            or (self.parameters == "labels" and link.role == "unwritten")
         ]
         for link in links:
             if self.parts.items[link.head].boundary is None:

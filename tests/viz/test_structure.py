@@ -276,3 +276,31 @@ def test_a_sign_stands_near_the_head() -> None:
             tip = edges[label.owner].tip
             assert tip is not None
             assert math.dist(tip, (label.x, label.y)) < 3 * label.text.size
+
+
+@pytest.mark.parametrize(
+    ("equation", "labels", "nodes"),
+    [
+        ("h[t] = tanh(W @ h[t-1])", {"W"}, set()),
+        ("h[t] = tanh(k * (W @ h[t-1]))", {"kW"}, set()),
+        ("h[t] = W.T @ softmax(k * (W @ h[t-1]))", {"kW"}, set()),
+        ("h[t] = W @ tanh(h[t-1])", set(), {"W"}),
+        ("h[t] = V @ (W @ h[t-1] / 2)", {"W"}, {"V"}),
+        ("h[t] = W @ (h[t-1] / 2)", {"W"}, set()),
+        ("h[t] = V @ (0.5 * (W @ h[t-1]))", {"W"}, {"V"}),
+        ("h[t] = W @ E[x[t]]", {"E"}, {"W"}),
+        ("h[t] = V @ (W @ h[t-1]) - W @ h[t-1]", {"VW, −W"}, set()),
+        ("h[t] = -k * h[t-1]", {"−k"}, set()),
+        ("h[t] = -(k * tanh(-V @ h[t-1]))", {"−V"}, {"k"}),
+        ("h[t] = k * h[t-1] - (ones(H) - W @ h[t-1])", {"k, W"}, set()),
+    ],
+)
+def test_labels_are_products_of_the_equation(
+    equation: str, labels: set[str], nodes: set[str]
+) -> None:
+    """What an arrow has beside it multiplies the value; other factors are nodes."""
+    declared = "x[t]: token(N)\nE: param(N, H)\nW: param(H, H)\nV: param(H, H)\nk: param()\n"
+    parts = structure(gg.parse(f"{declared}{equation}"), "variables")
+    for scene in (circuit_scene(parts), unfolded_scene(parts, {"t": 2}, parameters="labels")):
+        assert {edge.label.text for edge in scene.edges if edge.label is not None} == labels
+        assert {node.id for node in scene.nodes if node.kind == "parameter"} == nodes

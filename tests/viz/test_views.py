@@ -101,10 +101,22 @@ def test_long_labels_stand_at_their_own_lines(layer: str) -> None:
         assert near <= {label.owner}, label.text.label.text
 
 
+def test_a_label_stands_inside_the_next_loop() -> None:
+    circuit = gg.parse(
+        "e[t]: input()\nphi1: param()\nphi2: param()\ny[t] = e[t] - phi1*y[t-1] - phi2*y[t-2]"
+    )
+    layout = viz.circuit(circuit).layout
+    check(layout)
+    inner, outer = sorted(layout.marks, key=lambda mark: mark.x)
+    (label,) = (each for each in layout.labels if each.owner in inner.edges)
+    assert label.text.label.text == "−φ_1"
+    assert label.box[2] < outer.x
+
+
 def test_a_word_is_parted_from_the_next_factor() -> None:
     circuit = gg.parse(
-        "w[t]: token(N)\nE: param(N, D)\nWin: param(H, D)\nA: param(H, H)\nB: param(H, H)\n"
-        "h[t] = tanh(Win @ E[w[t]] + A @ (B @ h[t-1]))"
+        "w[t]: input(N)\nE: param(D, N)\nWin: param(H, D)\nA: param(H, H)\nB: param(H, H)\n"
+        "h[t] = tanh(Win @ (E @ w[t]) + A @ (B @ h[t-1]))"
     )
     labels = {label.text.label.text for label in viz.circuit(circuit).layout.labels}
     assert labels == {"Win E", "AB"}
