@@ -34,6 +34,7 @@ def plan_circuit(scene: CircuitScene, style: Style) -> Plan:
     else:
         plan.layers = {row: level for level, rows in enumerate(scene.layers) for row in rows}
     _sort_edges(plan, scene)
+    _reserve_texts(plan)
     _reserve_loops(plan, [edge for edge in scene.edges if edge.tail == edge.head])
     return plan
 
@@ -70,6 +71,22 @@ def _sort_edges(plan: Plan, scene: CircuitScene) -> None:
         else:
             side = (1 if edge.delay >= 0 else -1) if inside else (1 if head > tail else -1)
             plan.across.append(Across(edge.id, edge, edge.kind, tail, head, side))
+
+
+def _reserve_texts(plan: Plan) -> None:
+    """Make room beside nodes that have neighbours for what stands at lines from above or below."""
+    em = plan.style.font_size
+    count = Counter((column, plan.layers[row]) for column, row in plan.cells.values())
+    for item in plan.across:
+        column, row = item.head
+        edge = item.edge
+        if edge is None or edge.label is None or edge.near_head or item.distance:
+            continue
+        if count[column, plan.layers[row]] > 1:
+            half = plan.sizes[row].width / 2
+            left, right = plan.reach.get(row, (half, half))
+            room = 0.5 * half + typeset(edge.label, em, text_width).width + 0.6 * em
+            plan.reach[row] = (max(left, room), max(right, room))
 
 
 def _reserve_loops(plan: Plan, loops: list[Edge]) -> None:

@@ -101,6 +101,23 @@ def test_long_labels_stand_at_their_own_lines(layer: str) -> None:
         assert near <= {label.owner}, label.text.label.text
 
 
+RESET_BEFORE = GRU.replace("r[t] * (Un @ h[t-1])", "Un @ (r[t] * h[t-1])")
+
+
+@pytest.mark.parametrize("text", ["gru", "lstm", GRU, RESET_BEFORE])
+def test_labels_are_not_squeezed_between_lines(text: str) -> None:
+    circuit = gg.parse(text) if "=" in text else gg.cells.load(text)
+    layout = viz.circuit(circuit).layout
+    check(layout)
+    for label in layout.labels:
+        left, bottom, right, top = label.box
+        for edge in layout.edges:
+            if edge.id != label.owner:
+                for x, y in flatten(edge.curve):
+                    inside = left - 4 < x < right + 4 and bottom < y < top
+                    assert not inside, (label.text.label.text, edge.id)
+
+
 def test_a_label_stands_inside_the_next_loop() -> None:
     circuit = gg.parse(
         "e[t]: input()\nphi1: param()\nphi2: param()\ny[t] = e[t] - phi1*y[t-1] - phi2*y[t-2]"
