@@ -41,8 +41,10 @@ def backward(
 
     Beside every arrow along which the gradient flows runs one back, and the contributions of all
     steps flow into one node a parameter (all of them, or what `wrt` names): its gradient.
-    `derivatives` writes the local derivative beside the arrows, where it is short, at the level of
-    variables. The rest as in `unfolded`.
+    `derivatives` writes the local derivative beside the arrows, at the level of variables. That of
+    an arrow without a label is 1 or the identity, or not one short formula, or has no room; one of
+    two functions that the adjoint joins (a cross entropy of a softmax) stands at the lower arrow.
+    The rest as in `unfolded`.
     """
     one_of("level", level, get_args(Level))
     look = style_of(style, font_size=font_size, page_width=page_width, fan=fan)
@@ -78,7 +80,9 @@ def backward_scene(
     else:
         wanted = {name for name, at in primals.values() if at is None and name in circuit.params}
         arrows = flow_of_operations(scene, unfolding, wanted)
-    found = Derivatives(adjoint, primals, back.names) if derivatives else None
+    found: Derivatives | None = None
+    if derivatives and level == "variables":
+        found = Derivatives(adjoint, primals, back.names, unfolding.parts, lengths)
     nodes = {node.id: node for node in scene.nodes}
     companions = tuple(
         Edge(

@@ -11,7 +11,7 @@ import networkx as nx
 
 from graphgrad.conditions import ALWAYS
 from graphgrad.ir import At
-from viz.items import Item, Link, Structure
+from viz.items import MINUS, TRANSPOSED, Item, Link, Structure
 from viz.label import Label, Run, roman
 from viz.scene import CircuitScene, Edge, Node
 from viz.structure import boundary_key
@@ -47,6 +47,7 @@ def circuit_scene(parts: Structure) -> CircuitScene:
             link.lag,
             "parameter" if parts.is_parameter(link) else "forward",
             tooltip=link_tooltip(link, parts),
+            near_head=bool(link.sign),
         )
         for number, link in enumerate(links)
     )
@@ -80,7 +81,9 @@ def _is_drawn(link: Link, parts: Structure, shown: Collection[At]) -> bool:
         return False
     if parts.level == "operations":
         return True
-    return link.role == "source" or (link.role == "bias" and not parts.is_parameter(link))
+    return link.role in ("source", "unwritten") or (
+        link.role == "bias" and not parts.is_parameter(link)
+    )
 
 
 def _joining(parts: Structure) -> list[At]:
@@ -145,12 +148,13 @@ def _outside(item: Item, parts: Structure) -> Label:
 
 
 def edge_label(link: Link, parts: Structure) -> Label | None:
-    """Return what stands beside an arrow: the factors that are applied on the way."""
+    """Return what stands beside an arrow: the factors applied on the way, or an operand's sign."""
     if parts.level == "operations":
-        return None
+        return roman(link.sign) if link.sign else None
     label: Label | None = None
     for product in link.labels:
-        part = _product([_factor(name, parts) for name in product])
+        part = _product([_factor(name.removeprefix(MINUS), parts) for name in product])
+        part = roman(MINUS) + part if product[0].startswith(MINUS) else part
         label = part if label is None else label + roman(", ") + part
     return label
 
@@ -165,8 +169,8 @@ def _product(factors: list[Label]) -> Label:
 
 
 def _factor(name: str, parts: Structure) -> Label:
-    base = Label(parts.names[name.removesuffix("⊤")].runs())
-    return base + Label((Run("⊤", level=1),)) if name.endswith("⊤") else base
+    base = Label(parts.names[name.removesuffix(TRANSPOSED)].runs())
+    return base + Label((Run(TRANSPOSED, level=1),)) if name.endswith(TRANSPOSED) else base
 
 
 def link_tooltip(link: Link, parts: Structure) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
@@ -41,6 +41,7 @@ class Companions:
                 self._ends.setdefault((piece.head, piece.kind), []).append(piece)
         self._chosen: dict[str, PlacedEdge] = {}
         self._joints: dict[str, Joint] = {}
+        self._feet: dict[str, list[tuple[Point, bool]]] = {}
 
     def run(self, edges: Iterable[Edge]) -> None:
         """Add the lines of edges with `beside`."""
@@ -54,6 +55,9 @@ class Companions:
             self._choose(piece)
         turned = {piece.id for piece in self._chosen.values() if piece.kind == "parameter"}
         added = [self._back(piece, wanted.get(piece.id)) for piece in self._chosen.values()]
+        for number, name in enumerate(self._chosen):
+            if name not in wanted and name not in stubs:
+                added[number] = self._cut(added[number], self._feet.get(name, ()))
         joints = {_near(at) for piece, at, _ in self._joints.values() if piece.id in turned}
         self._ink.edges[:] = [piece for piece in self._ink.edges if piece.id not in turned]
         self._ink.edges.extend(added)
@@ -125,9 +129,33 @@ class Companions:
         self._ink.emit(curve, name=name, edge=edge, kind=kind, tail=tail, head=head,
                        arrow=not at_start)  # fmt: skip
         placed = self._ink.edges.pop(mark)
-        if branches and not turned:
-            self._ink.dots.append(Dot(kind, *(curve[-1] if at_start else curve[0]), 1.3))
+        if joint is not None:
+            foot = placed.curve[-1] if at_start else placed.curve[0]
+            self._feet.setdefault(joint[0].id, []).append((foot, at_start))
+            if branches and not turned:
+                self._ink.dots.append(Dot(kind, *foot, 1.3))
         return placed
+
+    def _cut(self, back: PlacedEdge, feet: Sequence[tuple[Point, bool]]) -> PlacedEdge:
+        """The companion of a line that only carries others, up to the furthest that joins it.
+
+        With each foot comes whether the joining line branches off, instead of ending there.
+        """
+        if not feet:
+            return back
+        whole = back.curve
+        parts = [
+            reversed_curve(_until(reversed_curve(whole), foot)) if off else _until(whole, foot)
+            for foot, off in feet
+        ]
+        number = max(range(len(parts)), key=lambda number: _length(parts[number]))
+        (foot, off), curve = feet[number], parts[number]
+        if _length(whole) - _length(curve) < TOUCH:
+            return back
+        self._ink.dots[:] = [dot for dot in self._ink.dots if (dot.x, dot.y) != foot]
+        if off:
+            return replace(back, curve=curve, tail="")
+        return replace(back, curve=curve, head="", tip=None)
 
     def _side(self, piece: PlacedEdge) -> int:
         """1 for the left of the way forward: above where it leads to the right."""
@@ -173,6 +201,19 @@ def _goes_on(whole: Curve, joint: Joint, *, at_start: bool) -> bool:
     way = joint[2]
     own = direction(whole if at_start else whole[::-1])
     return abs(way[0] * own[0] + way[1] * own[1]) > 0.9
+
+
+def _until(curve: Curve, at: Point) -> Curve:
+    """The part of a curve before a point on one of its straight pieces; all of it if on none."""
+    for index in range(0, len(curve) - 1, 3):
+        a, b = curve[index], curve[index + 3]
+        if math.dist(a, at) + math.dist(at, b) < math.dist(a, b) + 0.1:
+            return (*curve[:index], *line(a, at))
+    return curve
+
+
+def _length(curve: Curve) -> float:
+    return sum(math.dist(a, b) for a, b in pairwise(flatten(curve)))
 
 
 def _passes(piece: PlacedEdge, at: Point) -> Point | None:

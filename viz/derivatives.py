@@ -6,17 +6,23 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from graphgrad.circuit import Circuit
+from graphgrad.conditions import holds
 from graphgrad.ir import Expr, topological
+from graphgrad.notation.names import symbol
 from graphgrad.notation.naming import Names
+from graphgrad.ops import FUNCTIONS
 from graphgrad.simplify import is_one
 from viz.flow_back import Primal
+from viz.items import Structure
 from viz.label import Label, Run, roman
+from viz.numbers import Number, Numbers, parted, without
 from viz.operations import SIGNS
 from viz.scene import Node
 
 LONGEST = 18
 """The most letters and signs that are written beside an arrow."""
 DEEPEST = 6
+OF_COMPONENTS = ("sum", "mean", "max")
 MAX_NODES = 24
 
 
@@ -46,8 +52,16 @@ class Derivatives:
     A name without a time is at the step of the value that is differentiated, or static.
     """
 
-    def __init__(self, adjoint: Circuit, primals: Mapping[str, Primal], names: Names) -> None:
-        self._names = names
+    def __init__(
+        self,
+        adjoint: Circuit,
+        primals: Mapping[str, Primal],
+        names: Names,
+        parts: Structure,
+        lengths: Mapping[str, int],
+    ) -> None:
+        self._names, self._lengths = names, lengths
+        self._values = {index.length: lengths[name] for name, index in adjoint.indices.items()}
         self._primals = primals
         self._roots = {name: e.root for name, e in adjoint.equations.items()}
         self._cotangents = {n for n in adjoint.equations if n in primals or n.startswith("delta")}
@@ -59,6 +73,7 @@ class Derivatives:
                     key = of, source, there is not None
                     self._known.setdefault(key, []).append(term)
         self._sources = {of for of, at in primals.values() if at is None}
+        self._numbers = Numbers(parts, self._sources)
 
     def of(self, tail: Node, head: Node) -> Label | None:
         """Return the derivative of `head` by `tail`, None where it is not one short formula."""
@@ -69,13 +84,23 @@ class Derivatives:
         boundary = head.kind == "boundary"
         found = self._known.get((of, source, boundary), [])
         if not found and source not in self._sources:
-            found = self._known.get((of, None, False), [])
+            found = self._from_the_loss(of, source)
         if start is not None and own is not None and not boundary:
             found = [term for term in found if term.lag == own - start]
         if len(found) != 1:  # a sum of several would be too long
             return None
         (term,) = found
         return self._label(term, start if own is None else own - term.lag, own)
+
+    def _from_the_loss(self, of: str, source: str) -> list[Term]:
+        """Return the derivatives of what has no equation for its cotangent, a number times 1."""
+        if of not in self._sources:
+            reads = self._numbers.between.get((source, of), ())
+            return [_term(read.number, read.lag) for read in reads if read.number is not None]
+        behind = self._numbers.behind.get(source, ())
+        terms = self._known.get((of, None, False), [])
+        found = [_divided(term, number) for term in terms for number in behind]
+        return [term for term in found if term is not None]
 
     # -- terms ----------------------------------------------------------------------------------
 
@@ -120,9 +145,12 @@ class Derivatives:
             elif kind == "reduce":
                 expr = expr.args[0]
             elif not self._inside(expr):
-                if not is_one(expr):
-                    factors.append(Factor(expr, lag))
-                return Term(tuple(factors), divided, None, lag, negative)
+                number, rest = parted(expr)
+                every = [*number.factors, *([] if is_one(rest) else [rest])]
+                factors += [Factor(each, lag) for each in every]
+                below = tuple(Factor(each, lag) for each in number.divided)
+                minus = negative != number.negative
+                return Term(tuple(factors), (*divided, *below), None, lag, minus)
             elif kind == "div":
                 if self._inside(expr.args[1]):
                     return None
@@ -151,9 +179,11 @@ class Derivatives:
     def _label(self, term: Term, step: int | None, own: int | None) -> Label | None:
         """Return a term that stands in the equation of step `step`, for a value at step `own`."""
         every = [*term.factors, *term.divided]
-        if not every or len(topological([each.value for each in every])) > MAX_NODES:
+        if not every:
+            return roman("−1") if term.negative else None
+        if len(topological([each.value for each in every])) > MAX_NODES:
             return None
-        binding = 2 if len(every) > 1 else 0
+        binding = 2 if len(every) > 1 or term.negative else 0
 
         def shown(each: Factor, outer: int) -> Label | None:
             here = None if step is None else step + each.shift
@@ -163,7 +193,7 @@ class Derivatives:
         below = [shown(each, 3) for each in term.divided]
         if any(part is None for part in (*above, *below)):
             return None
-        found = _row([part for part in above if part is not None] or [roman("1")])
+        found = _product([part for part in above if part is not None] or [roman("1")])
         for part in below:
             assert part is not None
             found = found + roman("/") + part
@@ -183,6 +213,12 @@ class Derivatives:
             return None
         if kind == "const":
             return roman(f"{expr.attr:g}".replace("-", "−"))
+        if kind == "size" or (kind == "counter" and expr.attr in self._values):
+            return Label(symbol(str(expr.attr)).runs())
+        if kind == "counter":
+            return None if here is None else roman(str(here))
+        if kind == "reduce":
+            return self._counted(expr)
         if kind in ("param", "input", "static"):
             return Label(self._names[expr.attr].runs())
         if kind in ("read", "at_step"):
@@ -209,6 +245,33 @@ class Derivatives:
             return roman("(") + found + roman(")")
         return found
 
+    def _counted(self, expr: Expr) -> Label | None:
+        """Return the number of steps that a sum of ones is over."""
+        _, over, test = expr.attr
+        if expr.attr.kind != "sum" or not is_one(expr.args[0]):
+            return None
+        steps = range(1, self._lengths[over] + 1)
+        return roman(str(sum(bool(holds(test, self._values | {over: step})) for step in steps)))
+
+
+def _term(number: Number, lag: int) -> Term:
+    """Return a number as a derivative."""
+    above, below = (tuple(Factor(each, 0) for each in part) for part in number[:2])
+    return Term(above, below, None, lag, number.negative)
+
+
+def _divided(term: Term, number: Number) -> Term | None:
+    """Return a term without a number that it contains, None if it does not."""
+    above = without([each.value for each in term.factors], number.factors)
+    below = without([each.value for each in term.divided], number.divided)
+    if above is None or below is None:
+        return None
+    return term._replace(
+        factors=tuple(term.factors[k] for k in above),
+        divided=tuple(term.divided[k] for k in below),
+        negative=term.negative != number.negative,
+    )
+
 
 def _composed(kind: str, parts: Sequence[Label]) -> Label | None:
     """Return an operation on formulas that are bracketed already."""
@@ -217,7 +280,7 @@ def _composed(kind: str, parts: Sequence[Label]) -> Label | None:
     if kind == "neg":
         return roman("−") + parts[0]
     if kind in ("mul", "matmul"):
-        return _row(parts)
+        return _product(parts)
     if kind == "transpose":
         return parts[0] + Label((Run("⊤", level=1),))
     if kind == "pow":
@@ -227,7 +290,7 @@ def _composed(kind: str, parts: Sequence[Label]) -> Label | None:
         return base + Label((Run(parts[1].text, level=1),))
     if kind == "lookup":
         return parts[0] + Label(tuple(run._replace(level=-1) for run in parts[1].runs))
-    if len(parts) == 1:
+    if len(parts) == 1 and (kind in FUNCTIONS or kind in OF_COMPONENTS):
         return roman(SIGNS.get(kind, kind)) + roman("(") + parts[0] + roman(")")
     return None
 
@@ -246,8 +309,12 @@ def _time(expr: Expr, here: int | None) -> str:
     return f"τ{expr.attr.offset:+d}" if expr.attr.offset else "τ"
 
 
-def _row(parts: Sequence[Label]) -> Label:
-    return Label(tuple(run for part in parts for run in part.runs))
+def _product(parts: Sequence[Label]) -> Label:
+    """Return factors side by side, with a dot before a number."""
+    found = parts[0]
+    for part in parts[1:]:
+        found = found + roman("·") + part if part.text[:1].isdigit() else found + part
+    return found
 
 
 def _lag(expr: Expr) -> int:

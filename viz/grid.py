@@ -94,6 +94,7 @@ class Tap:
 class Plan:
     """Everything of a scene, sorted by how it is drawn.
 
+    `homes` gives the column in front of which a static result stands that is read there or later,
     `accompanied` are the ids of the edges beside which others run back, `framed` is how far frames
     can reach out of a column.
     """
@@ -110,10 +111,12 @@ class Plan:
     between: list[Edge] = field(default_factory=list)
     statics: list[Node] = field(default_factory=list)
     above: set[str] = field(default_factory=set)
+    homes: dict[str, int] = field(default_factory=dict)
     texts: dict[str, Typeset] = field(default_factory=dict)
     dots: list[Cell] = field(default_factory=list)
     reach: dict[str, tuple[float, float]] = field(default_factory=dict)
     loop_side: dict[str, int] = field(default_factory=dict)
+    loop_reach: dict[str, float] = field(default_factory=dict)
     accompanied: frozenset[str] = frozenset()
     framed: float = 0.0
 

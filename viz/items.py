@@ -18,8 +18,12 @@ from viz.label import Label
 from viz.scene import NodeKind
 
 Level = Literal["variables", "operations"]
-Role = Literal["source", "applied", "bias"]
-"""How a value is used: for itself, as a factor written beside an arrow, or as an addend."""
+Role = Literal["source", "applied", "unwritten", "bias"]
+"""How a value is used: for itself, as a factor that stands beside an arrow, as one that could not
+(it multiplies the value of a function, say), or as an addend."""
+
+MINUS, TRANSPOSED = "−", "⊤"
+"""Before the first factor of a product, and behind any."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,8 @@ class Link:
 
     `lag` is the delay where both vary with time; `at` the fixed step that is read; `over` the index
     all of whose steps are read, where `condition` holds. `labels` are the products of factors that
-    are applied on the way. No gradient flows along a `blocked` one.
+    are applied on the way. `sign` marks the operand that is subtracted or divided by. No gradient
+    flows along a `blocked` one.
     """
 
     tail: str
@@ -61,6 +66,7 @@ class Link:
     labels: tuple[tuple[str, ...], ...] = ()
     role: Role = "source"
     blocked: bool = False
+    sign: str = ""
 
 
 @dataclass(frozen=True)

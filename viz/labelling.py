@@ -26,6 +26,8 @@ from viz.scene import CircuitScene, Edge, Scene, UnfoldedScene
 NEAR = 0.35
 """Closer to a line than this, in ems, a text could be taken for its label."""
 SHARES = (0.5, 0.42, 0.58, 0.34, 0.66, 0.28, 0.72, 0.22, 0.78, 0.15, 0.85, 0.9, 0.1, 0.94, 0.97)
+HEADS = (1.3, 1.0, 1.6, 2.0, 2.5, 3.0, 4.0, 6.0)
+"""How far before its end a line has a label near its head, in ems, the best first."""
 CLEARANCES = (0.23, 0.12, 0.46, 0.77, 1.15)
 """Distances of a text from its line, in ems, the best first."""
 CLOSE = (0.23, 0.12, 0.54)
@@ -143,10 +145,11 @@ def _along(
             x, y = anchors[number]
             box = PlacedLabel("", widest, x + dx, y + dy).box
             trouble += room.trouble(box)
-            if pattern.kind == "adjoint":
-                across = (x + foot[0], y + foot[1]), (x + dx, y + dy)
-                trouble += room.between(*across, _own(group[number]))
+            across = (x + foot[0], y + foot[1]), (x + dx, y + dy)
+            parted = room.between(*across, _own(group[number]))
+            trouble += parted if pattern.kind == "adjoint" else 0
             if not trouble:
+                strangers += 3 * parted
                 strangers += room.strangers(
                     box, max(clearance + 0.3 * near, near), _own(group[number])
                 )
@@ -206,9 +209,12 @@ def _offsets(
     total = sum(math.dist(a, b) for a, b in pairwise(points))
     if not total:
         return
+    places = [share * total for share in SHARES]
+    if item.edge is not None and item.edge.near_head:
+        places = [max(total - ems * text.size, 0.3 * total) for ems in HEADS]
     for clearance in CLEARANCES if item.kind != "adjoint" else CLOSE:
-        for share in SHARES:
-            (x, y), (tx, ty) = _at_length(points, share * total)
+        for place in places:
+            (x, y), (tx, ty) = _at_length(points, place)
             nx, ny = (ty, -tx) if ty > 0.25 or (abs(ty) <= 0.25 and tx < 0) else (-ty, tx)
             clear = clearance * text.size
             away = clear + abs(nx) * half_width + abs(ny) * half_height

@@ -6,10 +6,13 @@ from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 
+import networkx as nx
+
 from viz.checks import check
 from viz.companions import Companions
 from viz.font import text_width
-from viz.frames import PAD, room_of_frames
+from viz.frames import PAD as FRAME
+from viz.frames import room_of_frames
 from viz.grid import Grid, Plan, Role
 from viz.label import Label, typeset
 from viz.labelling import place_labels
@@ -19,6 +22,8 @@ from viz.nets import FIRST_TRACK, Manner, Tracks, assign, manners
 from viz.picture import Dot, Layout, PlacedEdge, PlacedLabel, PlacedNode
 from viz.router import Router, arc_height
 from viz.scene import CircuitScene, Scene, UnfoldedScene
+from viz.sizing import sizes
+from viz.static_places import PAD
 from viz.statics import StaticZone
 from viz.step import BESIDE, Link, Step, arrange
 from viz.style import BOOK, Style
@@ -49,7 +54,7 @@ def lay_out(scene: Scene, style: Style = BOOK) -> Layout:
         plan = plan_unfolded(scene, style)
     derivatives = {edge.beside: edge.label for edge in back if edge.label is not None}
     plan.accompanied = frozenset(edge.beside for edge in back)
-    plan.framed = 2 * PAD if scene.groups else 0.0
+    plan.framed = 2 * FRAME if scene.groups else 0.0
     if style.fan == "dotted" or (style.fan == "auto" and _many_parameters(plan)):
         style = style.dotted()
     grid = Grid(plan, _steps(plan))
@@ -214,7 +219,8 @@ def _gaps(
         if apart:
             gap += style.column_gap
             if isinstance(scene, UnfoldedScene):
-                gap += _static_room(plan, column.template[0])
+                sources = _static_room(plan, column.template[0])
+                gap += max(sources, _result_room(plan, number) - gap)
         gaps.append(0.0 if number == 0 else gap + plan.framed)
     return gaps
 
@@ -227,6 +233,22 @@ def _static_room(plan: Plan, track: str) -> float:
     em = plan.style.font_size
     widths = [plan.texts[name].width + 1.2 * em for name, t in first.items() if t == track]
     return max(widths, default=0.0) + 24 if widths else 0.0
+
+
+def _result_room(plan: Plan, column: int) -> float:
+    """Room before a column for the results that stand there, one behind the other."""
+    here = {name for name, home in plan.homes.items() if home == column}
+    if not here:
+        return 0.0
+    known = sizes({node.id: [node] for node in plan.statics}, plan.texts, plan.style)
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(here)
+    graph.add_edges_from((e.tail, e.head) for e in plan.between if {e.tail, e.head} <= here)
+    ends: dict[str, float] = {}
+    for name in nx.topological_sort(graph):
+        before = max((ends[other] for other in graph.predecessors(name)), default=PAD)
+        ends[name] = before + known[name].width + PAD
+    return max(ends.values())
 
 
 def _channels(

@@ -34,6 +34,7 @@ def plan_circuit(scene: CircuitScene, style: Style) -> Plan:
     else:
         plan.layers = {row: level for level, rows in enumerate(scene.layers) for row in rows}
     _sort_edges(plan, scene)
+    _reserve_texts(plan)
     _reserve_loops(plan, [edge for edge in scene.edges if edge.tail == edge.head])
     return plan
 
@@ -72,6 +73,22 @@ def _sort_edges(plan: Plan, scene: CircuitScene) -> None:
             plan.across.append(Across(edge.id, edge, edge.kind, tail, head, side))
 
 
+def _reserve_texts(plan: Plan) -> None:
+    """Make room beside nodes that have neighbours for what stands at lines from above or below."""
+    em = plan.style.font_size
+    count = Counter((column, plan.layers[row]) for column, row in plan.cells.values())
+    for item in plan.across:
+        column, row = item.head
+        edge = item.edge
+        if edge is None or edge.label is None or edge.near_head or item.distance:
+            continue
+        if count[column, plan.layers[row]] > 1:
+            half = plan.sizes[row].width / 2
+            left, right = plan.reach.get(row, (half, half))
+            room = 0.5 * half + typeset(edge.label, em, text_width).width + 0.6 * em
+            plan.reach[row] = (max(left, room), max(right, room))
+
+
 def _reserve_loops(plan: Plan, loops: list[Edge]) -> None:
     """Make room beside the nodes for their loops, on the side where no line leaves."""
     for edge in loops:
@@ -80,10 +97,17 @@ def _reserve_loops(plan: Plan, loops: list[Edge]) -> None:
         plan.loop_side[row] = -1 if 1 in busy and -1 not in busy else 1
         half = plan.sizes[row].width / 2
         left, right = plan.reach.get(row, (half, half))
+        before = [other for other in loops[: loops.index(edge)] if other.tail == row]
         width = loop_text_width(edge, plan.style)
-        number = sum(other.tail == row for other in loops[: loops.index(edge)])
-        room = half + LOOP + LOOP_STEP * number + plan.style.delay_size + width + 4
+        plan.loop_reach[edge.id] = LOOP + sum(_loop_step(other, plan.style) for other in before)
+        room = half + plan.loop_reach[edge.id] + plan.style.delay_size + width + 4
         plan.reach[row] = (max(left, room), max(right, room))
+
+
+def _loop_step(edge: Edge, style: Style) -> float:
+    """How much further than a loop the next one reaches out, with room for a text between them."""
+    width = loop_text_width(edge, style)
+    return LOOP_STEP if width < LOOP - style.delay_size else width + style.delay_size + 6
 
 
 def turn_loops_outward(plan: Plan, grid: Grid) -> None:

@@ -35,6 +35,7 @@ def plan_unfolded(scene: UnfoldedScene, style: Style) -> Plan:
     _sort_edges(plan, scene)
     _add_ellipses(plan)
     _choose_sides(plan)
+    _choose_homes(plan)
     return plan
 
 
@@ -237,9 +238,7 @@ def _choose_sides(plan: Plan) -> None:
     """Whether each static node stands above or below the columns: where its lines pass less."""
     top = max(plan.layers.values(), default=0)
     order = {node.id: node for node in plan.statics}
-    graph: nx.DiGraph[str] = nx.DiGraph()
-    graph.add_nodes_from(order)
-    graph.add_edges_from((edge.tail, edge.head) for edge in plan.between)
+    graph = _between(plan)
     fed = {tap.static for tap in plan.taps if not tap.inward}
     for name in nx.topological_sort(graph):
         if name in fed or any(before in fed for before in graph.predecessors(name)):
@@ -253,3 +252,37 @@ def _choose_sides(plan: Plan) -> None:
         replace(tap, link=Link(tap.cell[1], None, tap.static)) if tap.static in plan.above else tap
         for tap in plan.taps
     ]
+
+
+def _choose_homes(plan: Plan) -> None:
+    """Find the results that stand behind the tracks they are computed from, before their readers.
+
+    A context that the decoder reads stands beside the encoder; every other result at the far right.
+    """
+    graph = _between(plan)
+    order = list(nx.topological_sort(graph))
+    fed: dict[str, int] = {}
+    read: dict[str, int] = {}
+    for tap in plan.taps:
+        known = read if tap.inward else fed
+        known[tap.static] = max(tap.cell[0], known.get(tap.static, 0))
+    for found, names in ((fed, order), (read, order[::-1])):
+        for name in names:
+            near = graph.predecessors(name) if found is fed else graph.successors(name)
+            places = [found[other] for other in (name, *near) if other in found]
+            if places:
+                found[name] = max(places)
+    for name in order:
+        if name in fed and name in read:
+            track = plan.columns[fed[name]].template[0]
+            behind = max(i for i, c in enumerate(plan.columns) if c.template[0] == track) + 1
+            if read[name] >= behind:
+                plan.homes[name] = behind
+
+
+def _between(plan: Plan) -> nx.DiGraph[str]:
+    """The static nodes and the lines between them."""
+    graph: nx.DiGraph[str] = nx.DiGraph()
+    graph.add_nodes_from(node.id for node in plan.statics)
+    graph.add_edges_from((edge.tail, edge.head) for edge in plan.between)
+    return graph

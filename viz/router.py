@@ -8,7 +8,7 @@ from collections import defaultdict
 from viz.ducts import Ducts
 from viz.grid import Across, Cell, Grid, Inner, Plan
 from viz.ink import Ink
-from viz.layout_circuit import LOOP, LOOP_ANGLE, LOOP_STEP
+from viz.layout_circuit import LOOP_ANGLE
 from viz.nets import Manner, Tracks
 from viz.picture import Dot
 from viz.ports import Ports
@@ -160,7 +160,9 @@ class Router:
         cell = (inner.column, inner.tail)
         side = self.plan.loop_side[inner.tail]
         x, y = self.grid.centre(cell)
-        far = x + side * (self.plan.sizes[inner.tail].width / 2 + LOOP + LOOP_STEP * number)
+        far = x + side * (
+            self.plan.sizes[inner.tail].width / 2 + self.plan.loop_reach[inner.edge.id]
+        )
         angle = side * (LOOP_ANGLE - 16.0 * number)
         start, way = self.grid.port(cell, angle, 1)
         end, out = self.grid.port(cell, angle, -1)

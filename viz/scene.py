@@ -55,7 +55,8 @@ class Node:
 class Edge:
     """One arrow between two nodes.
 
-    - `label`: set beside the arrow, for instance the parameter that is applied on the way.
+    - `label`: set beside the arrow, for instance the parameter that is applied on the way; beside
+      its head if `near_head`.
     - `delay`: only in a `CircuitScene`. Time steps on the way: a black square on the arrow, with
       the number beside it unless it is 1; negative for an advance, a hollow square.
     - `kind`: selects line and colour in the style.
@@ -73,6 +74,7 @@ class Edge:
     tooltip: str = ""
     data: Data = ()
     classes: tuple[str, ...] = ()
+    near_head: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,12 +8,15 @@ from functools import cmp_to_key
 
 import networkx as nx
 
+from viz.companions import APART
 from viz.grid import Grid, Plan, Tap
 from viz.routing import Box, Point
 from viz.scene import Node
 from viz.sizing import sizes
 
 BUS_PITCH = 7.0
+SHAFT = 16.0
+"""Room between a node and a rail from which an arrow leads into it."""
 PAD = 20.0
 """Room between static nodes side by side, in which a line can change its height."""
 
@@ -22,7 +25,8 @@ class StaticPlaces:
     """Places the static nodes in rows outside the columns.
 
     `at` gives their middles, `ends` the left and right end of the room of each, `rails` the height
-    at which a result collects from each row of the columns.
+    at which a result collects from each row of the columns, `returns` that at which lines of a
+    result run back to columns left of it.
     """
 
     def __init__(self, plan: Plan, grid: Grid, reach: tuple[float, float]) -> None:
@@ -34,12 +38,14 @@ class StaticPlaces:
         self._graph: nx.DiGraph[str] = nx.DiGraph()
         self._graph.add_nodes_from(node.id for node in plan.statics)
         self._graph.add_edges_from((edge.tail, edge.head) for edge in plan.between)
+        self._pitch = BUS_PITCH + (APART if plan.accompanied else 0.0)
         self.results = self._find_results()
         self._follow_readers()
         self._rank = self._ranks()
         self.at: dict[str, Point] = {}
         self.ends: dict[str, tuple[float, float]] = {}
         self.rails: dict[tuple[str, str], float] = {}
+        self.returns: dict[str, float] = {}
         self._place()
 
     def box(self, name: str) -> Box:
@@ -88,13 +94,16 @@ class StaticPlaces:
                 rank[name] = max(readers, default=0)
         for name in order:
             if name in self.results:
-                before = [rank[b] + 1 for b in self._graph.predecessors(name) if b in self.results]
+                before = [
+                    rank[b] + 1
+                    for b in self._graph.predecessors(name)
+                    if b in self.results and self._behind(b) == self._behind(name)
+                ]
                 rank[name] = max(before, default=0)
         return rank
 
     def _place(self) -> None:
         grid = self.grid
-        edge_x = self._reach
         widths: defaultdict[tuple[bool, int, int], float] = defaultdict(float)
         for node in self.plan.statics:
             place = (node.id in self.results, self._home(node), self._rank[node.id])
@@ -106,31 +115,50 @@ class StaticPlaces:
             members = self._nearest_first(members)
             for group in self._rows(members):
                 height = max(self.sizes[node.id].height for node in group)
+                back = [node.id for node in group if self._leads_back(node.id)]
+                for number, name in enumerate(back):
+                    self.returns[name] = y + way * number * self._pitch
+                if back:
+                    y += way * (SHAFT + (len(back) - 1) * self._pitch)
                 y += way * height / 2
                 for node in group:
                     result = node.id in self.results
                     home, rank = self._home(node), self._rank[node.id]
                     inner = sum(widths[result, home, r] + PAD for r in range(rank))
                     half = widths[result, home, rank] / 2
-                    start = edge_x[1] if result else self._left_of(home, edge_x[0])
+                    start = self._right_of(home) if result else self._left_of(home)
                     x = start + PAD + inner + half if result else start - PAD - inner - half
                     self.at[node.id] = (x, y)
                     self.ends[node.id] = (x - half, x + half)
+                y += way * height / 2
                 name, rails = self._fan_rows(group)
-                for number, row in enumerate(rails[1:], start=1):
-                    self.rails[name, row] = y + way * (height / 2 + number * BUS_PITCH)
-                for row in rails[:1]:
-                    self.rails[name, row] = y
-                y += way * (height / 2 + 4 + BUS_PITCH * max(len(rails) - 1, 0))
+                for number, row in enumerate(rails):
+                    further = SHAFT + (number - 1) * self._pitch
+                    self.rails[name, row] = y + way * (further if number else -height / 2)
+                y += way * (4 + (SHAFT + (len(rails) - 2) * self._pitch if len(rails) > 1 else 0.0))
 
-    def _left_of(self, column: int, low: float) -> float:
-        return low if column == 0 else self.grid.x[column] - 4
+    def _leads_back(self, name: str) -> bool:
+        """Whether columns left of a result read it."""
+        inward = [tap.cell[0] for tap in self.taps[name] if tap.inward]
+        return name in self.results and min(inward, default=self._behind(name)) < self._behind(name)
+
+    def _behind(self, name: str) -> int:
+        """The column in front of which a result stands; their number if behind them all."""
+        return self.plan.homes.get(name, len(self.plan.columns))
+
+    def _right_of(self, home: int) -> float:
+        """Where the results in front of a column begin."""
+        return self._reach[1] if home == len(self.plan.columns) else self.grid.right(home - 1)
+
+    def _left_of(self, column: int) -> float:
+        """Where the sources left of a column end."""
+        return self._reach[0] if column == 0 else self.grid.x[column] - 4
 
     def _home(self, node: Node) -> int:
-        """The column left of which a source stands: the first of the first track that uses it."""
+        """The column left of which a node stands: a source before the first track that uses it."""
         columns = self.plan.columns
         if node.id in self.results:
-            return 0
+            return self._behind(node.id)
         used = [tap.cell[0] for tap in self.taps[node.id]]
         for reader in nx.descendants(self._graph, node.id):
             if reader not in self.results:

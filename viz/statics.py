@@ -12,6 +12,10 @@ from viz.router import Router
 from viz.routing import Curve, Point, bend, joined, line, port, rounded, segment_meets_box
 from viz.scene import Edge, Node
 from viz.static_places import PAD, StaticPlaces
+from viz.style import Shape
+
+Place = tuple[float, Tap, list[tuple[float, float, float]]]
+"""Where a line leaves or enters the columns, and the bands that it passes there."""
 
 
 class StaticZone:
@@ -56,65 +60,69 @@ class StaticZone:
         return port(self.places.box(name), size.shape, angle, 1)[0]
 
     def _fan_out(self, node: Node, taps: list[Tap]) -> None:
-        """A bus out of the side of a source with a tap to each user."""
+        """A bus out of each side of a node with a tap to each user there."""
         above = node.id in self.plan.above
-        y = self.places.at[node.id][1]
-        router = self.router
-        entry = self.grid.ceiling if above else self.grid.floor
-        places: list[tuple[float, Tap, list[tuple[float, float, float]]]] = []
+        places: list[Place] = []
         for tap in taps:
             bands = self.grid.lanes(tap.cell[0], tap.link)
             if above:
                 bands = [(x, high, low) for x, low, high in reversed(bands)]
             places.append((bands[0][0], tap, bands))
         places.sort(key=lambda place: (place[0], place[1].edge.id))
-        right = self._port(node.id, 90.0)
-        left = self._port(node.id, -90.0)
-        side = -1 if above else 1
-        for direction, start in ((1, right), (-1, left)):
-            mine = [p for p in places if (p[0] > start[0]) == (direction > 0)]
-            if direction < 0:
-                mine = [p for p in places if p[0] < start[0] and p[0] < right[0]]
-                mine.reverse()
+        right, left = self._port(node.id, 90.0), self._port(node.id, -90.0)
+        self._branches(node, [right], 1, [p for p in places if p[0] >= right[0]])
+        begin = [left]
+        if node.id in self.places.returns:
+            start, _ = port(self.places.box(node.id), self._shape(node.id), 0.0, -1 if above else 1)
+            begin = [start, (start[0], self.places.returns[node.id])]
+        self._branches(node, begin, -1, [p for p in places if p[0] < right[0]][::-1])
+
+    def _branches(
+        self, node: Node, begin: list[Point], direction: int, places: list[Place]
+    ) -> None:
+        """A bus along points and on in a direction, with a tap at each place, the nearest first."""
+        if not places:
+            return
+        router = self.router
+        side = -1 if node.id in self.plan.above else 1
+        entry = self.grid.ceiling if side < 0 else self.grid.floor
+        start, y = begin[-1]
+        far = places[-1][0]
+        turn = min(TURN, abs(far - start) / 2, abs(entry - y) / 2)
+        goes_on = direction > 0 and self._feeds_result(node)
+        turn_at = (far if goes_on else far - direction * turn, y)
+        if len(places) > 1 or goes_on:
+            router.ink.emit(
+                rounded([*begin, turn_at], TURN),
+                name=f"trunk-{node.id}-{direction}",
+                edge=None,
+                kind=places[0][1].edge.kind,
+                tail=node.id,
+                head="",
+                arrow=False,
+            )
+        for number, (x, tap, bands) in enumerate(places):
+            last = number == len(places) - 1 and not goes_on
+            end, out = router.ports.of_tap(tap)
+            approach = router.approach(tap.cell, -side)
+            if last:
+                before = [turn_at] if len(places) > 1 else begin
+                foot = rounded([*before, (x, y), (x, entry)], turn)
             else:
-                mine = [p for p in places if p[0] >= right[0]]
-            if not mine:
-                continue
-            far = mine[-1][0]
-            turn = min(TURN, abs(far - start[0]) / 2, abs(entry - y) / 2)
-            goes_on = direction > 0 and self._feeds_result(node)
-            turn_at = (far if goes_on else far - direction * turn, y)
-            if len(mine) > 1 or goes_on:
-                router.ink.emit(
-                    line(start, turn_at),
-                    name=f"trunk-{node.id}-{direction}",
-                    edge=None,
-                    kind=mine[0][1].edge.kind,
-                    tail=node.id,
-                    head="",
-                    arrow=False,
-                )
-            for number, (x, tap, bands) in enumerate(mine):
-                last = number == len(mine) - 1 and not goes_on
-                end, out = router.ports.of_tap(tap)
-                approach = router.approach(tap.cell, -side)
-                if last:
-                    begin = turn_at if len(mine) > 1 else start
-                    foot = rounded([begin, (x, y), (x, entry)], turn)
-                else:
-                    foot = line((x, y), (x, entry))
-                    router.ink.dots.append(Dot(tap.edge.kind, x, y, 1.3))
-                rest = router.through(
-                    (x, entry), (0.0, float(side)), bands, end, out, side, approach
-                )
-                router.ink.emit(
-                    joined(foot, rest),
-                    name=tap.edge.id,
-                    edge=tap.edge,
-                    kind=tap.edge.kind,
-                    tail=tap.edge.tail,
-                    head=tap.edge.head,
-                )
+                foot = line((x, y), (x, entry))
+                router.ink.dots.append(Dot(tap.edge.kind, x, y, 1.3))
+            rest = router.through((x, entry), (0.0, float(side)), bands, end, out, side, approach)
+            router.ink.emit(
+                joined(foot, rest),
+                name=tap.edge.id,
+                edge=tap.edge,
+                kind=tap.edge.kind,
+                tail=tap.edge.tail,
+                head=tap.edge.head,
+            )
+
+    def _shape(self, name: str) -> Shape:
+        return self.places.sizes[name].shape
 
     def _feeds_result(self, node: Node) -> bool:
         """Whether the bus of a source goes on to a result."""
@@ -132,7 +140,6 @@ class StaticZone:
             bands = self.grid.lanes(tap.cell[0], tap.link)
             places.append((bands[-1][0], tap, bands))
         places.sort(key=lambda place: (place[0], place[1].edge.id))
-        centre = self.places.at[node.id]
         end = self._port(node.id, -90.0)
         for number, (x, tap, bands) in enumerate(places):
             top = (x, self.grid.ceiling)
@@ -141,7 +148,8 @@ class StaticZone:
             first = number == 0
             edge = tap.edge
             if first:
-                tail_end = [end] if abs(y - end[1]) < 0.5 else [(centre[0], y), self._top(node.id)]
+                top = self._upper(node.id, row)
+                tail_end = [end] if abs(y - end[1]) < 0.5 else [(top[0], y), top]
                 bus = rounded([(x, self.grid.ceiling), (x, y), *tail_end], TURN)
                 router.ink.emit(
                     joined(stem, bus),
@@ -163,8 +171,11 @@ class StaticZone:
                 )
                 router.ink.dots.append(Dot(edge.kind, x, y, 1.6))
 
-    def _top(self, name: str) -> Point:
-        return port(self.places.box(name), self.places.sizes[name].shape, 0.0, 1)[0]
+    def _upper(self, name: str, row: str) -> Point:
+        """Where the rail of a row enters a result from above: the highest furthest to the right."""
+        rails = sorted(y for (other, _), y in self.places.rails.items() if other == name)
+        place = rails.index(self.places.rails[name, row]) - len(rails) / 2
+        return port(self.places.box(name), self._shape(name), 24.0 * place, 1)[0]
 
     def _join(self, edge: Edge) -> None:
         """A line between two static nodes."""

@@ -14,12 +14,14 @@ from graphgrad.notation.naming import Names
 from graphgrad.notation.text import expression_text
 from graphgrad.ops import LOSSES
 from graphgrad.system import System, leaf_type
-from viz.items import Item, Level, Link, Role, Structure
+from viz.items import MINUS, TRANSPOSED, Item, Level, Link, Role, Structure
 from viz.kinds import before_recurrences, targets
 from viz.label import Label, roman
-from viz.operations import sign
+from viz.operations import SIGNS, sign
 from viz.scene import NodeKind
 
+LINEAR = ("mul", "div", "concat", "part", "component", "sum", "mean", "expand")
+"""Ops through which a factor reaches a value, if not one after the other with inner factors."""
 LEAVES_WITH_NAMES = ("param", "input", "static", "read", "at_step")
 
 
@@ -48,8 +50,11 @@ class _Context:
     condition: Condition = ALWAYS
     over: str | None = None
     labels: tuple[str, ...] = ()
+    negative: bool = False
+    parted: bool = False
     role: Role = "source"
     blocked: bool = False
+    sign: str = ""
 
 
 class _Reader:
@@ -143,7 +148,7 @@ class _Reader:
                     inside = replace(context, condition=both(context.condition, test))
                     pending.append((arg, inside))
             elif kind == "reduce":
-                pending.append((expr.args[0], self._reduction(expr, context, whole=expr is root)))
+                pending.append((expr.args[0], self._reduction(expr, context)))
             elif not expr.args:
                 self._leaf(expr, context)
             elif self.level == "operations":
@@ -151,13 +156,11 @@ class _Reader:
             else:
                 pending += self._operands(expr, context)
 
-    def _reduction(self, expr: Expr, context: _Context, *, whole: bool) -> _Context:
+    def _reduction(self, expr: Expr, context: _Context) -> _Context:
         """Return the context of the body of a sum or mean over time."""
         over, test = expr.attr.over, expr.attr.condition
         head = self.items[context.head]
-        own = head.index is None and context.over is None
-        own = own and (self.level == "variables" or whole)
-        if not own:
+        if self.level == "operations" or head.index is not None or context.over is not None:
             key = self._new_key("Σ")
             text = expression_text(expr, self.declared)
             label = roman("Σ" if expr.attr.kind == "sum" else "mean")
@@ -194,8 +197,9 @@ class _Reader:
         self._item(key, label, "operation", space, text, expr=expr)
         # An operation that does not vary with time exists once, whenever its value is wanted.
         inside = _Context(key, context.condition if space is not None else ALWAYS)
+        second = SIGNS[expr.op.name] if expr.op.name in ("sub", "div") and not any(numbers) else ""
         operands = [
-            (arg, replace(inside, blocked=position in expr.op.blocked))
+            (arg, replace(inside, blocked=position in expr.op.blocked, sign=second * position))
             for position, arg in enumerate(expr.args)
             if not numbers[position]
         ]
@@ -206,28 +210,50 @@ class _Reader:
         return self._spaces[id(expr)] is None and not _named_leaves(expr)
 
     def _operands(self, expr: Expr, context: _Context) -> list[tuple[Expr, _Context]]:
-        """Return the operands of an operation that is not drawn, with the labels they gain."""
+        """Return the operands of an operation that is not drawn, with the labels they gain.
+
+        Factors stand beside the arrow of a value as far as they multiply it one after the other.
+        What is in between, as in A @ (u[t] * (B @ h[t])), parts the inner ones from the others.
+        """
         kind = expr.op.name
         role: Role = "source"
         if kind in ("add", "sub"):
             role = "bias"
         elif kind in ("neg", "transpose"):
             role = context.role
-        inside = [(arg, replace(context, role=role)) for arg in expr.args]
+        outside = replace(context, role=role)
+        if kind in LINEAR:
+            outside = replace(outside, parted=True)
+        elif kind not in ("add", "sub", "neg"):
+            outside = replace(outside, labels=(), negative=False, parted=False)
+        minus = {"sub": (False, True), "neg": (True,)}.get(kind, (False,) * len(expr.args))
+        inside = [
+            (arg, replace(outside, negative=outside.negative != each))
+            for arg, each in zip(expr.args, minus, strict=True)
+        ]
+        if kind == "div":
+            inside[1] = (expr.args[1], replace(outside, labels=(), negative=False, parted=False))
         if kind in ("matmul", "mul", "lookup"):
             ranks = [self._factor(arg) for arg in expr.args]
             if ranks[0] != ranks[1]:
                 best = ranks.index(min(ranks))
                 factor, other = expr.args[best], expr.args[1 - best]
-                labels = (*context.labels, _factor_text(factor))
-                inside = [
-                    (factor, replace(context, role="applied")),
-                    (other, replace(context, role="source", labels=labels)),
-                ]
+                goes_on = kind == "mul" or (kind == "matmul" and best == 0)
+                goes_on = goes_on and not context.parted
+                base = _unsigned(factor)
+                applied = replace(
+                    context,
+                    role=role,
+                    labels=(*(context.labels if goes_on else ()), _factor_text(base)),
+                    negative=(goes_on and context.negative) != (base is not factor),
+                    parted=False,
+                )
+                inside = [(factor, replace(context, role="applied")), (other, applied)]
         return list(reversed(inside))
 
     def _factor(self, expr: Expr) -> tuple[int, int]:
         """Rank how well an operand can stand beside the arrow of the other; the lowest does."""
+        expr = _unsigned(expr)
         base = expr.args[0] if expr.op.name == "transpose" else expr
         kind, never = base.op.name, (9, 0)
         if kind == "param":
@@ -254,11 +280,14 @@ class _Reader:
             self._link(context, key)
 
     def _link(self, context: _Context, tail: str, lag: int = 0, at: At | None = None) -> None:
-        labels = (context.labels,) if context.labels and context.role != "applied" else ()
+        product = context.labels
+        if product and context.negative:
+            product = (MINUS + product[0], *product[1:])
+        labels = (product,) if product and context.role != "applied" else ()
         self.links.append(
             Link(
                 tail, context.head, lag, at, context.over, context.condition, labels, context.role,
-                context.blocked,
+                context.blocked, context.sign,
             )
         )  # fmt: skip
 
@@ -292,8 +321,12 @@ def boundary_key(key: At) -> str:
     return f"{key.name}[{end}{key.offset:+d}]" if end else f"{key.name}[{key.offset}]"
 
 
+def _unsigned(expr: Expr) -> Expr:
+    return expr.args[0] if expr.op.name == "neg" else expr
+
+
 def _factor_text(expr: Expr) -> str:
-    return f"{expr.args[0].attr}⊤" if expr.op.name == "transpose" else str(expr.attr)
+    return f"{expr.args[0].attr}{TRANSPOSED}" if expr.op.name == "transpose" else str(expr.attr)
 
 
 def _named_leaves(root: Expr) -> list[Expr]:
@@ -302,12 +335,23 @@ def _named_leaves(root: Expr) -> list[Expr]:
 
 
 def _merged(links: list[Link], items: Mapping[str, Item]) -> list[Link]:
-    """Return the links with equal ones made one, their labels collected."""
+    """Return the links with equal ones made one, their labels collected.
+
+    A factor that no label has is unwritten.
+    """
     fed = {link.head for link in links if items[link.tail].kind != "parameter"}
+    written = {
+        (link.head, name.removeprefix(MINUS).removesuffix(TRANSPOSED))
+        for link in links
+        for product in link.labels
+        for name in product
+    }
     found: dict[Link, list[Link]] = {}
     for link in links:
         if link.role == "bias" and link.head not in fed:
             link = replace(link, role="source")
+        elif link.role == "applied" and (link.head, link.tail) not in written:
+            link = replace(link, role="unwritten")
         found.setdefault(replace(link, labels=(), role="source"), []).append(link)
     result = []
     for key, same in found.items():

@@ -70,7 +70,9 @@ class Unfolding:
         links = [
             link
             for link in self.parts.links
-            if self.parameters == "shared" or not self.parts.is_parameter(link)
+            if self.parameters == "shared"
+            or not self.parts.is_parameter(link)
+            or (self.parameters == "labels" and link.role == "unwritten")
         ]
         for link in links:
             if self.parts.items[link.head].boundary is None:
@@ -87,7 +89,8 @@ class Unfolding:
         return UnfoldedScene(tracks, (*kept, *self.outside.values()), tuple(self._edges.values()))
 
     def _add(self, link: Link) -> None:
-        label = edge_label(link, self.parts) if self.parameters == "labels" else None
+        shown = self.parameters == "labels" or bool(link.sign)
+        label = edge_label(link, self.parts) if shown else None
         kind: EdgeKind = "parameter" if self.parts.is_parameter(link) else "forward"
         tooltip = link_tooltip(link, self.parts)
         for tail, head in self.instances(link):
@@ -97,8 +100,9 @@ class Unfolding:
                 self.open.add((tail, head))
             if (tail, head) not in self._edges:
                 self._edges[tail, head] = Edge(
-                    f"e{len(self._edges)}", tail, head, label, kind=kind, tooltip=tooltip
-                )
+                    f"e{len(self._edges)}", tail, head, label, kind=kind, tooltip=tooltip,
+                    near_head=bool(link.sign),
+                )  # fmt: skip
 
     def _add_boundaries(self, links: list[Link]) -> None:
         """Add what the boundary values that are read depend on, which may be others."""

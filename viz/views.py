@@ -29,10 +29,10 @@ def circuit(
 ) -> Drawing:
     """Return the circuit diagram, in which a black square is a delay of one step.
 
-    `level` is "variables" (one node a variable, parameters on the edges) or "operations" (one node
-    a primitive operation). `groups` puts titled frames around variables:
-    `{"cell": ["c", "i", "f", "o", "g"]}`. `style` is a name from `viz.style.STYLES` or a Style;
-    `font_size` and `page_width`, to which a wider picture is scaled down, are in points.
+    `level` is "variables" (one node a variable, parameters on the edges where they multiply what is
+    read) or "operations" (one node a primitive operation). `groups` puts titled frames around
+    variables: `{"cell": ["c", "i", "f", "o", "g"]}`. `style` is a name from `viz.style.STYLES` or a
+    Style; `font_size` and `page_width`, to which a wider picture is scaled down, are in points.
     """
     one_of("level", level, get_args(Level))
     look = style_of(style, font_size=font_size, page_width=page_width)
@@ -57,12 +57,12 @@ def unfolded(
 ) -> Drawing:
     """Return the unfolded graph: one column a step, one shared node a parameter.
 
-    `parameters` is "shared" (one node each), "labels" (repeated on the edges) or "none". A sequence
-    of more than 12 steps is folded around "…"; `fold=(first, last)` says how many steps to draw,
-    `fold=k` the first k and the last k, `fold=(tau, 0)` all of them. A loss that is a sum over time
-    has a node for each of its terms. `fan` is how the lines of shared parameters are drawn: "bus"
-    (solid), "dotted", or "auto": dotted where more than a few meet in each step. `groups`, at every
-    step, and the rest as in `circuit`.
+    `parameters` is "shared" (one node each), "labels" (repeated on the edges, where they multiply
+    what is read) or "none". A sequence of more than 12 steps is folded around "…"; `fold=(first,
+    last)` says how many steps to draw, `fold=k` the first k and the last k, `fold=(tau, 0)` all of
+    them. A loss that is a sum over time has a node for each of its terms. `fan` is how the lines of
+    shared parameters are drawn: "bus" (solid), "dotted", or "auto": dotted where more than a few
+    meet in each step. `groups`, at every step, and the rest as in `circuit`.
     """
     one_of("level", level, get_args(Level))
     one_of("way to show parameters:", parameters, get_args(Parameters))

@@ -105,7 +105,11 @@ def argument_parser() -> argparse.ArgumentParser:
     _json(form)
     _lengths_options(sub)
     _picture(sub)
-    sub.add_argument("--derivatives", action="store_true", help="draw the local derivatives, too")
+    sub.add_argument(
+        "--derivatives", action="store_true",
+        help="write the local derivatives, too, one node a variable; that of an arrow without a "
+        "label is 1 or the identity, or not one short formula, or has no room",
+    )  # fmt: skip
     sub = command(
         "prove", prove, "prove the backward equations, or a person's own",
         "elman",

@@ -14,6 +14,8 @@ from graphgrad.conditions import ALWAYS
 from graphgrad.ir import OPS, Expr
 from graphgrad.substitute import later, tree
 from graphgrad.unfold import checked_lengths
+from tests.viz.test_crossings import lies_on, loose_ends
+from tests.viz.test_layout import distance
 from tests.viz.test_structure import without
 from viz.backward import backward_scene
 from viz.companions import APART
@@ -139,6 +141,44 @@ def test_derivatives_of_static_values_and_boundaries() -> None:
     assert found["q.2", "h.2"] == "1/n"
 
 
+NETWORK = "x[t]: input()\ny[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\n"
+
+
+@pytest.mark.parametrize(
+    ("loss", "above"),
+    [
+        ("loss = mean(L[t] for t in steps)", "1/τ"),
+        ("loss = sum(L[t] for t in steps) / tau", "1/τ"),
+        ("loss = -mean(L[t] for t in steps if t > 1)", "−1/2"),
+        ("loss = -sum(L[t] for t in steps)", "−1"),
+        ("loss = sum(L[t] for t in steps)", None),
+        ("loss = 2 - 3 * sum(L[t] for t in steps)", "−3"),
+    ],
+)
+def test_derivatives_behind_sums_and_means(loss: str, above: str | None) -> None:
+    """Numbers stand where the loss multiplies by them, not in the derivatives behind them."""
+    text = NETWORK + "L[t] = squared_error(h[t], y[t])\n" + loss
+    found = labels_of(text, 3)
+    assert found.get(("loss", "L.2")) == above
+    assert found.get(("L.2", "h.2")) in ("h − y", "−(y − h)")
+    found = labels_of(NETWORK + loss.replace("L[t]", "squared_error(h[t], y[t])"), 3)
+    assert found.get(("loss", "loss/term1.2")) == above
+    assert found.get(("loss/term1.2", "h.2")) in ("h − y", "−(y − h)")
+
+
+def test_derivatives_count_the_steps_of_a_mean() -> None:
+    found = labels_of(NETWORK + "loss = mean(h[t]**2 for t in steps if t > 1)", 4)
+    assert found["loss", "h.2"] == "2h^(2)/3"
+    found = labels_of(NETWORK + "g[t] = t * h[t] ** 2\nloss = sum(g[t] for t in steps)", 4)
+    assert found["g.3", "h.3"] == "3·2h"
+
+
+def test_derivatives_are_of_variables() -> None:
+    circuit = gg.cells.load("elman")
+    scene = scene_of(circuit, 2, "operations", derivatives=True)
+    assert not any(edge.label for edge in scene.edges)
+
+
 @pytest.mark.parametrize(
     "name", ["elman", "lstm", "gru", "hidden_markov_model", "bidirectional", "leaky_units"]
 )
@@ -151,7 +191,11 @@ def test_derivatives_are_the_derivatives(name: str) -> None:
     back = structure(adjoint, loss="loss")
     primals = cotangents(circuit, back)
     checked = 0
-    for (of, source, boundary), terms in Derivatives(adjoint, primals, back.names)._known.items():
+    parts = structure(circuit, terms=True)
+    derivatives = Derivatives(
+        adjoint, primals, back.names, parts, dict.fromkeys(parts.declared.indices, 4)
+    )
+    for (of, source, boundary), terms in derivatives._known.items():
         indexed = [n in circuit.variables and circuit.variables[n].index for n in (of, source)]
         if source is None or boundary or len(terms) != 1 or not all(indexed):
             continue
@@ -213,6 +257,29 @@ def test_no_arrow_leaves_the_line_of_a_gradient() -> None:
         assert {edge.kind for edge in layout.edges} == {"forward", "adjoint", "gradient"}
     layout = viz.backward(gg.cells.load("elman"), 3, wrt=["W"]).layout
     assert {edge.tail for edge in layout.edges if edge.kind == "parameter"} == set("UVbc")
+
+
+STATES = "S: param(N, N)\nW = (S + S.T) / 2\nh[0] = p\np: param(N)\nh[t] = tanh(W @ h[t-1])\n"
+
+
+@pytest.mark.parametrize("tau", [1, 3, 20])
+@pytest.mark.parametrize(
+    "text",
+    [
+        STATES + "E[t] = h[t] @ (W @ h[t])\nloss = sum(h[tau])",
+        STATES + "z[t] = ones(N) if t < 3 else h[t]\nloss = sum(sum(z[t]) for t in steps)",
+    ],
+)
+def test_the_line_of_a_gradient_ends_at_its_last_branch(text: str, tau: int) -> None:
+    """Where the last use of a value, or the first summand, gets no gradient."""
+    layout = viz.backward(gg.parse(text), tau).layout
+    assert loose_ends(layout) == []
+    lines = [e for e in layout.edges if e.kind == "adjoint" and "…" not in e.id]
+    for edge in lines:
+        others = [other for other in lines if other is not edge]
+        for at in (edge.curve[0], edge.tip or edge.curve[-1]):
+            at_node = any(distance(node, at) < 0.5 for node in layout.nodes)
+            assert at_node or any(lies_on(at, other) for other in others), edge.id
 
 
 def test_there_is_room_beside_the_recurrence() -> None:

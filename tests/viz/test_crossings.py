@@ -138,12 +138,12 @@ def loose_ends(layout: Layout) -> list[str]:
                 and other.kind == edge.kind
                 and name in (other.tail, other.head)
             )
-            if at == edge.tip or not any(_lies_on(at, other) for other in others):
+            if at == edge.tip or not any(lies_on(at, other) for other in others):
                 found.append(edge.id)
     return found
 
 
-def _lies_on(at: Point, edge: PlacedEdge) -> bool:
+def lies_on(at: Point, edge: PlacedEdge) -> bool:
     points = flatten(edge.curve)
     return any(
         math.dist(a, at) + math.dist(at, b) < math.dist(a, b) + 0.05

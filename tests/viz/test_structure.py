@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter, defaultdict
 from hashlib import sha256
@@ -11,6 +12,7 @@ import networkx as nx
 import pytest
 
 import graphgrad as gg
+import viz
 from graphgrad.unfold import checked_lengths
 from viz.circuit_scene import circuit_scene
 from viz.scene import Node, UnfoldedScene
@@ -225,3 +227,80 @@ def test_a_boundary_value_is_drawn_where_it_alone_joins_parts(level: Level) -> N
     split = START.replace("d[t-1])", "d[t-1] + e[m])")
     joined = circuit_scene(structure(gg.parse(split), level))
     assert "d[0]" not in {node.id for node in joined.nodes}
+
+
+@pytest.mark.parametrize(("loss", "labels"), [
+    ("sum(h[t] for t in steps)", ["Σ"]),
+    ("mean(h[t] for t in steps)", ["mean"]),
+    ("sum(h[t] for t in steps) / 2", ["Σ", "÷ 2"]),
+])  # fmt: skip
+def test_a_sum_over_time_is_an_operation(loss: str, labels: list[str]) -> None:
+    """A sum and a mean differ where every operation has a node."""
+    circuit = gg.parse(f"x[t]: input()\nw: param()\nh[t] = w * x[t]\nloss = {loss}")
+    scene = unfolded_scene(structure(circuit, "operations"), {"t": 3})
+    nodes = {node.id: node for node in scene.nodes}
+    graph = graph_of(scene)
+    before = [node for node in nx.ancestors(graph, "loss") if node.startswith("loss/")]
+    assert sorted(nodes[node].label.text for node in before) == sorted(labels)
+    assert {node for node in graph if "h.1" in graph.pred[node]} <= set(before)
+
+
+def test_a_sign_marks_what_is_subtracted_or_divided_by() -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\nh[t] = (x[t] - w * h[t-1]) / exp(h[t-1])\n"
+        "loss = sum(1 - h[t] / 2 for t in steps)"
+    )
+    parts = structure(circuit, "operations")
+    for scene in (circuit_scene(parts), unfolded_scene(parts, {"t": 2})):
+        nodes = {node.id: node.label.text for node in scene.nodes}
+        found = {
+            (nodes[edge.tail], nodes[edge.head], edge.label.text)
+            for edge in scene.edges
+            if edge.label is not None and edge.near_head
+        }
+        assert found == {("×", "−", "−"), ("exp", "÷", "÷")}
+
+
+def test_a_sign_stands_near_the_head() -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\ng[t] = sin(x[t]) - h[t-1]\nh[t] = tanh(tanh(tanh(w * g[t])))"
+    )
+    for drawing in (
+        viz.circuit(circuit, level="operations"),
+        viz.unfolded(circuit, 3, level="operations"),
+    ):
+        edges = {edge.id: edge for edge in drawing.layout.edges}
+        signs = [label for label in drawing.layout.labels if label.text.label.text == "−"]
+        assert signs
+        for label in signs:
+            tip = edges[label.owner].tip
+            assert tip is not None
+            assert math.dist(tip, (label.x, label.y)) < 3 * label.text.size
+
+
+@pytest.mark.parametrize(
+    ("equation", "labels", "nodes"),
+    [
+        ("h[t] = tanh(W @ h[t-1])", {"W"}, set()),
+        ("h[t] = tanh(k * (W @ h[t-1]))", {"kW"}, set()),
+        ("h[t] = W.T @ softmax(k * (W @ h[t-1]))", {"kW"}, set()),
+        ("h[t] = W @ tanh(h[t-1])", set(), {"W"}),
+        ("h[t] = V @ (W @ h[t-1] / 2)", {"W"}, {"V"}),
+        ("h[t] = W @ (h[t-1] / 2)", {"W"}, set()),
+        ("h[t] = V @ (0.5 * (W @ h[t-1]))", {"W"}, {"V"}),
+        ("h[t] = W @ E[x[t]]", {"E"}, {"W"}),
+        ("h[t] = V @ (W @ h[t-1]) - W @ h[t-1]", {"VW, −W"}, set()),
+        ("h[t] = -k * h[t-1]", {"−k"}, set()),
+        ("h[t] = -(k * tanh(-V @ h[t-1]))", {"−V"}, {"k"}),
+        ("h[t] = k * h[t-1] - (ones(H) - W @ h[t-1])", {"k, W"}, set()),
+    ],
+)
+def test_labels_are_products_of_the_equation(
+    equation: str, labels: set[str], nodes: set[str]
+) -> None:
+    """What an arrow has beside it multiplies the value; other factors are nodes."""
+    declared = "x[t]: token(N)\nE: param(N, H)\nW: param(H, H)\nV: param(H, H)\nk: param()\n"
+    parts = structure(gg.parse(f"{declared}{equation}"), "variables")
+    for scene in (circuit_scene(parts), unfolded_scene(parts, {"t": 2}, parameters="labels")):
+        assert {edge.label.text for edge in scene.edges if edge.label is not None} == labels
+        assert {node.id for node in scene.nodes if node.kind == "parameter"} == nodes

@@ -101,10 +101,39 @@ def test_long_labels_stand_at_their_own_lines(layer: str) -> None:
         assert near <= {label.owner}, label.text.label.text
 
 
+RESET_BEFORE = GRU.replace("r[t] * (Un @ h[t-1])", "Un @ (r[t] * h[t-1])")
+
+
+@pytest.mark.parametrize("text", ["gru", "lstm", GRU, RESET_BEFORE])
+def test_labels_are_not_squeezed_between_lines(text: str) -> None:
+    circuit = gg.parse(text) if "=" in text else gg.cells.load(text)
+    layout = viz.circuit(circuit).layout
+    check(layout)
+    for label in layout.labels:
+        left, bottom, right, top = label.box
+        for edge in layout.edges:
+            if edge.id != label.owner:
+                for x, y in flatten(edge.curve):
+                    inside = left - 4 < x < right + 4 and bottom < y < top
+                    assert not inside, (label.text.label.text, edge.id)
+
+
+def test_a_label_stands_inside_the_next_loop() -> None:
+    circuit = gg.parse(
+        "e[t]: input()\nphi1: param()\nphi2: param()\ny[t] = e[t] - phi1*y[t-1] - phi2*y[t-2]"
+    )
+    layout = viz.circuit(circuit).layout
+    check(layout)
+    inner, outer = sorted(layout.marks, key=lambda mark: mark.x)
+    (label,) = (each for each in layout.labels if each.owner in inner.edges)
+    assert label.text.label.text == "−φ_1"
+    assert label.box[2] < outer.x
+
+
 def test_a_word_is_parted_from_the_next_factor() -> None:
     circuit = gg.parse(
-        "w[t]: token(N)\nE: param(N, D)\nWin: param(H, D)\nA: param(H, H)\nB: param(H, H)\n"
-        "h[t] = tanh(Win @ E[w[t]] + A @ (B @ h[t-1]))"
+        "w[t]: input(N)\nE: param(D, N)\nWin: param(H, D)\nA: param(H, H)\nB: param(H, H)\n"
+        "h[t] = tanh(Win @ (E @ w[t]) + A @ (B @ h[t-1]))"
     )
     labels = {label.text.label.text for label in viz.circuit(circuit).layout.labels}
     assert labels == {"Win E", "AB"}
