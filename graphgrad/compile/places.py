@@ -168,17 +168,28 @@ class Places:
     def _last_reader(
         self, name: str, user: Statement, position: Mapping[str, int], own: set[str]
     ) -> bool:
-        """Whether nothing reads a value, or what stands in it, after `user`, at any step."""
+        """Whether nothing reads a value, what stands in it or what it stands in, after `user`."""
+        homes, whole = self.schedule.homes, name
         pending = [name]
+        while whole in homes and self.schedule.statements[whole].op != "slice":
+            whole = homes[whole].name
+            if not self._is_done(whole, user, position, own):
+                return False
         while pending:
             name = pending.pop()
-            if name in self.fixed:
+            if not self._is_done(name, user, position, own):
                 return False
-            for reader, lag in self.readers.get(name, ()):
-                if reader not in own or lag or position[reader] > position[user.name]:
-                    return False
             pending += self.pieces.get(name, ())
         return True
+
+    def _is_done(
+        self, name: str, user: Statement, position: Mapping[str, int], own: set[str]
+    ) -> bool:
+        """Whether nothing reads a value after `user` does, at this step or any other."""
+        return name not in self.fixed and all(
+            reader in own and not lag and position[reader] <= position[user.name]
+            for reader, lag in self.readers.get(name, ())
+        )
 
     def _whole_is_done(self, piece: Statement, own: set[str]) -> bool:
         """Whether a piece may be overwritten: what it is cut from is read only through pieces."""

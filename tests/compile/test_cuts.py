@@ -55,6 +55,9 @@ TEXTS = {
     "d[t] = tanh(split(v[t], 2)[1])\ne[t] = tanh(concat(u[t], u[t-1] + d[t]))\ne[0] = w\n"
     "a[t] = tanh(split(e[t-1], 2)[1] * u[t])\n"
     "loss = sum(sum(a[t]**2) + sum(v[t]**2) + sum(d[t]**2) for t in steps)",
+    "a part of what is read again": "a[t] = concat(2 + b[t-1], P @ tanh(b[t-1])) * w\n"
+    "b[t] = 0.5 * (2 + P @ tanh(b[t-1])) + split(a[t-1], 2)[0]\nb[0] = c\n"
+    "loss = sum(sum(a[t]**2) + sum(b[t] * u[t]) for t in steps)",
     "numbers first": "h[t] = 1 + tanh(h[t-1]) + 2 + u[t] * c\n"
     "g[t] = 1 - (2 - 3 * (2 * (u[t] * (P @ g[t-1]))))\n"
     "loss = sum(sum(h[t] * g[t]) for t in steps)",
