@@ -39,7 +39,7 @@ def test_a_condition_says_for_all_steps_whether_it_holds(
 USED = {
     "numpy": "B np values sizes dtype tile start stop n_H range len int bool W_T h_t t1 h_",
     "jax": "B np values sizes dtype n_H range jnp lax last now delayed advanced int forwards",
-    "numba": "B np b j left real mode look near n_H h_ range W_packed",
+    "numba": "B b left mode n_H h_ range W_packed",
 }
 LENGTH = """t: steps({0})
 x[t]: input(H)
@@ -61,7 +61,7 @@ NAMES = [
     for marks in [[] if backend == "numpy" else [pytest.mark.oracle(backend)]]
     for kind, text in {"length": LENGTH, "value": VALUE}.items()
     for name in names.split()
-    if (kind, backend) != ("value", "numba") or name in ("b", "left", "h_", "W_packed")
+    if (kind, backend) != ("value", "numba") or name in ("b", "W_packed")
 ]
 
 

@@ -73,7 +73,8 @@ def test_values_and_gradients_are_those_of_the_interpreter(text: str, backend: s
     circuit = gg.parse("\n".join([*head, text]))
     values = circuit.init(0, H=3) | circuit.example(1, 5, H=3)
     wanted: dict[str, Any] = circuit.unfold(5).grad().evaluate(values)
-    for shown in ((), tuple(circuit.variables)):
+    everything = tuple(circuit.variables)
+    for shown in ((), everything) if backend == "numpy" else (everything,):
         found = circuit.compile(*shown, grad="loss", backend=backend)(values)
         for name, value in found.items():
             close(value, np.asarray(wanted[name]), 1e-13)
