@@ -182,8 +182,7 @@ def test_pieces_between_checkpoints_are_divided_among_threads(
     params, inputs = example(9, (4,), cell="elman")
     circuit = gg.cells.load("elman")
     wanted = gg.value_and_grad(circuit)(params, **inputs)
-    options: dict[str, Any] = {"backend": "numba", "threads": 2}
-    pieces = gg.value_and_grad(circuit, checkpoint={"every": 5}, **options)
+    pieces = gg.value_and_grad(circuit, backend="numba", threads=2, checkpoint={"every": 5})
     same(pieces(params, **inputs), wanted)
     assert asked == [1, 1, 1]  # ahead over one piece, back over two
 
