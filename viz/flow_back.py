@@ -69,26 +69,26 @@ def flow_of_variables(
             )
             graph.remove_node(name)
     arrows = {(node[a], node[b]) for a, b in graph.edges if a in node and b in node}
-    arrows = _through_the_rest(scene, set(node.values()), arrows, unfolding.parts.loss)
+    arrows = _through_the_rest(scene, unfolding, set(node.values()), arrows)
     return _leaving(arrows, unfolding.parts.loss)
 
 
 def _through_the_rest(
-    scene: UnfoldedScene, known: set[str], arrows: set[Arrow], loss: str
+    scene: UnfoldedScene, unfolding: Unfolding, known: set[str], arrows: set[Arrow]
 ) -> set[Arrow]:
-    """Return the arrows of the scene, through nodes that have no cotangent of their own.
+    """Return the open arrows of the scene, through nodes that have no cotangent of their own.
 
     What flows directly from the loss is not read in the adjoint: its cotangent is 1.
     """
     values = {n.id for n in scene.nodes if n.kind not in ("input", "target", "constant")}
     before: defaultdict[str, list[str]] = defaultdict(list)
     for edge in scene.edges:
-        if edge.tail in values:
+        if edge.tail in values and (edge.tail, edge.head) in unfolding.open:
             before[edge.head].append(edge.tail)
     heads: defaultdict[str, set[str]] = defaultdict(set)
     for tail, head in arrows:
         heads[tail].add(head)
-    heads[loss] |= known
+    heads[unfolding.parts.loss] |= known
     found: set[Arrow] = set()
     for start, ends in heads.items():
         here: set[Arrow] = set()

@@ -17,6 +17,8 @@ from viz.sizing import sizes
 BUS_PITCH = 7.0
 SHAFT = 16.0
 """Room between a node and a rail from which an arrow leads into it."""
+CLEAR = 12.0
+"""Room between a node and a line that runs over it."""
 PAD = 20.0
 """Room between static nodes side by side, in which a line can change its height."""
 
@@ -26,7 +28,7 @@ class StaticPlaces:
 
     `at` gives their middles, `ends` the left and right end of the room of each, `rails` the height
     at which a result collects from each row of the columns, `returns` that at which lines of a
-    result run back to columns left of it.
+    result run back to columns left of it, `passes` that at which lines run over nodes of a row.
     """
 
     def __init__(self, plan: Plan, grid: Grid, reach: tuple[float, float]) -> None:
@@ -46,6 +48,7 @@ class StaticPlaces:
         self.ends: dict[str, tuple[float, float]] = {}
         self.rails: dict[tuple[str, str], float] = {}
         self.returns: dict[str, float] = {}
+        self.passes: dict[str, float] = {}
         self._place()
 
     def box(self, name: str) -> Box:
@@ -108,6 +111,7 @@ class StaticPlaces:
         for node in self.plan.statics:
             place = (node.id in self.results, self._home(node), self._rank[node.id])
             widths[place] = max(widths[place], self.sizes[node.id].width)
+        pads = self._pads()
         for above in (False, True):
             y = grid.ceiling + 4 if above else grid.floor - 4
             way = 1 if above else -1
@@ -115,27 +119,76 @@ class StaticPlaces:
             members = self._nearest_first(members)
             for group in self._rows(members):
                 height = max(self.sizes[node.id].height for node in group)
+                rises = self._rises(group)
+                over = max([0.0, *(rise + 4 - height / 2 for rise in rises.values())])
                 back = [node.id for node in group if self._leads_back(node.id)]
                 for number, name in enumerate(back):
                     self.returns[name] = y + way * number * self._pitch
                 if back:
                     y += way * (SHAFT + (len(back) - 1) * self._pitch)
-                y += way * height / 2
+                y += way * (height / 2 + (0.0 if above else over))
                 for node in group:
                     result = node.id in self.results
                     home, rank = self._home(node), self._rank[node.id]
-                    inner = sum(widths[result, home, r] + PAD for r in range(rank))
+                    inner = sum(
+                        widths[result, home, r] + pads[result, home, r] for r in range(rank)
+                    )
                     half = widths[result, home, rank] / 2
                     start = self._right_of(home) if result else self._left_of(home)
                     x = start + PAD + inner + half if result else start - PAD - inner - half
                     self.at[node.id] = (x, y)
                     self.ends[node.id] = (x - half, x + half)
-                y += way * height / 2
+                self.passes |= {edge: y + rise for edge, rise in rises.items()}
+                y += way * (height / 2 + (over if above else 0.0))
                 name, rails = self._fan_rows(group)
                 for number, row in enumerate(rails):
                     further = SHAFT + (number - 1) * self._pitch
                     self.rails[name, row] = y + way * (further if number else -height / 2)
                 y += way * (4 + (SHAFT + (len(rails) - 2) * self._pitch if len(rails) > 1 else 0.0))
+
+    def _pads(self) -> defaultdict[tuple[bool, int, int], float]:
+        """The room between each place and the next one outward: more where a line has a label."""
+        pads: defaultdict[tuple[bool, int, int], float] = defaultdict(lambda: PAD)
+        nodes = {node.id: node for node in self.plan.statics}
+        for edge in self.plan.between:
+            result = edge.head in self.results
+            if edge.label is not None and (edge.tail in self.results) == result:
+                rank = min(self._rank[edge.tail], self._rank[edge.head])
+                pads[result, self._home(nodes[edge.head]), rank] = (
+                    PAD + 1.2 * self.plan.style.font_size
+                )
+        return pads
+
+    def _rises(self, group: list[Node]) -> dict[str, float]:
+        """How far above the middle of a row those lines run that other nodes of it stand between.
+
+        Where two meet, the longer one is above.
+        """
+        place = {n.id: (n.id in self.results, self._home(n), self._rank[n.id]) for n in group}
+        found: list[tuple[tuple[int, int], str, float]] = []
+        for edge in self.plan.between:
+            if edge.tail not in place or edge.head not in place:
+                continue
+            (*side, start), (*_, end) = place[edge.tail], place[edge.head]
+            low, high = min(start, end), max(start, end)
+            near = [
+                name
+                for name, (*other, rank) in place.items()
+                if other == side and (name in (edge.tail, edge.head) or low < rank < high)
+            ]
+            if len(near) > 2:
+                rise = CLEAR + max(self.sizes[name].height for name in near) / 2
+                found.append(((low, high), edge.id, rise))
+        rises: dict[str, float] = {}
+        found.sort(key=lambda each: each[0][1] - each[0][0])
+        for number, ((low, high), edge_id, rise) in enumerate(found):
+            below = [
+                rises[other] + self._pitch
+                for (begin, end), other, _ in found[:number]
+                if begin < high and low < end
+            ]
+            rises[edge_id] = max(rise, *below, 0.0)
+        return rises
 
     def _leads_back(self, name: str) -> bool:
         """Whether columns left of a result read it."""

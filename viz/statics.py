@@ -180,7 +180,9 @@ class StaticZone:
     def _join(self, edge: Edge) -> None:
         """A line between two static nodes."""
         start = self._start(edge)
-        if edge.tail not in self.places.results and edge.head in self.places.results:
+        if edge.id in self.places.passes:
+            curve = self._over(edge, self.places.passes[edge.id])
+        elif edge.tail not in self.places.results and edge.head in self.places.results:
             curve = self._into_result(edge, start)
         else:
             end = self._entry(edge)
@@ -189,6 +191,23 @@ class StaticZone:
         self.router.ink.emit(
             curve, name=edge.id, edge=edge, kind=edge.kind, tail=edge.tail, head=edge.head
         )
+
+    def _over(self, edge: Edge, level: float) -> Curve:
+        """A line over the nodes that stand between its ends: up, along at a height, and down."""
+        way = 1 if self.places.at[edge.head][0] > self.places.at[edge.tail][0] else -1
+        ends = []
+        for name, turn in ((edge.tail, way), (edge.head, -way)):
+            there = [
+                (self.places.passes[other.id], other.id)
+                for other in self.plan.between
+                if other.id in self.places.passes and name in (other.tail, other.head)
+            ]
+            # The highest line starts furthest from the way along, so that none of them cross.
+            place = sorted(there, reverse=True).index((level, edge.id)) - (len(there) - 1) / 2
+            box, shape = self.places.box(name), self._shape(name)
+            ends.append(port(box, shape, turn * 24.0 * place, 1)[0])
+        start, end = ends
+        return rounded([start, (start[0], level), (end[0], level), end], TURN)
 
     def _start(self, edge: Edge) -> Point:
         """Where a line leaves: at the right, or below or above if others end beside its start."""

@@ -228,8 +228,15 @@ class _Reader:
             outside = replace(outside, labels=(), negative=False, parted=False)
         minus = {"sub": (False, True), "neg": (True,)}.get(kind, (False,) * len(expr.args))
         inside = [
-            (arg, replace(outside, negative=outside.negative != each))
-            for arg, each in zip(expr.args, minus, strict=True)
+            (
+                arg,
+                replace(
+                    outside,
+                    negative=outside.negative != each,
+                    blocked=outside.blocked or position in expr.op.blocked,
+                ),
+            )
+            for position, (arg, each) in enumerate(zip(expr.args, minus, strict=True))
         ]
         if kind == "div":
             inside[1] = (expr.args[1], replace(outside, labels=(), negative=False, parted=False))
@@ -337,7 +344,7 @@ def _named_leaves(root: Expr) -> list[Expr]:
 def _merged(links: list[Link], items: Mapping[str, Item]) -> list[Link]:
     """Return the links with equal ones made one, their labels collected.
 
-    A factor that no label has is unwritten.
+    A factor that no label has is unwritten. A link is open if one of them is.
     """
     fed = {link.head for link in links if items[link.tail].kind != "parameter"}
     written = {
@@ -352,12 +359,14 @@ def _merged(links: list[Link], items: Mapping[str, Item]) -> list[Link]:
             link = replace(link, role="source")
         elif link.role == "applied" and (link.head, link.tail) not in written:
             link = replace(link, role="unwritten")
-        found.setdefault(replace(link, labels=(), role="source"), []).append(link)
+        ends = replace(link, labels=(), role="source", blocked=False)
+        found.setdefault(ends, []).append(link)
     result = []
     for key, same in found.items():
         labels = tuple(dict.fromkeys(label for link in same for label in link.labels))
         role = "source" if any(link.role == "source" for link in same) else same[0].role
-        result.append(replace(key, labels=labels, role=role))
+        blocked = all(link.blocked for link in same)
+        result.append(replace(key, labels=labels, role=role, blocked=blocked))
     return result
 
 

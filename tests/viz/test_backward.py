@@ -90,6 +90,15 @@ def test_no_gradient_flows_through_a_stop() -> None:
         }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "term", ["(h[t] - stop_gradient(h[t-1]))**2", "relu(h[t]) * stop_gradient(h[t-1] + h[t])"]
+)
+def test_no_gradient_flows_through_a_stop_in_a_loss(term: str) -> None:
+    text = f"w: param()\nx[t]: input()\nh[t] = x[t] * w\nloss = sum({term} for t in steps)"
+    edges = scene_of(gg.parse(text), 3).edges
+    assert sorted(e.head for e in edges if e.beside and e.head[0] == "h") == ["h.1", "h.2", "h.3"]
+
+
 def test_derivatives() -> None:
     text = (
         "x[t]: input(D)\ny[t]: input(H)\nW: param(H, H)\nU: param(H, D)\ng: param(H)\n"

@@ -83,3 +83,22 @@ def shaft(edge: PlacedEdge) -> float:
     (x, y), end = edge.tip, edge.curve[-1]
     way = unit(end, edge.tip)
     return max((x - a) * way[0] + (y - b) * way[1] for a, b in edge.curve)
+
+
+WEIGHTS = {
+    "symmetric": "W = (S + S.T) / 2",
+    "two lines over one another": "W = S * S.T - S",
+    "lines over lines": "A = S - S.T\nW = A + 2 * A @ S",
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTS)
+def test_lines_pass_over_the_nodes_of_a_row(name: str) -> None:
+    circuit = gg.parse(
+        f"x[t]: input(H)\nS: param(H, H)\n{WEIGHTS[name]}\n"
+        "h[t] = tanh(W @ h[t-1] + x[t])\nloss = sum(h[tau])"
+    )
+    for view in (viz.unfolded, viz.backward):
+        layout = view(circuit, 2, level="operations").layout
+        for check in (overlaps, shared_runs, touched_heads, loose_ends):
+            assert check(layout) == [], view
