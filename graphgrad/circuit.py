@@ -243,7 +243,7 @@ class Circuit(Declarations):
         self,
         seed: int = 0,
         tau: int | Mapping[str, int] = 3,
-        batch: tuple[int, ...] = (),
+        batch: int | tuple[int, ...] = (),
         **sizes: int,
     ) -> dict[str, Any]:
         """Return valid random inputs of length `tau`, time first, then batch axes."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from graphgrad.circuit import Circuit
 from graphgrad.declared import Input
-from graphgrad.dims import Dim, Shape, Token, concrete
+from graphgrad.dims import Dim, Shape, Token, concrete, is_whole
 from graphgrad.errors import DataError, unknown_name
 from graphgrad.ir import OPS
 from graphgrad.system import System
@@ -242,7 +242,7 @@ def initial_parameters(circuit: Circuit, seed: int, sizes: Mapping[str, int]) ->
     """Return random parameters: matrices with variance 1/columns, vectors and scalars ±0.5."""
     system = circuit.check()
     bound = wanted_sizes(system, sizes, [param.shape for param in system.params.values()])
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(_checked_seed(seed))
     values: dict[str, Any] = {}
     for name, param in system.params.items():
         shape = concrete(param.shape, bound)
@@ -258,7 +258,7 @@ def example_inputs(
     circuit: Circuit,
     seed: int,
     tau: int | Mapping[str, int],
-    batch: tuple[int, ...],
+    batch: int | tuple[int, ...],
     sizes: Mapping[str, int],
 ) -> dict[str, Any]:
     """Return valid random inputs: normal numbers, tokens in range, distributions."""
@@ -269,11 +269,28 @@ def example_inputs(
     ]
     bound = wanted_sizes(system, sizes, shapes)
     lengths = checked_lengths(system, tau)
-    random = np.random.default_rng([seed, 1])
+    axes = _checked_axes(batch)
+    random = np.random.default_rng([_checked_seed(seed), 1])
     return {
-        name: _example(declared, lengths, tuple(batch), bound, random)
+        name: _example(declared, lengths, axes, bound, random)
         for name, declared in system.inputs.items()
     }
+
+
+def _checked_seed(seed: Any) -> int:
+    if not is_whole(seed) or seed < 0:
+        raise DataError(f"seed={seed!r} is not possible", remedy="use a whole number, 0 or more")
+    return int(seed)
+
+
+def _checked_axes(batch: Any) -> tuple[int, ...]:
+    """Return the lengths of the batch axes; a number is that of a single one."""
+    axes = (batch,) if is_whole(batch) else batch
+    if not isinstance(axes, tuple | list) or not all(is_whole(n) and n >= 0 for n in axes):
+        raise DataError(
+            f"batch={batch!r} is not possible", remedy="write batch=(8,) for eight examples"
+        )
+    return tuple(map(int, axes))
 
 
 def _example(

@@ -5,10 +5,17 @@ from __future__ import annotations
 import ast
 from collections.abc import Mapping
 from dataclasses import dataclass
+from numbers import Integral
+from typing import Any, TypeGuard
 
 from graphgrad.errors import ShapeError
 
 LARGEST = 2**31 - 1
+
+
+def is_whole(value: Any) -> TypeGuard[int]:
+    """Return whether a value is a whole number, of Python or NumPy; True and False are none."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
 
 
 @dataclass(frozen=True)

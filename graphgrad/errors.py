@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -154,3 +155,13 @@ def unknown_name(
     guess = nearest(name, names)
     remedy = f"did you mean {guess}?" if guess else f"declared are: {', '.join(names) or 'none'}"
     return UnknownNameError(f"{name} is not declared", place=place, remedy=remedy)
+
+
+def names_given(option: str, given: Any) -> list[str]:
+    """Return the names that an option gives, one or several; DataError for what is none."""
+    names = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    if not all(isinstance(name, str) for name in names):
+        raise DataError(
+            f"{option}={given!r} names no variables", remedy=f'write for example {option}=["h"]'
+        )
+    return names

@@ -13,7 +13,14 @@ from graphgrad.algebras import Algebra, FloatAlgebra, FractionAlgebra, algebra_o
 from graphgrad.data import bind, check_inputs, check_names, check_positions
 from graphgrad.dims import Dim, Token, concrete
 from graphgrad.doors import door
-from graphgrad.errors import DataError, DomainError, GraphgradError, shown, unknown_name
+from graphgrad.errors import (
+    DataError,
+    DomainError,
+    GraphgradError,
+    names_given,
+    shown,
+    unknown_name,
+)
 from graphgrad.ir import OPS, Part
 from graphgrad.unfold import Dag, Template
 
@@ -150,7 +157,7 @@ def _wanted(dag: Dag, outputs: Iterable[str] | None) -> dict[str, Any]:
     known |= dag.outputs
     if outputs is None:
         return known
-    chosen = [outputs] if isinstance(outputs, str) else list(outputs)
+    chosen = names_given("outputs", outputs)
     for name in chosen:
         if name not in known:
             raise unknown_name(name, known)

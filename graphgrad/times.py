@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.conditions import Affine, Compare, Condition
+from graphgrad.dims import is_whole
 from graphgrad.doors import door
 from graphgrad.errors import NotationError
 
@@ -28,7 +29,7 @@ class Time:
     def _other(self, value: Any) -> Affine | None:
         if isinstance(value, Time):
             return value.affine
-        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+        if is_whole(value):
             return Affine.number(int(value))
         return None
 

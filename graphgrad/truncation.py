@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 
 from graphgrad.conditions import ALWAYS, LARGEST, NEVER, Affine, Compare, Condition
 from graphgrad.contributions import Contributions
+from graphgrad.dims import is_whole
 from graphgrad.errors import DataError
 
 Bools = NDArray[np.bool_]
@@ -145,8 +146,7 @@ def chunks(k: int) -> Chunks:
 
 
 def _checked(name: str, k: Any) -> int:
-    whole = isinstance(k, int | np.integer) and not isinstance(k, bool)
-    if not whole or not 1 <= k <= LARGEST:
+    if not is_whole(k) or not 1 <= k <= LARGEST:
         raise DataError(
             f"{name}({k!r}): a truncation keeps a whole number of steps from 1 to {LARGEST:,}",
             remedy=f"write {name}(1), {name}(2), …",

@@ -137,6 +137,15 @@ def calls() -> list[Any]:
         lambda: c.example(0, 3),
         lambda: c.example(0, 0, N=3, H=2),
         lambda: c["hh"],
+        lambda: c.init("one", N=3, H=2),
+        lambda: c.init(-1, N=3, H=2),
+        lambda: c.example(1.5, 3, N=3, H=2),
+        lambda: c.example(0, 3, "ab", N=3, H=2),
+        lambda: c.example(0, 3, (-1,), N=3, H=2),
+        lambda: dag.evaluate(values, outputs=3),
+        lambda: dag.evaluate(values, outputs=[3]),
+        lambda: dag.paths("E", through=3),
+        lambda: c.compile(["h"]),
     ]
 
 

@@ -13,8 +13,9 @@ from graphgrad.autodiff import cotangent_prefix, target_names, unknown_loss
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import as_arrays, examples, no_mapping
 from graphgrad.compile.compiled import Compiled
+from graphgrad.dims import is_whole
 from graphgrad.doors import door
-from graphgrad.errors import GradientError, GraphgradError, unknown_name
+from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
 
 BACKENDS = ("numpy", "numba", "jax")
 _pieces = door("graphgrad.compile.checkpoint:Checkpointed")
@@ -45,8 +46,10 @@ def compile_circuit(
     system = circuit.check()
     _check_options(backend, dtype, threads)
     for name in outputs:
-        if not isinstance(name, str) or name not in system.variables:
-            raise unknown_name(str(name), system.variables)
+        if not isinstance(name, str):
+            raise DataError(f"{name!r} is no name", remedy='write c.compile("h", "loss")')
+        if name not in system.variables:
+            raise unknown_name(name, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
     if wrt is not None:
         wrt = target_names(system, wrt)
@@ -88,7 +91,7 @@ def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
         raise GraphgradError(
             f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
         )
-    if isinstance(threads, bool) or not isinstance(threads, int | np.integer) or threads < 1:
+    if not is_whole(threads) or threads < 1:
         raise GraphgradError(f"threads={threads!r} is not possible", remedy="use an int ≥ 1")
     try:
         real = dtype is None or np.dtype(dtype).kind == "f"

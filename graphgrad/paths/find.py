@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from graphgrad.dims import Token
-from graphgrad.errors import DataError, GradientError, unknown_name
+from graphgrad.errors import DataError, GradientError, names_given, unknown_name
 from graphgrad.paths.reduced import Point, Reduced, is_constant, summands
 from graphgrad.paths.show import Paths
 from graphgrad.unfold import STATIC, Dag
@@ -76,7 +76,7 @@ def _points(dag: Dag, through: Iterable[str] | str | None) -> dict[int, Point]:
     if through is None:
         names = _states(dag)
     else:
-        names = [through] if isinstance(through, str) else list(through)
+        names = names_given("through", through)
         for name in names:
             if name not in dag.system.variables:
                 raise unknown_name(name, dag.system.variables)

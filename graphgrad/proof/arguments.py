@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from graphgrad.dims import is_whole
 from graphgrad.errors import GraphgradError, shown
 
 
@@ -25,7 +26,7 @@ def _is_names(value: Any) -> bool:
 
 
 def _is_count(value: Any) -> bool:
-    return isinstance(value, int | np.integer) and not isinstance(value, bool) and int(value) > 0
+    return is_whole(value) and value > 0
 
 
 def _is_seconds(value: Any) -> bool:

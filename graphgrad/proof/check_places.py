@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.dims import Shape, concrete
+from graphgrad.dims import Shape, concrete, is_whole
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_case import normalised
 from graphgrad.proof.trace_patch import own_code
@@ -60,11 +60,7 @@ def _arrays(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def numbers_of(values: Mapping[str, Any]) -> dict[str, int]:
     """Return the positive whole numbers among values, by name."""
-    return {
-        name: int(value)
-        for name, value in values.items()
-        if isinstance(value, int | np.integer) and not isinstance(value, bool) and value > 0
-    }
+    return {name: int(value) for name, value in values.items() if is_whole(value) and value > 0}
 
 
 def copied(owner: Any, attributes: Mapping[str, Any]) -> Any:

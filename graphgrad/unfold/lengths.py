@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-
+from graphgrad.dims import is_whole
 from graphgrad.errors import DataError, unknown_name
 from graphgrad.system import System
 
@@ -33,8 +32,7 @@ def checked_lengths(system: System, tau: Any) -> dict[str, int]:
     else:
         lengths = dict.fromkeys(indices, tau)
     for name, value in lengths.items():
-        whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
-        if not whole or not 1 <= value < MAX_NODES:
+        if not is_whole(value) or not 1 <= value < MAX_NODES:
             raise DataError(
                 f"the number of steps {system.indices[name].length} = {value!r} is not possible",
                 remedy=f"use a whole number from 1 to {MAX_NODES - 1}",
@@ -49,7 +47,7 @@ def checked_sizes(system: System, sizes: Mapping[str, Any]) -> dict[str, int]:
     for name, value in sizes.items():
         if name not in known:
             raise unknown_name(name, known)
-        if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < 1:
+        if not is_whole(value) or value < 1:
             raise DataError(f"the size {name} = {value!r} is not possible", remedy="use an int ≥ 1")
         result[name] = int(value)
     return result
