@@ -12,7 +12,7 @@ import numpy as np
 from graphgrad.algebras import FloatAlgebra, algebra_of
 from graphgrad.data import bind, check_inputs, check_names, check_positions, wanted_sizes
 from graphgrad.dims import LARGEST, Dim, Token
-from graphgrad.errors import DataError
+from graphgrad.errors import DataError, shown
 from graphgrad.ir import OPS
 from graphgrad.system import System
 from graphgrad.unfold import check_means, checked_lengths, checked_sizes
@@ -54,8 +54,20 @@ def no_mapping(values: Any) -> DataError:
 
 def check_reduction(batch: Any) -> None:
     """Raise DataError for anything but the two ways to reduce over a batch."""
-    if batch not in ("mean", "sum"):
-        raise DataError(f"batch={batch!r} is not possible", remedy='use "mean" or "sum"')
+    if not isinstance(batch, str) or batch not in ("mean", "sum"):
+        raise DataError(
+            f"batch={shown(batch)} is not possible",
+            remedy='use "mean" or "sum"; an input of this name goes into the first dict',
+        )
+
+
+def check_switch(option: str, value: Any) -> None:
+    """Raise DataError for an option that is neither True nor False."""
+    if not isinstance(value, bool | np.bool_):
+        raise DataError(
+            f"{option}={shown(value)} is not possible",
+            remedy="use True or False; an input of this name goes into the first dict",
+        )
 
 
 def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:

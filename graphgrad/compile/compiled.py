@@ -14,6 +14,7 @@ from graphgrad.compile.call import (
     Call,
     as_arrays,
     check_reduction,
+    check_switch,
     handed_over,
     lengths_of,
     prepared,
@@ -163,6 +164,8 @@ class Compiled:
         `check_finite=True` NaN or infinity in a result raises GraphgradError with the variable and
         the step it is from.
         """
+        check_switch("return_state", return_state)
+        check_switch("check_finite", check_finite)
         if state is not None or return_state:
             if lengths is not None:
                 raise DataError("a ragged batch has no state", remedy="give examples of one length")

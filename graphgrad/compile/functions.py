@@ -181,6 +181,7 @@ class ValueAndGrad:
 
     def __call__(
         self,
+        /,
         params: Mapping[str, Any],
         *,
         batch: str = "mean",
@@ -201,8 +202,9 @@ class ValueAndGrad:
             values = {**params, **inputs}
         except TypeError:
             raise no_mapping(params) from None
-        special = lengths is not None or state is not None or return_state or check_finite
-        if self._plain is not None and not special:
+        ordinary = lengths is None and state is None
+        ordinary &= return_state is False and check_finite is False
+        if self._plain is not None and ordinary:
             results = self._plain(values, tau, {}, batch)
         else:
             results = self.compiled(

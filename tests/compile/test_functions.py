@@ -206,3 +206,18 @@ def test_in_modules_that_stand_alone_too(source: str) -> None:
     loss, gradients = space["value_and_grad"]({"W": W}, {"x": X}, {"t": 3}, {"H": 2, "": count})
     assert loss == pytest.approx(count * np.sum(W * W))
     close(gradients["W"], 2 * count * W, 1e-6)
+
+
+@pytest.mark.parametrize("name", ["batch", "return_state", "check_finite", "self", "values"])
+def test_inputs_named_like_options_go_into_the_first_dict(name: str) -> None:
+    circuit = gg.parse(
+        f"{name}[t]: input()\nw: param()\nh[t] = tanh(w * h[t-1] + {name}[t])\nloss = sum(h[tau])"
+    )
+    function = gg.value_and_grad(circuit)
+    loss, _ = function({"w": W[0, 0], name: X[:, 0]})
+    if name in ("self", "values"):  # no options: these can be given by name as well
+        assert function({"w": W[0, 0]}, **{name: X[:, 0]})[0] == loss
+    else:
+        with pytest.raises(gg.GraphgradError, match=f"{name}=array.* is not possible") as caught:
+            function({"w": W[0, 0]}, **{name: X[:, 0]})
+        assert "first dict" in str(caught.value.remedy)
