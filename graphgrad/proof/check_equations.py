@@ -92,12 +92,14 @@ def evaluated(
 def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> list[Cause]:
     """Return changes of one equation that give what the code returns, the best first.
 
-    A change that explains every result, right and wrong, is returned alone.
+    A change that explains every result, right and wrong, is returned alone. A result that is right
+    at the sample values, and wrong beyond a limit only, is explained by none.
     """
     stop = min(time.monotonic() + limit, evidence.deadline)
     judged = [each for each in evidence.made if each.symbols is not None]
     wrong = [each for each in evidence.refuted if each.symbols is not None and each.fits]
     right = {each.quantity for each in judged} - {each.quantity for each in wrong}
+    wrong = [each for each in wrong if not evidence.right_here(each)]
     idle = {
         text
         for name, text in backward.equations.items()

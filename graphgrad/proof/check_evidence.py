@@ -99,6 +99,10 @@ class Evidence:
             found.append(data)
         return found
 
+    def right_here(self, made: Comparison) -> bool:
+        """Whether a result agrees with the truth at the sample point, by floats."""
+        return near(self.got(made), numbers(self.case, made.want))
+
     def confirmed(self, made: Comparison, wanted: Any) -> bool:
         """Whether what the code computed is exactly an array of expressions."""
         values = self.expressions.of(entry.node for entry in made.got.flat)

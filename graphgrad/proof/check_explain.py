@@ -74,6 +74,11 @@ def _gradient_lessons(
     """Yield lessons on gradients; those with one cause share one, and those with none."""
     yield from (_shape_lesson(evidence, made) for made in gradients if not made.fits)
     shaped = [each for each in gradients if each.fits]
+    if {"step", "choose", "abs"} & set(evidence.tape.ops):
+        beyond = [each for each in shaped if evidence.right_here(each)]
+        shaped = [each for each in shaped if each not in beyond]
+        if beyond:
+            yield _beyond_lesson(beyond, found_at)
     if not shaped:
         return
     others = points()
@@ -151,7 +156,8 @@ def _lesson(
     if cause is not None and cause.change is not None:
         lines += [f"    right:     {cause.change[0]}", f"    this code: {cause.change[1]}"]
         lines += _wrapped(
-            "With this one change the backward equations give exactly what the code returns."
+            "With this one change the backward equations give "
+            + ("exactly what the code returns." if cause.exact else "what the code returns there.")
         )
     table = next((counted[made.name] for made in wrong if made.name in counted), None)
     if table is not None and any(c not in (None, 1) for row in table.counts for c in row):
@@ -224,6 +230,19 @@ def _shape_lesson(evidence: Evidence, made: Comparison) -> str:
     elif len(got) > len(want) and got[-len(want) :] == want:
         lines += _wrapped("Likely cause: a sum over an axis is missing.")
     return "\n".join(lines)
+
+
+def _beyond_lesson(wrong: list[Comparison], found_at: Finding) -> str:
+    """Say of results that are right at usual values where a comparison makes them wrong."""
+    names = [made.name for made in wrong]
+    many = len(names) > 1
+    lines = [f"✗ {_listed(names)} {'are' if many else 'is'} wrong."]
+    lines += _wrapped(
+        f"At the sample values {'they are' if many else 'it is'} right, but not where a comparison "
+        "in the code, as with a limit on gradients, has another outcome. A limit that is written "
+        "with np.clip is taken as one that cuts nothing."
+    )
+    return "\n".join([*lines, *found_at.lines(names)])
 
 
 def _where_wrong(evidence: Evidence, made: Comparison) -> Iterator[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
-from math import gcd
+from math import gcd, lcm
 
 from graphgrad.proof.poly import BITS, PRIME, Generator, Poly, UndecidableError
 from graphgrad.proof.ring import Ring
@@ -59,11 +59,47 @@ class QuotientRing(Ring):
         return [i for i in present if self.generators[i].definition is not None]
 
     def expand(self, poly: Poly) -> Poly:
-        """The polynomial with definitions written out, where they have no negative power."""
+        """The polynomial with definitions written out, in partial fractions where they divide."""
         for index in reversed(self._defined(poly)):
             if all(self.exponent(monomial, index) >= 0 for monomial in poly.terms):
                 poly, _ = self._eliminate(poly, index)
+            else:
+                poly = self._parted(poly, index)
         return poly
+
+    def _parted(self, poly: Poly, index: int) -> Poly:
+        """The same with no x in a term with a negative power of g, if g = a + b*m and x divides m.
+
+        So m/(1 + m) and 1 - 1/(1 + m) are one sum. `m` is a monomial, `a` and `b` are numbers.
+        """
+        base = self.generators[index].definition
+        assert base is not None
+        if len(base.terms) != 2 or 0 not in base.terms:
+            return poly
+        (m,) = set(base.terms) - {0}
+        factors = self.present([m])
+        simple = [i for i in factors if abs(self.exponent(m, i)) == 1]
+        if not simple or not all(self.generators[i].free for i in factors):
+            return poly
+        x, one_g = simple[0], 1 << (BITS * index)
+        a, b = (Fraction(base.terms[each], base.den) for each in (0, m))
+        out: dict[int, Fraction] = {}
+        pending = [(monomial, Fraction(c, poly.den)) for monomial, c in poly.terms.items()]
+        while pending:
+            self.budget.charge(1)
+            monomial, c = pending.pop()
+            power = self.exponent(monomial, x) * self.exponent(m, x)
+            if self.exponent(monomial, index) >= 0 or not power:
+                out[monomial] = out.get(monomial, Fraction(0)) + c
+            elif power > 0:  # m = (g - a) / b
+                pending.append((monomial - m + one_g, c / b))
+                pending.append((monomial - m, -c * a / b))
+            else:  # 1 = (g - b*m) / a
+                pending.append((monomial + one_g, c / a))
+                pending.append((monomial + m, -c * b / a))
+        den = lcm(*(c.denominator for c in out.values()))
+        terms = {monomial: int(c * den) for monomial, c in out.items()}
+        return self._clean(terms, den, self._largest(terms), poly.value)
 
     def _eliminate(self, poly: Poly, index: int, *, force: bool = True) -> tuple[Poly, int]:
         """(out, k) with poly = out * g**k and k <= 0, where g no longer occurs in out.

@@ -30,7 +30,10 @@ from graphgrad.proof.poly import Budget, ExhaustedError, UndecidableError
 KINKED = {sympy.Abs, sympy.sign, sympy.Max, sympy.Min, gg.step, gg.relu, gg.absolute, gg.sign}
 KINKED |= {gg.maximum, gg.minimum, gg.where}
 SCALES = (Fraction(1), Fraction(1, 4), Fraction(3), Fraction(8), Fraction(1, 16))
-CANDIDATES = 32
+WIDE = (*SCALES, Fraction(1, 64), Fraction(24), Fraction(64))
+CANDIDATES, FAR = 32, 512
+"""How many points are tried, and how many where values are compared, further apart: a limit on a
+gradient may be out of reach of usual numbers."""
 PRECISIONS = (64, 192, 640)
 SEEDS = 24
 
@@ -197,6 +200,10 @@ class _Witnesses:
                 decision = self._try(candidate, precision)
                 if decision is not None:
                     return decision
+        for candidate in range(CANDIDATES, FAR if self.kinked else 0):
+            decision = self._try(candidate, PRECISIONS[0])
+            if decision is not None:
+                return decision
         return None
 
     def domain_point(self) -> bool:
@@ -244,6 +251,8 @@ class _Witnesses:
             return self._share(candidate, symbol, self.simplices[symbol])
         draw = Random(f"{candidate} {node} {symbol.name}")
         scale = SCALES[candidate // 2] if candidate < 2 * len(SCALES) else draw.choice(SCALES)
+        if candidate >= CANDIDATES:
+            scale = draw.choice(WIDE)
         for attempt in range(12):
             value = Fraction(draw.randint(2, 12)) * (scale / 13 if attempt < 6 else 1)
             if symbol not in self.positive and candidate % 2 == 0:

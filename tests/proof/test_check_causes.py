@@ -69,6 +69,13 @@ def test_what_a_wrong_gradient_is(change, wrong, cause):
     assert "seen at sample values" not in text
 
 
+def test_a_limit_that_no_usual_value_reaches():
+    wrong, lesson = told(lambda g, found, p: g | {"R": np.where(g["R"] > 9, 9, g["R"])})
+    assert wrong == {"R"}
+    assert "At the sample values it is right" in lesson
+    assert "Likely cause" not in lesson
+
+
 def test_one_example_for_all():
     refuted, text = told(lambda g, found, p: g | {"W": found[1]["W"]}, count=2)
     assert refuted == {"W"}

@@ -31,6 +31,9 @@ IDENTITIES = {
     "rational numbers": product(x / 3 + y / 7, Rational(21)) - 7 * x - 3 * y,
     "exp of a sum": exp(x + y) - exp(x) * exp(y),
     "exp of a multiple": (exp(x * y / 2) + 1) ** 2 - exp(x * y) - 2 * exp(x * y / 2) - 1,
+    "exp of a fraction": exp(sigma(x) - x) - exp(-x) * exp(1 - sigma(-x)),
+    "exp of a fraction of two": exp(-x + y + 1 / (1 + exp(x) * exp(y))) * exp(sigma(x + y))
+    - exp(-x) * exp(y + 1),
     "exp of a polynomial": exp((x + y) ** 2) - exp(x**2) * exp(2 * x * y) * exp(y**2),
     "one argument, two forms": tanh(product(x, y + 1)) - tanh(x * y + x),
     "argument up to fractions": f(x / (x + y)) - f(1 - y / (x + y)),
