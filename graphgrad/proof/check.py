@@ -61,6 +61,9 @@ def check_function(
     what it returns: `{"dWx": "d_U.T"}`, or the names of a tuple's elements in order. Gradients
     by an argument of the code (`dWx`, `grads["Wx"]`, `Wx_grad`) need no statement.
 
+    `np.clip` to two limits, as of gradients that may explode, is taken as one that cuts nothing,
+    and the verdict says so; a limit written with `np.where` is part of what is judged.
+
     Verdicts are proved, certified (in digits, where code cannot be traced), refuted or undecided;
     after `time_limit` seconds what is left is undecided. Raises CheckError where code does not run
     on the circuit's shapes or returns nothing that is recognised as a gradient.
