@@ -23,6 +23,7 @@ from tests.compile.reference import (
 )
 
 BATCHES = [(), (4,), (2, 3)]
+BACKENDS = ["numpy", *(pytest.param(n, marks=pytest.mark.oracle(n)) for n in ("numba", "jax"))]
 
 
 @pytest.fixture
@@ -164,6 +165,18 @@ def test_gradients_by_inputs() -> None:
     compiled = compile_circuit(circuit, (), grad="loss", wrt=["x"])
     expected = circuit.unfold(5).grad(wrt=["x"]).evaluate(values)["d_x"]
     close(compiled(values)["d_x"], expected, 1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_by_a_matrix_of_each_example(backend: str) -> None:
+    """Its sum over steps reads cotangents of all steps."""
+    circuit = gg.parse(
+        "x[t]: input(H)\nM: input(H, H)\nloss = sum(squared_error(M @ x[t], x[t]) for t in steps)"
+    )
+    values = circuit.example(1, 5, (3,), H=2)
+    compiled = compile_circuit(circuit, (), grad="loss", wrt=["M"], backend=backend)
+    expected = circuit.unfold(5).grad(wrt=["M"]).evaluate(values)["d_M"]
+    close(compiled(values)["d_M"], expected, 1e-12)
 
 
 def test_names_of_helpers_can_be_used_in_a_circuit() -> None:
