@@ -17,6 +17,7 @@ from graphgrad.compile.functions import BACKENDS
 from tests.compile.lanes import by_python
 from tests.compile.networks import Case, cuts, network, stacked
 from tests.compile.promises import keep
+from tests.compile.tables import tables
 from tests.drawn import SIZES
 from tests.strategies import circuits
 from tools.campaign import Campaign, go_on, parser
@@ -29,6 +30,7 @@ FLAVOURS: dict[str, Any] = {
     ),
     "networks": st.integers(0, 2**32 - 1).map(network),
     "cuts": st.integers(0, 2**32 - 1).map(cuts),
+    "tables": st.integers(0, 2**32 - 1).map(tables),
     "stacked": st.integers(0, 2**32 - 1).map(stacked),
 }
 

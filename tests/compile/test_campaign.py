@@ -17,6 +17,7 @@ from graphgrad.compile.sources import Memory
 from tests.compile.lanes import by_python
 from tests.compile.networks import Case, cuts, network, stacked
 from tests.compile.promises import keep
+from tests.compile.tables import tables
 
 CIRCUITS = 16
 NUMBA_CIRCUITS = 8
@@ -28,7 +29,7 @@ GATED = Case(
 )
 
 
-@pytest.mark.parametrize("drawn", [network, stacked, cuts])
+@pytest.mark.parametrize("drawn", [network, stacked, cuts, tables])
 def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> None:
     done: Counter[str] = Counter()
     for number in range(CIRCUITS):
@@ -38,7 +39,7 @@ def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> 
         assert done[f"{what} float64"] == done[f"{what} float32"] > 0, what
 
 
-@pytest.mark.parametrize("drawn", [network, stacked, cuts])
+@pytest.mark.parametrize("drawn", [network, stacked, cuts, tables])
 def test_the_promises_hold_for_what_numba_would_compile(drawn: Callable[[int], Case]) -> None:
     done: Counter[str] = Counter()
     with by_python(width=4):
