@@ -14,18 +14,23 @@ from typing import Any
 from hypothesis import strategies as st
 
 from graphgrad.compile.functions import BACKENDS
+from tests.compile.lanes import by_python
 from tests.compile.networks import Case, cuts, network, stacked
 from tests.compile.promises import keep
+from tests.compile.tables import tables
 from tests.drawn import SIZES
 from tests.strategies import circuits
 from tools.campaign import Campaign, go_on, parser
 
+PYTHON = "numba-by-python"
+"""What Numba would compile, run by Python: a circuit a second instead of one in minutes."""
 FLAVOURS: dict[str, Any] = {
     "expressions": circuits("smooth", 2, wide=True).map(
         lambda drawn: Case(drawn.text(), drawn.steps, SIZES)
     ),
     "networks": st.integers(0, 2**32 - 1).map(network),
     "cuts": st.integers(0, 2**32 - 1).map(cuts),
+    "tables": st.integers(0, 2**32 - 1).map(tables),
     "stacked": st.integers(0, 2**32 - 1).map(stacked),
 }
 
@@ -33,12 +38,15 @@ FLAVOURS: dict[str, Any] = {
 def main() -> int:
     made = parser(__doc__, "compile_campaign", 1000)
     made.add_argument("--flavour", choices=FLAVOURS, action="append")
-    made.add_argument("--backend", choices=BACKENDS, default="numpy")
+    made.add_argument("--backend", choices=(*BACKENDS, PYTHON), default="numpy")
     options = made.parse_args()
     backend: str = options.backend
 
     def check(flavour: str, case: Case, values: int) -> Mapping[str, int]:
-        return keep(case, values, backend)
+        if backend != PYTHON:
+            return keep(case, values, backend)
+        with by_python(width=2 + 2 * (values % 2)):
+            return keep(case, values, "numba")
 
     def text(case: Case, values: int) -> str:
         place = f"# {backend}, steps {case.steps}, sizes {case.sizes}, values {values}"

@@ -209,7 +209,7 @@ class _Divider:
                             shared.add(operand.name)
         for piece in pieces:
             for work, _ in piece.parts:
-                work[:] = unjoined(work, shared, elementwise, lambda name: types[name].shape)
+                work[:] = unjoined(work, shared, elementwise, types)
                 for each in work:
                     if isinstance(each, Statement):
                         types[each.name] = each

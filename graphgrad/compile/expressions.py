@@ -148,8 +148,9 @@ class Expressions:
 
     def _lookup(self, statement: Statement, given: Sequence[Value], lead: str) -> Value:
         table, token = given
-        if table.lead == BATCH:
-            code = f"lookup_each({table.code}, {token.to(lead, 0)})"
+        if table.lead:
+            given_table = table.to(lead, table.rank)
+            code = f"lookup_each({given_table}, {token.to(lead, 0)}, {table.rank})"
         else:
             code = f"{table.grouped}[{token.code}]"
         return Value(code, lead, len(statement.shape))

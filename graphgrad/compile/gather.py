@@ -6,7 +6,7 @@ the gradients of W_i and W_f are rows of one product. The values are computed in
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from graphgrad.compile.join import is_matrix, stack, total
@@ -60,10 +60,14 @@ def gathered(draft: Draft) -> Draft:
         )
         joints |= dict.fromkeys(order, name)
     for each in sums:
-        _join_sum(draft, statements, each, joints, fresh)
+        if not _circular(draft, statements, each, joints, loop_of):
+            _join_sum(draft, statements, each, joints, fresh)
     means = _gradients(draft, loop_of, ("reduce",))
     for group in (*outers, *means):
-        _join_gradients(statements, group, joints, fresh)
+        names = {each.name for each in group.statements}
+        joint = joints.get(group.members[0])
+        if joint is not None and not names & _needed(draft, statements, [joint], all_steps=True):
+            _join_gradients(statements, group, joints, fresh)
     return pruned(replace(draft, statements=statements))
 
 
@@ -145,6 +149,54 @@ def _orders(groups: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
             merged = tuple(name for order in old for name in order)
             orders |= dict.fromkeys(merged, merged)
     return list(dict.fromkeys(orders.values()))
+
+
+def _circular(
+    draft: Draft,
+    statements: Mapping[str, Statement],
+    group: _Sum,
+    joints: Mapping[str, str],
+    loop_of: Mapping[str, int],
+) -> bool:
+    """Whether other parts of the joint vector may be made from the sum that would read it."""
+    joint = joints.get(group.members[0])
+    beside = [
+        each.name
+        for each in (statements[joint].reads if joint is not None else ())
+        if each.name not in group.members
+    ]
+    if not group.products[0].reads[1].lag:
+        return group.root in _needed(draft, statements, beside, all_steps=False)
+    directions = {
+        operand.lag > 0
+        for name, each in draft.statements.items()
+        if loop_of.get(name) == loop_of[group.root]
+        for operand in each.reads
+        if operand.lag and loop_of.get(operand.name) == loop_of[group.root]
+    }
+    return bool(beside) and len(directions) > 1
+
+
+def _needed(
+    draft: Draft, statements: Mapping[str, Statement], names: Iterable[str], *, all_steps: bool
+) -> set[str]:
+    """Return these values and all that they are computed from, at the same step or at any."""
+    found: set[str] = set()
+    pending = list(names)
+    while pending:
+        name = pending.pop()
+        if name in found:
+            continue
+        found.add(name)
+        if name in statements:
+            pending += [each.name for each in statements[name].reads if all_steps or not each.lag]
+        if all_steps:
+            pending += [
+                each.value.name
+                for each in draft.boundaries
+                if each.name == name and isinstance(each.value, Operand)
+            ]
+    return found
 
 
 def _span(

@@ -193,9 +193,10 @@ def hinge(u: Any, y: Any, rank: int) -> Any:
     return np.sum(np.maximum(1 - y * u, 0), axis=_own(rank))
 
 
-def lookup_each(table: Any, token: Any) -> Any:
-    """Return the rows of tokens in tables that have a batch axis in front."""
-    return table[np.arange(table.shape[0]), token]
+def lookup_each(table: Any, token: Any, rank: int) -> Any:
+    """Return the rows of tokens in tables, or the entries in vectors, that have axes in front."""
+    places = np.ix_(*map(np.arange, table.shape[: table.ndim - rank]))
+    return table[(*places, token)]
 
 
 def onehot(token: Any, size: int, dtype: Any) -> Any:

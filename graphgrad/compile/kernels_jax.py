@@ -128,9 +128,10 @@ def hinge(u: Any, y: Any, rank: int) -> Any:
     return total(jnp.maximum(1 - y * u, 0), rank)
 
 
-def lookup_each(table: Any, token: Any) -> Any:
-    """Return the rows of tokens in tables that have a batch axis in front."""
-    return table[jnp.arange(table.shape[0]), token]
+def lookup_each(table: Any, token: Any, rank: int) -> Any:
+    """Return the rows of tokens in tables, or the entries in vectors, that have axes in front."""
+    places = jnp.ix_(*map(jnp.arange, table.shape[: table.ndim - rank]))
+    return table[(*places, token)]
 
 
 def onehot(token: Any, size: int, dtype: Any) -> Any:

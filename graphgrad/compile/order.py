@@ -17,6 +17,7 @@ from graphgrad.causality import potentials
 from graphgrad.compile.lower import Draft
 from graphgrad.compile.schedule import Block, Body, Boundary, Loop, Operand, Statement
 from graphgrad.errors import GraphgradError
+from graphgrad.ir import At
 
 Unit = str | int  # a statement by name, a boundary by position
 Edge = tuple[Unit, Unit, int | None]  # used, user, lag (None: all steps, or a fixed one)
@@ -101,9 +102,8 @@ def _edges(draft: Draft) -> Iterator[Edge]:
 def _reaches(boundary: Boundary, operand: Operand, statement: Statement) -> bool:
     """Whether a statement may read a boundary value."""
     if statement.op == "at_step":
-        inside = statement.attr.offset < 1 if statement.attr.last else statement.attr.offset >= 1
-        same = (boundary.last, boundary.offset) == (statement.attr.last, statement.attr.offset)
-        return same or (inside and boundary.last != statement.attr.last)
+        step: At = statement.attr
+        return step.meets(step._replace(last=boundary.last, offset=boundary.offset))
     if boundary.last:
         return boundary.offset <= -operand.lag
     return boundary.offset >= 1 - operand.lag

@@ -22,6 +22,7 @@ ACCUMULATIONS = {"reduce", "batch_sum", "scatter_sum"}
 WHOLE = {"product", "outer_sum"}  # ops that need all rows of their operands
 ENTRYWISE = {"outer", "transpose", "stack", "matmul", "softmax", "log_softmax", "concat"}
 ENTRYWISE |= {"matmul_transposed", "outer_sum_each"}
+ANY_STEP = {"at_step", "outer_sum_each"}  # ops that read other steps than the one they stand at
 COSTLY = {"exp", "log", "log1p", "pow", "sigmoid", "sin", "cos", "softplus", "sqrt", "tanh"}
 FEW = 3  # costly functions after which those that wait for others come in another loop
 
@@ -174,7 +175,7 @@ def _levels(
             continue
         level = waiting = 0
         for operand in reads[each.name]:
-            elsewhere = bool(operand.lag) or each.op == "at_step"
+            elsewhere = bool(operand.lag) or each.op in ANY_STEP
             if elsewhere:
                 level = max(level, margins.get(operand.name, 0))
             if operand.name not in made.level or (made.inside and operand.lag):

@@ -11,8 +11,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 
 from graphgrad.compile.rows import Work, operands
-from graphgrad.compile.schedule import Operand, Slice, Statement
-from graphgrad.dims import Shape
+from graphgrad.compile.schedule import Leaf, Operand, Slice, Statement
 from graphgrad.ir import Number
 
 
@@ -20,12 +19,12 @@ def unjoined(
     work: Sequence[Work],
     shared: Collection[str],
     elementwise: Callable[[Statement], bool],
-    shape: Callable[[str], Shape],
+    kinds: Mapping[str, Statement | Leaf],
 ) -> list[Work]:
     """Return the work with elementwise statements that only slices read done slice by slice.
 
     `shared` values are read elsewhere too, or at other steps; `elementwise` says which statements
-    may be taken apart.
+    may be taken apart. `kinds` are all values by name.
     """
     slots: list[list[Work]] = [[each] for each in work]
     readers: dict[str, list[tuple[int, Work]]] = {}
@@ -49,7 +48,7 @@ def unjoined(
                 continue
             for slot, reader in found:
                 assert isinstance(reader, Statement)
-                pieces = _piece(each, reader, slices, shape)
+                pieces = _piece(each, reader, slices, kinds)
                 place = slots[slot].index(reader)
                 slots[slot][place : place + 1] = pieces
                 for piece in pieces:
@@ -67,13 +66,13 @@ def _piece(
     whole: Statement,
     piece: Statement,
     slices: Mapping[str, Statement],
-    shape: Callable[[str], Shape],
+    kinds: Mapping[str, Statement | Leaf],
 ) -> tuple[Statement, ...]:
     """Return slices of the operands, and the statement that computes one slice from them."""
     made: list[Statement] = []
     operands: list[Operand | Number] = []
     for position, operand in enumerate(whole.operands):
-        if not isinstance(operand, Operand) or not shape(operand.name):
+        if not isinstance(operand, Operand) or not kinds[operand.name].shape:
             operands.append(operand)
             continue
         name = f"{piece.name}_{position}_"
@@ -83,7 +82,13 @@ def _piece(
             start = inner.attr.start
             cut = Slice(start + cut.start, start + cut.stop)
             (operand,) = inner.reads
-        made.append(replace(piece, name=name, operands=(operand,), attr=cut))
+        kind = kinds[operand.name]  # what is the same for all rows is cut before any row is begun
+        made.append(
+            replace(
+                piece, name=name, operands=(operand,), attr=cut,
+                index=kind.index, batched=kind.batched,
+            )
+        )  # fmt: skip
         operands.append(Operand(name))
     made.append(replace(whole, name=piece.name, operands=tuple(operands), shape=piece.shape))
     return tuple(made)

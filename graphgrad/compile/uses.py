@@ -8,6 +8,7 @@ from typing import Any
 
 from graphgrad.compile.division import Piece
 from graphgrad.compile.rows import (
+    ANY_STEP,
     ENTRYWISE,
     VIEWS,
     WHOLE,
@@ -126,7 +127,7 @@ class Uses:
             isinstance(user, Statement)
             and self.home.get(user.name) == self.home[each.name]
             and not operand.lag
-            and user.op != "at_step"
+            and user.op not in ANY_STEP
             for user, operand in self.all_uses(each.name)
         )
 

@@ -23,7 +23,9 @@ class Case(NamedTuple):
     sizes: dict[str, int]
 
 
-class _Author:
+class Author:
+    """Writes a network: its declarations and equations, each thing it adds of what is there."""
+
     def __init__(self, source: random.Random) -> None:
         self.source = source
         self.params: dict[str, Shape] = {}
@@ -288,7 +290,7 @@ class _Author:
 
 def network(number: int) -> Case:
     """Return the network of a number: the same on every machine."""
-    author = _Author(random.Random(number))
+    author = Author(random.Random(number))
     optional: list[tuple[str, str, Shape]] = [
         ("u[t]", "input", ()),
         ("q", "input", ("H",)),
@@ -301,26 +303,26 @@ def network(number: int) -> Case:
                 (author.reads if name.endswith("]") else author.static)[name[0]] = shape
     kinds = [author.gates, author.gates, author.recurrence, author.recurrence]
     kinds += [author.feedback, author.map, author.constant]
-    return _case(author, kinds, 3)
+    return case(author, kinds, 3)
 
 
 def stacked(number: int) -> Case:
     """Return the network of a number that has cells as in textbooks, one or two."""
-    author = _Author(random.Random(number))
+    author = Author(random.Random(number))
     author.cell()
-    return _case(author, [author.cell, author.map], 1)
+    return case(author, [author.cell, author.map], 1)
 
 
 def cuts(number: int) -> Case:
     """Return the network of a number that cuts vectors into pieces and joins them."""
-    author = _Author(random.Random(number))
+    author = Author(random.Random(number))
     author.inputs |= {"u[t]": ("input", ("H",)), "w[t]": ("input", ("2*H",))}
     author.reads |= {"u": ("H",), "w": ("2*H",)}
     author.cut()
-    return _case(author, [author.cut, author.cut, author.cell], 4)
+    return case(author, [author.cut, author.cut, author.cell], 4)
 
 
-def _case(author: _Author, kinds: Sequence[Callable[[], None]], most: int) -> Case:
+def case(author: Author, kinds: Sequence[Callable[[], None]], most: int) -> Case:
     """Return the network of an author who adds up to `most` things of these kinds."""
     source = author.source
     for _ in range(source.randint(1, most)):

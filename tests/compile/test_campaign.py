@@ -10,12 +10,17 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.compile.code import KERNELS
+from graphgrad.compile.code import KERNELS, plus
 from graphgrad.compile.emit_numpy import emit_numpy
+from graphgrad.compile.lane_code import LaneCode
+from graphgrad.compile.sources import Memory
+from tests.compile.lanes import by_python
 from tests.compile.networks import Case, cuts, network, stacked
 from tests.compile.promises import keep
+from tests.compile.tables import tables
 
 CIRCUITS = 16
+NUMBA_CIRCUITS = 8
 GATED = Case(
     "x[t]: input(H)\nW: param(H, H)\nh[t] = sigmoid(W @ h[t-1] + x[t])\n"
     "loss = sum(sum(h[t]**2) for t in steps)",
@@ -24,7 +29,7 @@ GATED = Case(
 )
 
 
-@pytest.mark.parametrize("drawn", [network, stacked, cuts])
+@pytest.mark.parametrize("drawn", [network, stacked, cuts, tables])
 def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> None:
     done: Counter[str] = Counter()
     for number in range(CIRCUITS):
@@ -32,6 +37,16 @@ def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> 
     assert done["circuits"] + done["undefined"] == CIRCUITS
     for what in ("alone", "batches", "ragged batches", "pieces", "checkpoints"):
         assert done[f"{what} float64"] == done[f"{what} float32"] > 0, what
+
+
+@pytest.mark.parametrize("drawn", [network, stacked, cuts, tables])
+def test_the_promises_hold_for_what_numba_would_compile(drawn: Callable[[int], Case]) -> None:
+    done: Counter[str] = Counter()
+    with by_python(width=4):
+        for number in range(NUMBA_CIRCUITS):
+            done += keep(drawn(number), number, "numba")
+    assert done["circuits"] + done["undefined"] == NUMBA_CIRCUITS
+    assert done["alone float64"] == done["alone float32"] > 0
 
 
 def test_networks_have_what_the_campaign_is_for() -> None:
@@ -80,3 +95,20 @@ def test_a_wrong_kernel_breaks_a_promise(
     monkeypatch.setitem(KERNELS, "sigmoid", wrong)
     with pytest.raises(AssertionError, match="is off by"):
         keep(GATED, 1, "numpy")
+
+
+GUARDS: dict[str, tuple[Any, str, Callable[..., str]]] = {
+    "a vector stored whole": (
+        LaneCode, "_store", lambda self, memory, to, text: f"write({memory.array}, {to}, {text})"
+    ),
+    "a row too far": (Memory, "row", lambda self, lag: plus("t", self.before - lag + 1)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("guard", GUARDS)
+def test_wrong_accesses_of_memory_break_a_promise(
+    guard: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(*GUARDS[guard])
+    with by_python(width=4), pytest.raises((AssertionError, AttributeError)):
+        keep(GATED, 1, "numba")

@@ -23,6 +23,7 @@ from tests.compile.reference import (
 )
 
 BATCHES = [(), (4,), (2, 3)]
+BACKENDS = ["numpy", *(pytest.param(n, marks=pytest.mark.oracle(n)) for n in ("numba", "jax"))]
 
 
 @pytest.fixture
@@ -164,6 +165,35 @@ def test_gradients_by_inputs() -> None:
     compiled = compile_circuit(circuit, (), grad="loss", wrt=["x"])
     expected = circuit.unfold(5).grad(wrt=["x"]).evaluate(values)["d_x"]
     close(compiled(values)["d_x"], expected, 1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_gradients_by_a_matrix_of_each_example(backend: str) -> None:
+    """Its sum over steps reads cotangents of all steps."""
+    circuit = gg.parse(
+        "x[t]: input(H)\nM: input(H, H)\nloss = sum(squared_error(M @ x[t], x[t]) for t in steps)"
+    )
+    values = circuit.example(1, 5, (3,), H=2)
+    compiled = compile_circuit(circuit, (), grad="loss", wrt=["M"], backend=backend)
+    expected = circuit.unfold(5).grad(wrt=["M"]).evaluate(values)["d_M"]
+    close(compiled(values)["d_M"], expected, 1e-12)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch", [(), (4,)], ids=str)
+def test_tables_that_change_with_the_steps(batch: tuple[int, ...], backend: str) -> None:
+    circuit = gg.parse(
+        "k[t]: token(N)\ni: token(N)\nx[t]: input(N)\nv: param(N)\nP: param(N, H)\n"
+        "a[t] = log(softmax(x[t] * v)[k[t]])\nb[t] = (P if t % 2 == 0 else 2 * P)[k[t]]\n"
+        "M[t] = tanh(M[t-1] + P)\nc[t] = M[t][i]\n"
+        "loss = sum(a[t] + sum(b[t]**2) + sum(c[t]**2) for t in steps)"
+    )
+    values = circuit.init(0, N=3, H=2) | circuit.example(1, 3, batch, N=3, H=2)
+    found = circuit.compile("a", "b", "c", grad="loss", backend=backend)(values, batch="sum")
+    wanted = circuit.unfold(3).grad().evaluate(values)
+    for key, value in found.items():
+        gradient = key.startswith("d_")
+        close(value, over_examples(wanted[key], value, batch, gradient=gradient), 1e-12)
 
 
 def test_names_of_helpers_can_be_used_in_a_circuit() -> None:

@@ -58,6 +58,15 @@ TEXTS = {
     "a part of what is read again": "a[t] = concat(2 + b[t-1], P @ tanh(b[t-1])) * w\n"
     "b[t] = 0.5 * (2 + P @ tanh(b[t-1])) + split(a[t-1], 2)[0]\nb[0] = c\n"
     "loss = sum(sum(a[t]**2) + sum(b[t] * u[t]) for t in steps)",
+    "a part of what no step changes": "z[t] = concat(u[t], P @ u[t])\n"
+    "a[t], b[t] = split(z[tau], 2)\n"
+    "loss = sum(z[tau]) + sum(sum(b[t]) for t in steps if t == 1)",
+    "gates of what stands before them": "v[t] = tanh(P @ h[t-1] + u[t])\n"
+    "f[t] = sigmoid(P @ v[t] + R @ h[t-1])\ng[t] = tanh(R @ v[t] + P @ h[t-1])\n"
+    "h[t] = f[t] * h[t-1] + (1 - f[t]) * g[t]\nloss = sum(h[t] @ h[t] for t in steps)",
+    "a sum over steps of what reads another one": "v[t] = tanh(P @ u[t])\n"
+    "m = sum(outer(v[t], u[t]) for t in steps)\nd[t] = tanh(m @ u[t])\n"
+    "n = sum(outer(d[t], u[t]) for t in steps)\nloss = sum(m * n)",
     "numbers first": "h[t] = 1 + tanh(h[t-1]) + 2 + u[t] * c\n"
     "g[t] = 1 - (2 - 3 * (2 * (u[t] * (P @ g[t-1]))))\n"
     "loss = sum(sum(h[t] * g[t]) for t in steps)",

@@ -29,3 +29,19 @@ def test_a_value_before_the_first_step_needs_no_step_of_its_own(
     wanted = expectation(circuit, values, 4, "float64")
     for key, value in found.items():
         accurate(value, wanted[key])
+
+
+@pytest.mark.parametrize("backend", ["numpy", pytest.param("jax", marks=pytest.mark.oracle("jax"))])
+@pytest.mark.parametrize(("outside", "inside"), [("h[0]", "h[tau]"), ("h[tau+1]", "h[1]")])
+def test_a_sequence_can_begin_where_it_ends(outside: str, inside: str, backend: str) -> None:
+    read = "h[t-1]" if outside == "h[0]" else "h[t+1]"
+    circuit = gg.parse(
+        f"x[t]: input(H)\nw: param(H)\nh[t] = tanh(w * x[t])\n{outside} = {inside}\n"
+        f"loss = sum({read} @ x[t] for t in steps)"
+    )
+    for tau in (1, 4):
+        values = circuit.init(0, H=3) | circuit.example(1, tau, H=3)
+        found = circuit.compile(grad="loss", backend=backend)(values)
+        wanted = expectation(circuit, values, tau, "float64")
+        for key, value in found.items():
+            accurate(value, wanted[key])
