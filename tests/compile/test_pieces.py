@@ -82,6 +82,19 @@ def test_the_state_is_the_last_steps() -> None:
     np.testing.assert_array_equal(state["h"], values["h"][-2:])
 
 
+def test_a_state_named_d_leaves_gradients_their_names() -> None:
+    """Its value before the first step would be the input `d_0`, which looks like a cotangent."""
+    circuit = gg.parse(
+        "w: param()\nx[t]: input()\nd[t] = w * d[t-1] + x[t]\nloss = sum(d[t] for t in steps)"
+    )
+    values = {"w": 0.5, "x": np.ones(2)}
+    function = circuit.compile(grad="loss")
+    whole, state = function(values, return_state=True)
+    piece = function(values, state=state)
+    assert piece.keys() == whole.keys() == {"loss", "d_w"}
+    close(piece["d_w"], 1.5 + 2.5)  # d[2], and d[3] + w * d[2]
+
+
 def test_the_number_of_steps_so_far_is_part_of_the_state() -> None:
     circuit = gg.parse("h[t] = h[t-1] + t if t % 4 == 3 else h[t-1] / 2")
     function, state, found = circuit.compile("h"), None, []
