@@ -47,6 +47,24 @@ def test_tokens_that_nothing_reads_need_no_size(backend: str) -> None:
     assert (found["loss"], found["d_w"]) == (5, 1)
 
 
+@pytest.mark.parametrize(("dtype", "size"), [("u1", 300), ("i1", 200), ("u8", 5)])
+@pytest.mark.parametrize("backend", BACK_ENDS)
+def test_tokens_may_be_of_a_type_that_ends_before_they_do(
+    backend: str, dtype: str, size: int
+) -> None:
+    """Nothing is counted in the type of the tokens: bytes are there for more than 256 of them."""
+    circuit = gg.parse(
+        "n[t]: token(N)\nE: param(N)\nM: param(N, N)\n"
+        "loss = sum(E @ onehot(n[t]) + softmax_cross_entropy(M[n[t]], n[t]) for t in steps)"
+    )
+    function, params = gg.value_and_grad(circuit, backend=backend), circuit.init(0, N=size)
+    tokens = np.array([[1, 4], [0, 3], [2, 2]])
+    (loss, grads), (same, own) = (function(params, n=n) for n in (tokens, tokens.astype(dtype)))
+    assert loss == same
+    for name, value in grads.items():
+        np.testing.assert_array_equal(own[name], value)
+
+
 def test_a_component_that_is_not_there_is_refused() -> None:
     with pytest.raises(DataError, match="there is no component 3: H = 2"):
         gg.parse(COMPONENT).compile("loss")({"x": np.ones((2, 2)), "w": np.array(1.0)})
