@@ -234,9 +234,27 @@ def test_a_budget_holds_and_the_prediction_with_it() -> None:
         gg.value_and_grad(circuit, checkpoint=1000)(params, **inputs)
 
 
+def test_gradients_so_far_are_within_the_budget() -> None:
+    """With many parameters they take as much as a piece does."""
+    circuit = gg.parse(
+        "n[t]: token(N)\nE: param(N, H)\nV: param(N, H)\nh[t] = tanh(h[t-1] + E[n[t]])\n"
+        "loss = sum(softmax_cross_entropy(V @ h[t], n[t]) for t in steps) + sum(E * E)"
+    )
+    params, inputs = circuit.init(0, N=500, H=64), circuit.example(1, 20, N=500)
+    with pytest.raises(gg.GraphgradError, match="too small") as refused:
+        gg.value_and_grad(circuit, checkpoint=1)(params, **inputs)
+    budget = np.int64(refused.value.remedy.split()[1])
+    function = gg.value_and_grad(circuit, checkpoint=budget)
+    function(params, **inputs)  # writes the programs, which take memory as well
+    tracemalloc.start()
+    function(params, **inputs)
+    tracemalloc.stop()
+    assert function.plan.measured <= function.plan.predicted <= budget
+
+
 def test_impossible_checkpoints_are_refused() -> None:
     circuit = gg.cells.load("elman")
-    for checkpoint in (0, "1 GiB", {"every": 0}, {"steps": 3}):
+    for checkpoint in (0, True, "1 GiB", {"every": 0}, {"every": True}, {"steps": 3}):
         with pytest.raises(gg.GraphgradError, match="no budget and no schedule"):
             gg.value_and_grad(circuit, checkpoint=checkpoint)
     with pytest.raises(gg.GraphgradError, match="whole gradient"):
