@@ -27,7 +27,7 @@ from graphgrad.compile.schedule import Schedule
 from graphgrad.data import bind, check_names, check_positions
 from graphgrad.errors import DataError, MissingLibraryError
 from graphgrad.system import System
-from graphgrad.unfold import check_means
+from graphgrad.unfold import check_means, checked_sizes
 
 try:
     import jax
@@ -110,11 +110,13 @@ class PureFunction:
         check_reduction(batch)
         if not isinstance(params, Mapping):
             raise no_mapping(params)
+        given = {name: inputs.pop(name) for name in self.system.declared.sizes if name in inputs}
+        checked = checked_sizes(self.system, given)
         values = _as_jax({**params, **inputs})
         check_names(self.system, values)
         lengths = lengths_of(self.system, values, tau)
         check_means(self.system, lengths)
-        bound = bind(self.system, lengths, {}, values)
+        bound = bind(self.system, lengths, {name: checked[name] for name in given}, values)
         if len(bound.batch) > 1:
             raise DataError(
                 f"the pure function takes one batch axis, not {bound.batch}",

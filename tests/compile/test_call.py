@@ -41,6 +41,25 @@ BACK_ENDS = [
 
 
 @pytest.mark.parametrize("backend", BACK_ENDS)
+def test_a_size_that_nothing_shows_goes_with_the_inputs(backend: str) -> None:
+    """The remedy of the error holds for a loss and its gradients as well."""
+    circuit = gg.parse("w: param()\nx[t]: input()\n" + STEADY.replace("+ 1", "+ w * x[t]"))
+    function = gg.value_and_grad(circuit, backend=backend)
+    ways = [function, function.pure] if backend == "jax" else [function]
+    for way in ways:
+        with pytest.raises(DataError, match="the size H has no number"):
+            way({"w": 1.0}, x=np.ones(3))
+        for size in (2, 4):
+            loss, grads = way({"w": 1.0}, x=np.ones(3), H=size)
+            assert (loss, grads["w"]) == (6 * size, 6 * size)
+        with pytest.raises(DataError, match="the size H = 0 is not possible"):
+            way({"w": 1.0}, x=np.ones(3), H=0)
+    for options in ({"lengths": [3, 1]}, {"return_state": True}, {"check_finite": True}):
+        found = function({"w": 1.0}, x=np.ones((3, 2)), batch="sum", H=2, **options)
+        assert found[0] == (14 if "lengths" in options else 24)
+
+
+@pytest.mark.parametrize("backend", BACK_ENDS)
 def test_tokens_that_nothing_reads_need_no_size(backend: str) -> None:
     values = {"n": np.array([1, 7]), "w": np.array(3.0)}
     found = gg.parse(TOKENS).compile(grad="loss", backend=backend)(values)
