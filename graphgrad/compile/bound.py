@@ -203,3 +203,7 @@ def _again(bound: Bound | Divided, code: Code, values: Mapping[str, Any]) -> dic
         return bound(arrays, code.compiled, True)
     except (KeyError, AttributeError, TypeError):  # another name; no machine code for a type
         return None
+    except RuntimeError as error:  # nor is any made, though it was while this thread waited for it
+        if "compilation disabled" not in str(error):
+            raise
+        return None

@@ -43,7 +43,7 @@ State = dict[str, Any]
 class Plan:
     """How a sequence is cut: pieces of `every` steps, `snapshots` states kept at a time.
 
-    `predicted` is the memory in bytes beyond the data and the results: states, and one piece.
+    `predicted` is the memory in bytes beyond the data: states, one piece, the gradients so far.
     `measured` is the peak that tracemalloc saw during the call, None where it does not trace.
     `again` is how many steps are computed once more, each time counted, for each of the sequence.
     """
@@ -175,6 +175,8 @@ class Checkpointed:
             depth * prod(self._shape(name, call)) * itemsize for name, depth in self.states.items()
         )
         need = bytes_of(self._schedule, call.count, call.sizes, itemsize)
+        sums = sum(prod(self._shape(name, call)) for name in self.gradients) * itemsize
+        need = need._replace(fixed=need.fixed + sums)  # beside the gradients of one piece
         least = max(self.stream.depths.values(), default=1)  # a piece holds the state after it
         if isinstance(self.checkpoint, Mapping):
             every = min(max(self.checkpoint["every"], least), steps)
@@ -190,7 +192,9 @@ class Checkpointed:
         return min(plans, key=lambda plan: plan.again)
 
     def _shape(self, name: str, call: Call) -> tuple[int, ...]:
-        """Return the shape of one step of a variable, batch axes in front."""
+        """Return the shape of a parameter, or of one step of a variable, batch axes in front."""
+        if name in self.system.params:
+            return concrete(self.system.params[name].shape, call.sizes)
         shape = self.system.variables[name].shape
         return (*call.batch, *concrete(shape, call.sizes))
 
@@ -301,17 +305,22 @@ class _Run:
 
 def _checked(checkpoint: Any) -> int | dict[str, int]:
     """Return a budget or a schedule; GraphgradError for anything else."""
-    if isinstance(checkpoint, int) and checkpoint > 0:
-        return checkpoint
+    if _whole(checkpoint) and checkpoint > 0:
+        return int(checkpoint)
     if isinstance(checkpoint, Mapping):
         given = dict(checkpoint)
-        whole = all(isinstance(n, int) and n >= 0 for n in given.values())
+        whole = all(_whole(n) and n >= 0 for n in given.values())
         if given.keys() <= {"every", "snapshots"} and whole and given.get("every", 0) > 0:
-            return given
+            return {name: int(n) for name, n in given.items()}
     raise GraphgradError(
         f"checkpoint={checkpoint!r} is no budget and no schedule",
         remedy='give a number of bytes, or {"every": 1000, "snapshots": 10} in steps and states',
     )
+
+
+def _whole(value: Any) -> bool:
+    """Whether a value is a whole number, of Python or NumPy."""
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _sum(terms: Sequence[Expr | None]) -> Expr:

@@ -99,8 +99,10 @@ class JaxEmitter:
         for size in sorted(self.system.declared.sizes):
             self.write(f'{size_code(size)} = sizes["{size}"]')
         self.write('B = sizes[""]')
-        for leaf in self.schedule.leaves:
-            self.write(f'{self.name(leaf)} = values["{leaf}"]')
+        for name, leaf in self.schedule.leaves.items():
+            # JAX counts rows in the type of the tokens, and bytes end at 255.
+            plain = ".astype(int)" if leaf.token else ""
+            self.write(f'{self.name(name)} = values["{name}"]{plain}')
 
     def _single(self) -> set[str]:
         """Return the values without a name of their own that one statement beside them reads."""

@@ -150,6 +150,7 @@ class ValueAndGrad:
         self._plain = getattr(self.compiled, "plain", None)  # there is none with checkpoints
         self.prefix = cotangent_prefix(system.declared.names())
         self._gradients = [(name, self.prefix + name) for name in names]
+        self._sizes = frozenset(system.declared.sizes)
 
     def __reduce__(self) -> Any:
         """Return what compiles the function again: programs are neither pickled nor copied."""
@@ -195,9 +196,13 @@ class ValueAndGrad:
         """Return the loss, reduced over the batch, and the gradients by name.
 
         Those by parameters are of that loss; that by an input is for each example of its own loss.
-        With `return_state=True` the state after the last step comes third; for the options see
+        A size that no array shows is given by its name, among the inputs: `H=4`. With
+        `return_state=True` the state after the last step comes third; for the options see
         `Compiled`.
         """
+        sizes: dict[str, Any] = {}
+        if not self._sizes.isdisjoint(inputs):
+            sizes = {name: inputs.pop(name) for name in self._sizes if name in inputs}
         try:
             values = {**params, **inputs}
         except TypeError:
@@ -205,11 +210,11 @@ class ValueAndGrad:
         ordinary = lengths is None and state is None
         ordinary &= return_state is False and check_finite is False
         if self._plain is not None and ordinary:
-            results = self._plain(values, tau, {}, batch)
+            results = self._plain(values, tau, sizes, batch)
         else:
             results = self.compiled(
                 values, batch=batch, tau=tau, lengths=lengths, state=state,
-                return_state=return_state, check_finite=check_finite,
+                return_state=return_state, check_finite=check_finite, **sizes,
             )  # fmt: skip
         after: tuple[Any, ...] = ()
         if return_state:

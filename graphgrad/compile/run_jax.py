@@ -27,7 +27,7 @@ from graphgrad.compile.schedule import Schedule
 from graphgrad.data import bind, check_names, check_positions
 from graphgrad.errors import DataError, MissingLibraryError
 from graphgrad.system import System
-from graphgrad.unfold import check_means
+from graphgrad.unfold import check_means, checked_sizes
 
 try:
     import jax
@@ -61,6 +61,11 @@ def jax_program(schedule: Schedule, name: str) -> tuple[Program, Run]:
     def run(
         values: Mapping[str, Any], lengths: Mapping[str, int], sizes: Mapping[str, int], dtype: Any
     ) -> dict[str, Any]:
+        if np.dtype(dtype).itemsize > 8:
+            raise DataError(
+                f"the jax back end computes in float64 at most, not in {np.dtype(dtype)}",
+                remedy='convert the data, or use backend="numpy"',
+            )
         with jax.enable_x64(np.dtype(dtype).itemsize > 4):
             call = jitted(tuple(sorted(lengths.items())), tuple(sorted(sizes.items())), dtype)
             return {name: np.array(value) for name, value in call(dict(values)).items()}
@@ -105,11 +110,13 @@ class PureFunction:
         check_reduction(batch)
         if not isinstance(params, Mapping):
             raise no_mapping(params)
+        given = {name: inputs.pop(name) for name in self.system.declared.sizes if name in inputs}
+        checked = checked_sizes(self.system, given)
         values = _as_jax({**params, **inputs})
         check_names(self.system, values)
         lengths = lengths_of(self.system, values, tau)
         check_means(self.system, lengths)
-        bound = bind(self.system, lengths, {}, values)
+        bound = bind(self.system, lengths, {name: checked[name] for name in given}, values)
         if len(bound.batch) > 1:
             raise DataError(
                 f"the pure function takes one batch axis, not {bound.batch}",
@@ -117,12 +124,18 @@ class PureFunction:
             )
         sizes = all_sizes(self.system, bound.sizes)
         check_positions(self.system, sizes)
+        numbers = [name for name in values if not is_token(self.system, name)]
+        for name in values.keys() - set(numbers):
+            if not jnp.issubdtype(values[name].dtype, jnp.integer):
+                raise DataError(
+                    f"{name} holds tokens, not {values[name].dtype} numbers",
+                    remedy="give an array of integers",
+                )
         batched = frozenset(batched_inputs(self.system, values))
         if batched not in self._functions:
             program = self.program_of(batched)
             self._functions[batched] = executable(program, self.system.declared.name, namespace())
         count = bound.batch[0] if bound.batch else 1
-        numbers = [name for name in values if not is_token(self.system, name)]
         kinds = [values[name].dtype for name in numbers]
         dtype = jnp.result_type(*([k for k in kinds if jnp.issubdtype(k, jnp.floating)] or [float]))
         values |= {name: values[name].astype(dtype) for name in numbers}

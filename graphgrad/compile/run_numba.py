@@ -155,7 +155,11 @@ class NumbaFunction:
         """Return the machine code for arguments of these types, made when it is first asked for."""
         key = (bound.real.dtype.char, tuple(array.flags.writeable for array in arrays))
         if key not in self._entries:
-            with _COMPILING:
+            from numba.core.compiler_lock import global_compiler_lock
+
+            # Numba's lock is kept until the dispatcher compiles no more: a call in another thread
+            # that waits for it must not have code made for types that are not ours.
+            with _COMPILING, global_compiler_lock:
                 started = time.perf_counter()
                 _kernels(bound.real.dtype.name)
                 _keep_linear()

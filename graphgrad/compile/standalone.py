@@ -46,8 +46,12 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
 
 
 def times_examples(schedule: Schedule, loss: str) -> str:
-    """Return the code of a factor for a loss that is the same for every example."""
-    return "" if schedule.type_of(loss).batched else ' * sizes[""]'
+    """Return the code of a factor for a loss that is the same for every example.
+
+    Without an input there are no examples, whatever sizes[""] is.
+    """
+    once = schedule.type_of(loss).batched or not schedule.batched
+    return "" if once else ' * sizes[""]'
 
 
 def header(circuit: Circuit) -> str:

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.adjoint import boundary_name
+from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import as_arrays
 from graphgrad.compile.pieces import Clock, check_pieces, counted_on, numbers_in, refusal
@@ -80,11 +81,14 @@ def opened(circuit: Circuit, index: str, clock: Clock | None) -> Stream:
         if node.op is OPS["read"] and node.attr.lag > 0:
             depths[node.attr.name] = max(depths.get(node.attr.name, 0), node.attr.lag)
     result = Circuit.of(replace(system.declared, boundaries={}))
+    prefix = cotangent_prefix(system.declared.names())
     inputs: dict[At, str] = {}
     for name, depth in depths.items():
         for step in range(0, -depth, -1):
             key = At(name, False, step)
             given = boundary_name(system, key)
+            if given.startswith(prefix):  # gradients would have other names than in the whole
+                given = f"before_{given}"
             taken = result.declared().names()
             while given in taken:
                 given += "_"

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from threading import Event
 from typing import Any
 
 import numpy as np
@@ -148,3 +151,28 @@ def test_arrays_that_are_copied_first_are_not_tried_as_they_are() -> None:
     found = function(params, **inputs)
     assert function.compiled._last is not None
     np.testing.assert_array_equal(found[0], want[0])
+
+
+def test_no_code_is_made_for_other_types_while_another_thread_has_some_made(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Numba's dispatcher may compile then, and would do so for whatever it is called with."""
+    function, bound, params, inputs = called(1)
+    dispatcher = bound._code.compiled
+    made, begun, go = dispatcher.compile, Event(), Event()
+
+    def slowly(types: Any) -> Any:
+        begun.set()
+        go.wait(60)
+        return made(types)
+
+    monkeypatch.setattr(dispatcher, "compile", slowly)
+    single = {name: np.float32(value) for name, value in {**params, **inputs}.items()}
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(function, single)
+        assert begun.wait(60)
+        second = pool.submit(bound.again, {**params, "x": np.asfortranarray(inputs["x"])})
+        time.sleep(0.2)  # it calls the dispatcher meanwhile
+        go.set()
+        assert second.result() is None
+        assert first.result()[0].dtype == np.float32

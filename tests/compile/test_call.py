@@ -41,10 +41,47 @@ BACK_ENDS = [
 
 
 @pytest.mark.parametrize("backend", BACK_ENDS)
+def test_a_size_that_nothing_shows_goes_with_the_inputs(backend: str) -> None:
+    """The remedy of the error holds for a loss and its gradients as well."""
+    circuit = gg.parse("w: param()\nx[t]: input()\n" + STEADY.replace("+ 1", "+ w * x[t]"))
+    function = gg.value_and_grad(circuit, backend=backend)
+    ways = [function, function.pure] if backend == "jax" else [function]
+    for way in ways:
+        with pytest.raises(DataError, match="the size H has no number"):
+            way({"w": 1.0}, x=np.ones(3))
+        for size in (2, 4):
+            loss, grads = way({"w": 1.0}, x=np.ones(3), H=size)
+            assert (loss, grads["w"]) == (6 * size, 6 * size)
+        with pytest.raises(DataError, match="the size H = 0 is not possible"):
+            way({"w": 1.0}, x=np.ones(3), H=0)
+    for options in ({"lengths": [3, 1]}, {"return_state": True}, {"check_finite": True}):
+        found = function({"w": 1.0}, x=np.ones((3, 2)), batch="sum", H=2, **options)
+        assert found[0] == (14 if "lengths" in options else 24)
+
+
+@pytest.mark.parametrize("backend", BACK_ENDS)
 def test_tokens_that_nothing_reads_need_no_size(backend: str) -> None:
     values = {"n": np.array([1, 7]), "w": np.array(3.0)}
     found = gg.parse(TOKENS).compile(grad="loss", backend=backend)(values)
     assert (found["loss"], found["d_w"]) == (5, 1)
+
+
+@pytest.mark.parametrize(("dtype", "size"), [("u1", 300), ("i1", 200), ("u8", 5)])
+@pytest.mark.parametrize("backend", BACK_ENDS)
+def test_tokens_may_be_of_a_type_that_ends_before_they_do(
+    backend: str, dtype: str, size: int
+) -> None:
+    """Nothing is counted in the type of the tokens: bytes are there for more than 256 of them."""
+    circuit = gg.parse(
+        "n[t]: token(N)\nE: param(N)\nM: param(N, N)\n"
+        "loss = sum(E @ onehot(n[t]) + softmax_cross_entropy(M[n[t]], n[t]) for t in steps)"
+    )
+    function, params = gg.value_and_grad(circuit, backend=backend), circuit.init(0, N=size)
+    tokens = np.array([[1, 4], [0, 3], [2, 2]])
+    (loss, grads), (same, own) = (function(params, n=n) for n in (tokens, tokens.astype(dtype)))
+    assert loss == same
+    for name, value in grads.items():
+        np.testing.assert_array_equal(own[name], value)
 
 
 def test_a_component_that_is_not_there_is_refused() -> None:

@@ -246,3 +246,10 @@ def test_requests_that_cannot_be_met():
     )
     with pytest.raises(gg.GraphgradError, match="one batch axis"):
         pure(params, **data)
+    spelled = gg.parse("n[t]: token(N)\nE: param(N)\nloss = sum(E @ onehot(n[t]) for t in steps)")
+    with pytest.raises(gg.DataError, match="n holds tokens, not float"):
+        gg.value_and_grad(spelled, backend="jax").pure({"E": np.ones(3)}, n=np.ones(2))
+    longer = {name: value.astype(np.longdouble) for name, value in (params | data).items()}
+    if np.longdouble(0).itemsize > 8:
+        with pytest.raises(gg.DataError, match="float64 at most"):
+            gg.value_and_grad(circuit, backend="jax")(longer)

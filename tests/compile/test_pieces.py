@@ -82,6 +82,19 @@ def test_the_state_is_the_last_steps() -> None:
     np.testing.assert_array_equal(state["h"], values["h"][-2:])
 
 
+def test_a_state_named_d_leaves_gradients_their_names() -> None:
+    """Its value before the first step would be the input `d_0`, which looks like a cotangent."""
+    circuit = gg.parse(
+        "w: param()\nx[t]: input()\nd[t] = w * d[t-1] + x[t]\nloss = sum(d[t] for t in steps)"
+    )
+    values = {"w": 0.5, "x": np.ones(2)}
+    function = circuit.compile(grad="loss")
+    whole, state = function(values, return_state=True)
+    piece = function(values, state=state)
+    assert piece.keys() == whole.keys() == {"loss", "d_w"}
+    close(piece["d_w"], 1.5 + 2.5)  # d[2], and d[3] + w * d[2]
+
+
 def test_the_number_of_steps_so_far_is_part_of_the_state() -> None:
     circuit = gg.parse("h[t] = h[t-1] + t if t % 4 == 3 else h[t-1] / 2")
     function, state, found = circuit.compile("h"), None, []
@@ -221,9 +234,27 @@ def test_a_budget_holds_and_the_prediction_with_it() -> None:
         gg.value_and_grad(circuit, checkpoint=1000)(params, **inputs)
 
 
+def test_gradients_so_far_are_within_the_budget() -> None:
+    """With many parameters they take as much as a piece does."""
+    circuit = gg.parse(
+        "n[t]: token(N)\nE: param(N, H)\nV: param(N, H)\nh[t] = tanh(h[t-1] + E[n[t]])\n"
+        "loss = sum(softmax_cross_entropy(V @ h[t], n[t]) for t in steps) + sum(E * E)"
+    )
+    params, inputs = circuit.init(0, N=500, H=64), circuit.example(1, 20, N=500)
+    with pytest.raises(gg.GraphgradError, match="too small") as refused:
+        gg.value_and_grad(circuit, checkpoint=1)(params, **inputs)
+    budget = np.int64(refused.value.remedy.split()[1])
+    function = gg.value_and_grad(circuit, checkpoint=budget)
+    function(params, **inputs)  # writes the programs, which take memory as well
+    tracemalloc.start()
+    function(params, **inputs)
+    tracemalloc.stop()
+    assert function.plan.measured <= function.plan.predicted <= budget
+
+
 def test_impossible_checkpoints_are_refused() -> None:
     circuit = gg.cells.load("elman")
-    for checkpoint in (0, "1 GiB", {"every": 0}, {"steps": 3}):
+    for checkpoint in (0, True, "1 GiB", {"every": 0}, {"every": True}, {"steps": 3}):
         with pytest.raises(gg.GraphgradError, match="no budget and no schedule"):
             gg.value_and_grad(circuit, checkpoint=checkpoint)
     with pytest.raises(gg.GraphgradError, match="whole gradient"):

@@ -37,6 +37,15 @@ def test_the_module_computes_what_the_library_computes(name: str) -> None:
         np.testing.assert_array_equal(grads[key], value)
 
 
+def test_without_inputs_there_are_no_examples_to_sum_over() -> None:
+    circuit = gg.parse("w: param()\nh[0] = 1\nh[t] = w * h[t-1]\nloss = h[tau]")
+    namespace: dict[str, Any] = {}
+    exec(compile(module_source(circuit), "powers", "exec"), namespace)
+    for examples in (1, 3):
+        found = namespace["value_and_grad"]({"w": np.array(0.5)}, {}, {"t": 2}, {"": examples})
+        assert found == (0.25, {"w": 1.0})
+
+
 def test_a_hostile_title_stays_in_the_docstring() -> None:
     circuit = gg.parse(
         '# """ + __import__("os") + """ \\N{BULLET} \\\n'
