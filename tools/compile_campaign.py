@@ -23,7 +23,7 @@ from tests.strategies import circuits
 from tools.campaign import Campaign, go_on, parser
 
 PYTHON = "numba-by-python"
-"""What Numba would compile, run by Python: a circuit a second instead of one in minutes."""
+"""What Numba would compile, run by Python: nothing waits for a compiler."""
 FLAVOURS: dict[str, Any] = {
     "expressions": circuits("smooth", 2, wide=True).map(
         lambda drawn: Case(drawn.text(), drawn.steps, SIZES)

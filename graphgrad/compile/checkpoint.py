@@ -29,7 +29,7 @@ from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import opened, state_inputs
 from graphgrad.data import check_names
 from graphgrad.declared import fresh_name
-from graphgrad.dims import concrete
+from graphgrad.dims import concrete, is_whole
 from graphgrad.errors import GraphgradError
 from graphgrad.ir import OPS, At, Expr, constant
 
@@ -305,22 +305,17 @@ class _Run:
 
 def _checked(checkpoint: Any) -> int | dict[str, int]:
     """Return a budget or a schedule; GraphgradError for anything else."""
-    if _whole(checkpoint) and checkpoint > 0:
+    if is_whole(checkpoint) and checkpoint > 0:
         return int(checkpoint)
     if isinstance(checkpoint, Mapping):
         given = dict(checkpoint)
-        whole = all(_whole(n) and n >= 0 for n in given.values())
+        whole = all(is_whole(n) and n >= 0 for n in given.values())
         if given.keys() <= {"every", "snapshots"} and whole and given.get("every", 0) > 0:
             return {name: int(n) for name, n in given.items()}
     raise GraphgradError(
         f"checkpoint={checkpoint!r} is no budget and no schedule",
         remedy='give a number of bytes, or {"every": 1000, "snapshots": 10} in steps and states',
     )
-
-
-def _whole(value: Any) -> bool:
-    """Whether a value is a whole number, of Python or NumPy."""
-    return isinstance(value, int | np.integer) and not isinstance(value, bool)
 
 
 def _sum(terms: Sequence[Expr | None]) -> Expr:

@@ -250,9 +250,9 @@ class _Witnesses:
         if symbol in self.simplices:
             return self._share(candidate, symbol, self.simplices[symbol])
         draw = Random(f"{candidate} {node} {symbol.name}")
-        scale = SCALES[candidate // 2] if candidate < 2 * len(SCALES) else draw.choice(SCALES)
-        if candidate >= CANDIDATES:
-            scale = draw.choice(WIDE)
+        known = candidate < 2 * len(SCALES)
+        others = SCALES if candidate < CANDIDATES else WIDE
+        scale = SCALES[candidate // 2] if known else draw.choice(others)
         for attempt in range(12):
             value = Fraction(draw.randint(2, 12)) * (scale / 13 if attempt < 6 else 1)
             if symbol not in self.positive and candidate % 2 == 0:
