@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 from graphgrad.proof.poly import ExhaustedError
 
@@ -98,18 +98,21 @@ def enforced(clock: Clock) -> Iterator[None]:
         yield
         return
     clock.tick()
-    watch, over = _Watch(), False
+    watch, stopped = _Watch(), None
     try:
         try:
             watch.start(clock.left + GRACE)
             yield
         finally:
-            while not over:  # what is freed on the way out may take until the next interruption
+            while not watch.over:  # an interruption may be on its way, and Ctrl-C come in between
                 try:
                     watch.end()
-                    over = True
                 except _OverrunError:
-                    pass
+                    watch.over = watch.ended.is_set()
+                except BaseException as error:
+                    stopped = error
+            if stopped is not None:
+                raise stopped
     except _OverrunError:
         raise ExhaustedError(NO_TIME) from None
 
@@ -121,6 +124,7 @@ class _Watch:
         self.thread = threading.get_ident()
         self.lock = threading.Lock()
         self.ended = threading.Event()
+        self.sent = self.over = False
 
     def start(self, seconds: float) -> None:
         """Interrupt after so many seconds, and then again and again."""
@@ -130,16 +134,26 @@ class _Watch:
         while not self.ended.wait(max(0.0, seconds)):
             with self.lock:
                 if not self.ended.is_set():
-                    _set_interruption(self.thread, _OverrunError)
+                    self.sent = True
+                    _interrupt(self.thread)
             seconds = AGAIN
 
     def end(self) -> None:
-        """Interrupt no more, and take back an interruption that has not happened yet."""
+        """Interrupt no more; an interruption that may not have happened yet happens in here.
+
+        It could be taken back, but Python 3.11 would look for it ever after, and hang where it
+        traces (bdb, coverage). Only one waits at a time: one more takes its place.
+        """
         with self.lock:
             self.ended.set()
-        _set_interruption(self.thread, None)
+        if self.sent:
+            _interrupt(self.thread)
+            while True:
+                time.sleep(0)
+        self.over = True
 
 
-def _set_interruption(thread: int, kind: Any) -> None:
-    exception = None if kind is None else ctypes.py_object(kind)
+def _interrupt(thread: int) -> None:
+    """Raise an exception in a thread, as soon as it runs Python."""
+    exception = ctypes.py_object(_OverrunError)
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), exception)

@@ -86,6 +86,46 @@ def test_an_interruption_on_the_way_out_does_not_leave_the_watch_going(monkeypat
     assert [watch.ended.is_set() for watch in met] == [True, True]
 
 
+TRACED = """
+import sys
+from graphgrad.proof.clock import Clock, enforced
+from graphgrad.proof.poly import ExhaustedError
+try:
+    with enforced(Clock({limit})):
+        for _ in range({rounds}):
+            pass
+except ExhaustedError:
+    print("interrupted")
+sys.settrace(lambda *_: None)
+print("".join(["traced"]), (lambda: 1)())
+"""
+
+
+@pytest.mark.parametrize(
+    ("limit", "rounds", "said"),
+    [(60.0, 1, "traced 1\n"), (0.01, 10**12, "interrupted\ntraced 1\n")],
+)
+def test_debuggers_run_after_a_proof(limit, rounds, said):
+    """Python 3.11 hangs where it traces while it looks for an exception that was taken back."""
+    program = TRACED.format(limit=limit, rounds=rounds)
+    run = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert run.stdout == said
+
+
+def test_interruptions_at_the_end_are_not_left_behind():
+    """Whether a block ends just before its watch fires or just after: nothing comes later."""
+    for pause in (0.3, 0.305, 0.31, 0.32):
+        for _ in range(3):
+            try:
+                with enforced(Clock(0.01)):
+                    time.sleep(pause)
+            except ExhaustedError:
+                pass
+            sum(range(1000))
+
+
 def test_no_limit_is_no_limit():
     with enforced(Clock()):
         assert Clock().left == float("inf")
