@@ -195,7 +195,8 @@ def algebra_of(values: list[Any]) -> Algebra | str:
         if kinds <= {Fraction, int, np.int64}:
             return FractionAlgebra()
         return ObjectAlgebra()
-    dtypes = {np.asarray(value).dtype for value in values if not isinstance(value, int | float)}
+    arrays = [np.asarray(value) for value in values if not isinstance(value, int | float)]
+    dtypes = {array.dtype.newbyteorder("=") for array in arrays}
     floating = {dtype for dtype in dtypes if dtype.kind in "fc"}
     if any(dtype.kind == "c" for dtype in floating):
         return FloatAlgebra(np.result_type(*floating))

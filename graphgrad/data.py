@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,8 @@ from graphgrad.system import System
 from graphgrad.unfold import checked_lengths, checked_sizes
 
 TOLERANCE = 1e-6
+BLOCK = 2**12
+"""How many numbers of an input are checked at a time: a mapped file may be larger than memory."""
 
 
 @dataclass(frozen=True)
@@ -160,9 +162,23 @@ def check_inputs(system: System, sizes: Mapping[str, int], arrays: Mapping[str, 
         if declared is None:
             continue
         if isinstance(declared.type, Token):
-            _check_tokens(name, np.asarray(array), declared.type.size.bind(sizes))
+            size = declared.type.size.bind(sizes)
+            for start, part in _blocks(array, declared.index is not None):
+                _check_tokens(name, part, size, start)
         elif declared.kind == "distribution":
-            _check_distribution(name, np.asarray(array))
+            for _, part in _blocks(array, declared.index is not None):
+                _check_distribution(name, part)
+
+
+def _blocks(array: Any, indexed: bool) -> Iterator[tuple[int, Any]]:
+    """Yield an array, some steps at a time, each time after the number of those before."""
+    array = np.asarray(array)
+    if not indexed:
+        yield 0, array
+        return
+    rows = max(1, BLOCK * len(array) // max(1, array.size))
+    for start in range(0, len(array), rows):
+        yield start, array[start : start + rows]
 
 
 def check_positions(system: System, sizes: Mapping[str, int]) -> None:
@@ -184,16 +200,19 @@ def check_positions(system: System, sizes: Mapping[str, int]) -> None:
             )
 
 
-def _check_tokens(name: str, array: Any, size: Dim) -> None:
+def _check_tokens(name: str, array: Any, size: Dim, start: int) -> None:
     if array.dtype.kind not in "iu":
         raise DataError(
             f"{name} holds tokens, not {array.dtype} numbers", remedy="give an array of integers"
         )
     outside = (array < 0) | (array >= int(size) if size.known else False)
     if outside.any():
-        where = tuple(int(k) for k in np.argwhere(outside)[0])
+        where = [int(k) for k in np.argwhere(outside)[0]]
+        value = array[tuple(where)]
+        if where:
+            where[0] += start
         raise DataError(
-            f"{name}{list(where)} = {array[where]} is not a token below {size}",
+            f"{name}{where} = {value} is not a token below {size}",
             remedy=f"tokens are the integers 0..{size + -1}",
         )
 

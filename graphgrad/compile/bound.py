@@ -100,6 +100,10 @@ class Bound:
         """
         return _again(self, self._code, values)
 
+    def release(self) -> None:
+        """Let go of the arrays to work in that no call is using."""
+        self._free.clear()
+
     def example(self, arrays: Sequence[Any]) -> tuple[Bound, Sequence[Any]]:
         """Return a bound program and arrays of the types that its machine code is for."""
         return self, arrays
@@ -157,6 +161,11 @@ class Divided:
     def again(self, values: Mapping[str, Any]) -> dict[str, Any] | None:
         """Return the outputs for values like those of the last call, as `Bound` does."""
         return _again(self, self._code, values)
+
+    def release(self) -> None:
+        """Let go of the arrays to work in that no call is using."""
+        for part in self._parts:
+            part.release()
 
     def example(self, arrays: Sequence[Any]) -> tuple[Bound, Sequence[Any]]:
         """Return a bound program and arrays of the types that its machine code is for."""

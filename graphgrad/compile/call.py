@@ -70,8 +70,11 @@ def check_switch(option: str, value: Any) -> None:
         )
 
 
-def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as arrays, not copied; DataError for what is none."""
+def as_arrays(values: Mapping[str, Any], *, native: bool = True) -> dict[str, Any]:
+    """Return values as arrays, not copied; DataError for what is none.
+
+    If they are to be `native`, arrays of the other byte order are copied nevertheless.
+    """
     if not isinstance(values, Mapping):
         raise no_mapping(values)
     arrays = {}
@@ -91,7 +94,7 @@ def as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
                 f"the value of {name} is not an array: {error}",
                 remedy="give numbers in rows of one length",
             ) from None
-        arrays[name] = array.astype(array.dtype.newbyteorder("="), copy=False)
+        arrays[name] = array.astype(array.dtype.newbyteorder("="), copy=False) if native else array
     return arrays
 
 

@@ -27,7 +27,7 @@ from graphgrad.compile.pieces import check_backend, check_pieces, counted_on, sh
 from graphgrad.compile.revolve import forward_pieces, revolve
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import opened, state_inputs
-from graphgrad.data import check_names
+from graphgrad.data import check_inputs, check_names
 from graphgrad.declared import fresh_name
 from graphgrad.dims import concrete, is_whole
 from graphgrad.errors import GraphgradError
@@ -37,6 +37,8 @@ if TYPE_CHECKING:
     from graphgrad.compile.compiled import Compiled
 
 State = dict[str, Any]
+OBJECT = 512
+"""Bytes of a kept value beside its numbers: an array, its place in a dict, and that."""
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,12 @@ class Checkpointed:
         """The code that goes back over one piece, for data with one batch axis on every input."""
         return self._back[True, False].source
 
+    @property
+    def compile_seconds(self) -> float:
+        """The time spent so far on machine code: compiling it or reading it from the cache."""
+        programs = {*self._ahead.values(), *self._back.values()}
+        return sum(program.compile_seconds for program in programs)
+
     @cached_property
     def _schedule(self) -> Schedule:
         """The schedule of the way back over one piece."""
@@ -151,12 +159,13 @@ class Checkpointed:
         if tracing:
             tracemalloc.reset_peak()
         start = tracemalloc.get_traced_memory()[0]
-        arrays = as_arrays(values)
+        arrays = as_arrays(values, native=False)  # pieces are, one at a time
         check_names(self.system, arrays)
         lengths = lengths_of(self.system, arrays, tau)
         (steps,) = lengths.values()
         lengths |= self.clock.lengths(1, steps) if self.clock else {}
         call = self._ahead[False].prepared(arrays, lengths, sizes)
+        check_inputs(self.system, call.sizes, arrays)  # pieces would count steps from their own
         plan = self._planned(call)
         results = _Run(self, arrays, call, plan).results()
         if tracing:
@@ -172,9 +181,11 @@ class Checkpointed:
         steps = call.steps[self.stream.index]
         itemsize = np.dtype(call.dtype).itemsize
         state = sum(
-            depth * prod(self._shape(name, call)) * itemsize for name, depth in self.states.items()
+            depth * prod(self._shape(name, call)) * itemsize + OBJECT
+            for name, depth in self.states.items()
         )
-        need = bytes_of(self._schedule, call.count, call.sizes, itemsize)
+        backend = self._ahead[False].backend
+        need = bytes_of(self._schedule, call.count, call.sizes, itemsize, backend)
         sums = sum(prod(self._shape(name, call)) for name in self.gradients) * itemsize
         need = need._replace(fixed=need.fixed + sums)  # beside the gradients of one piece
         least = max(self.stream.depths.values(), default=1)  # a piece holds the state after it
@@ -240,6 +251,7 @@ class _Run:
         }
         self.loss: Any = 0
         self.sums: dict[str, Any] = {}
+        self.last: tuple[Compiled, int] | None = None
 
     def results(self) -> dict[str, Any]:
         """Go back over all pieces; return the loss, and the gradients summed over the batch."""
@@ -253,6 +265,7 @@ class _Run:
                 self._back(action.start)
             else:
                 del self.kept[action.start]
+        self._release()
         return {self.function.loss: self.loss, **self.sums}
 
     def _piece(self, piece: int, state: State | None) -> tuple[dict[str, Any], dict[str, int]]:
@@ -278,7 +291,7 @@ class _Run:
     def _ahead(self, piece: int, state: State | None) -> State:
         """Return the state after a piece from the state before it."""
         given, lengths = self._piece(piece, state)
-        values = self.function._ahead[state is not None](given, tau=lengths, **self._sizes())
+        values = self._run(self.function._ahead[state is not None], given, lengths)
         states, steps = self.function.states, lengths[self.function.stream.index]
         return {name: np.array(values[name][steps - k :]) for name, k in states.items()}
 
@@ -288,19 +301,35 @@ class _Run:
         given, lengths = self._piece(piece, state)
         last = (piece + 1) * self.plan.every >= self.steps
         run = function._back[state is not None, last]
-        results = run({**given, **self.seeds}, tau=lengths, batch="sum", **self._sizes())
+        results = self._run(run, {**given, **self.seeds}, lengths)
         self.loss = self.loss + results[function.share]
         for name, shown in function.gradients.items():
             part = results[run.gradients[name]]
-            self.sums[shown] = self.sums[shown] + part if shown in self.sums else part
+            if shown in self.sums:
+                self.sums[shown] += part
+            else:
+                self.sums[shown] = part
         if state is not None:
             for key, given_name in function.stream.inputs.items():
                 if key.name in function.states:
                     cotangent = results[function.prefix + given_name]
                     self.seeds[function.seeds[key.name, -key.offset]] = cotangent
 
-    def _sizes(self) -> dict[str, Any]:
-        return {name: size for name, size in self.call.sizes.items() if name}
+    def _run(
+        self, program: Compiled, given: Mapping[str, Any], lengths: dict[str, int]
+    ) -> dict[str, Any]:
+        """Return the results of a program for a piece; only one at a time has room to work in."""
+        now = program, lengths[self.function.stream.index]
+        if now != self.last:
+            self._release()
+            self.last = now
+        sizes: dict[str, Any] = {name: n for name, n in self.call.sizes.items() if name}
+        results: dict[str, Any] = program(given, tau=lengths, batch="sum", **sizes)
+        return results
+
+    def _release(self) -> None:
+        if self.last is not None:
+            self.last[0].release()
 
 
 def _checked(checkpoint: Any) -> int | dict[str, int]:

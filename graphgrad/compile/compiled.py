@@ -88,6 +88,12 @@ class Compiled:
         """The time spent so far on machine code: compiling it or reading it from the cache."""
         return sum(getattr(run, "compile_seconds", 0.0) for _, run in self._programs.values())
 
+    def release(self) -> None:
+        """Let go of the memory that programs keep to work in: the next call allocates it anew."""
+        for _, run in self._programs.values():
+            if hasattr(run, "release"):
+                run.release()
+
     def source_for(self, batched: Iterable[str] = ()) -> str:
         """Return the code for data in which just these inputs have a batch axis."""
         return self._program(frozenset(batched))[0].source

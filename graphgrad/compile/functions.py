@@ -158,8 +158,8 @@ class ValueAndGrad:
 
     @property
     def plan(self) -> Any:
-        """With `checkpoint`, how the last call cut its sequence: a `checkpoint.Plan`."""
-        return self.compiled.plan
+        """With `checkpoint`, how the last call cut its sequence: a `checkpoint.Plan`; else None."""
+        return getattr(self.compiled, "plan", None)
 
     @property
     def source(self) -> str:

@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from graphgrad.compile.places import TILE, Places
+from graphgrad.compile.rooms import ROWS_AHEAD
 from graphgrad.compile.schedule import Leaf, Schedule, Statement
 from graphgrad.dims import concrete
+
+ROOM = 1024
+"""Bytes of a Numba program's array beside its numbers: the object, room to begin and end in."""
+BUFFERS = 2**17
+"""Bytes in which NumPy's functions convert and align what they are given, some at a time."""
 
 
 class Need(NamedTuple):
@@ -23,11 +29,14 @@ class Need(NamedTuple):
         return self.fixed + steps * self.step + min(steps * self.ahead, self.tile)
 
 
-def bytes_of(schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize: int) -> Need:
+def bytes_of(
+    schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize: int, backend: str
+) -> Need:
     """Return the bytes of a program's arrays for `count` examples.
 
     Every value outside a loop counts as an array, although some are parts of one expression: an
-    upper bound that leaves room for what NumPy's functions allocate.
+    upper bound that leaves room for what NumPy's functions allocate. Matrices count once more for
+    each product, which may read a copy in another order.
     """
     places = Places(schedule)
     fixed = step = ahead = largest = 0
@@ -36,7 +45,11 @@ def bytes_of(schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize:
         array = schedule.array(name)
         if leaf.index is not None and (array.before or array.after):
             step += _numbers(leaf, count, sizes) * itemsize
-    for name in schedule.statements:
+    for name, each in schedule.statements.items():
+        for read in each.reads if each.op == "matmul" else ():
+            factor = schedule.type_of(read.name)
+            if factor.index is None and not factor.batched and len(factor.shape) == 2:
+                fixed += _numbers(factor, count, sizes) * itemsize
         root = places.of(name).root
         if root in seen:
             continue
@@ -47,12 +60,17 @@ def bytes_of(schedule: Schedule, count: int, sizes: Mapping[str, int], itemsize:
             largest = max(largest, size)
             if not places.inlined_ahead(name):
                 ahead += size
-        elif value.index is not None and root in places.arrays and root not in places.rings:
+        elif value.index is None or root in places.rings:
+            fixed += size
+        elif root in places.arrays or name not in places.looped:
             step += size
         else:
             fixed += size
+    if backend == "numba":  # takes as many rows for fewer steps
+        steps_ahead = 1 + (ROWS_AHEAD - 1) // count
+        return Need(fixed + ROOM * len(seen) + steps_ahead * ahead, step, 0, 0)
     on_the_way = 2 * largest  # in the expressions of what is named
-    return Need(fixed, step, ahead + on_the_way, 2 * TILE * itemsize)
+    return Need(fixed + BUFFERS, step, ahead + on_the_way, 2 * TILE * itemsize)
 
 
 def _numbers(value: Statement | Leaf, count: int, sizes: Mapping[str, int]) -> int:

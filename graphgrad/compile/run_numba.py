@@ -97,6 +97,11 @@ class NumbaFunction:
         assert results is not None  # the shapes are those that the sizes were read off
         return results
 
+    def release(self) -> None:
+        """Let go of the arrays to work in that are kept for the next call."""
+        if self._ready is not None:
+            self._ready.release()
+
     def takes(self, values: Mapping[str, Any], dtype: Any) -> bool:
         """Whether the machine code takes arrays as they are, but for the axes of single numbers."""
         return all(self._fits(name, values[name], dtype) for name in self.program.arrays)

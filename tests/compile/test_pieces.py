@@ -214,6 +214,30 @@ def test_checkpoints_do_not_change_the_gradients(name: str, every: int) -> None:
         close(own[key], grads[key])
 
 
+@pytest.mark.parametrize("more", [1.1, 2, 10])
+@pytest.mark.parametrize("name", ["elman", "gru"])
+@pytest.mark.parametrize(
+    "backend", ["numpy", pytest.param("numba", marks=pytest.mark.oracle("numba"))]
+)
+def test_budgets_hold_that_are_hardly_large_enough(backend: str, name: str, more: float) -> None:
+    circuit = gg.cells.load(name)
+    sizes = {"H": 16, "D": 4, "K": 4}
+    params, inputs = circuit.init(0, **sizes), circuit.example(1, 60, (4,), **sizes)
+    with pytest.raises(gg.GraphgradError, match="too small") as refused:
+        gg.value_and_grad(circuit, backend=backend, checkpoint=1)(params, **inputs)
+    budget = int(int(refused.value.remedy.split()[1]) * more)
+    function = gg.value_and_grad(circuit, backend=backend, checkpoint=budget)
+    assert function.plan is None
+    function(params, **inputs)  # writes the programs, which take memory as well
+    assert (function.compiled.compile_seconds > 0) == (backend == "numba")
+    tracemalloc.start()
+    for _ in range(2):  # nothing is kept from one call to the next
+        function(params, **inputs)
+        assert function.plan.predicted / 8 < function.plan.measured
+        assert function.plan.measured <= function.plan.predicted <= budget
+    tracemalloc.stop()
+
+
 def test_a_budget_holds_and_the_prediction_with_it() -> None:
     circuit = gg.cells.load("elman")
     sizes = {"H": 32, "D": 2, "K": 2}
@@ -289,14 +313,15 @@ def test_mapped_files_are_read_in_place_and_never_changed(tmp_path: Path) -> Non
         close(grads["W"], own["W"])
 
 
-def test_mapped_files_larger_than_the_budget_stay_on_disk(tmp_path: Path) -> None:
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_mapped_files_larger_than_the_budget_stay_on_disk(order: str, tmp_path: Path) -> None:
     """Inputs that are read at other steps, which a program copies, are copied a piece at a time."""
     circuit = gg.parse(
         "x[t]: input(D)\nW: param(D, D)\nU: param(D, D)\n"
         "h[t] = tanh(W @ h[t-1] + U @ x[t-2])\nloss = mean(sum(h[t] * x[t]) for t in steps)\n"
     )
     x = np.random.default_rng(0).standard_normal((30_000, 16))
-    np.save(tmp_path / "x.npy", x)
+    np.save(tmp_path / "x.npy", x.astype(order + "f8"))
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     budget, params = 2**20, circuit.init(0, D=16)
     function = gg.value_and_grad(circuit, checkpoint=budget)
@@ -322,3 +347,24 @@ def test_threads_do_not_disturb_each_other() -> None:
         assert loss == expected
         for key in params:
             np.testing.assert_array_equal(grads[key], own[key])
+
+
+def test_mapped_tokens_are_checked_without_a_copy(tmp_path: Path) -> None:
+    circuit = gg.parse(
+        "n[t]: token(N)\nE: param(N)\nh[t] = tanh(h[t-1] + E[n[t]])\n"
+        "loss = mean(h[t]**2 for t in steps)\n"
+    )
+    tokens = np.random.default_rng(0).integers(0, 5, 60_000)
+    np.save(tmp_path / "n.npy", tokens)
+    mapped = np.load(tmp_path / "n.npy", mmap_mode="r")
+    budget, params = 300_000, circuit.init(0, N=5)
+    function = gg.value_and_grad(circuit, checkpoint=budget)
+    function(params, n=mapped)  # writes the programs, which take memory as well
+    tracemalloc.start()
+    function(params, n=mapped)
+    tracemalloc.stop()
+    assert function.plan.measured <= budget < tokens.nbytes
+    wrong = tokens.copy()
+    wrong[50_000] = 5
+    with pytest.raises(gg.DataError, match=r"n\[50000\] = 5 is not a token below"):
+        function(params, n=wrong)
