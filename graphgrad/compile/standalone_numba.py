@@ -20,11 +20,12 @@ _WRAPPER = '''
 def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
     dtype = np.result_type(*params.values())
+    dtype = dtype if dtype.kind == "f" else np.dtype(float)
     values = {{**params, **inputs}}
     arrays = []
     for name in {names}:
-        own = np.int64 if name in {tokens} else dtype
-        arrays.append(np.ascontiguousarray(np.atleast_1d(values[name]), own))
+        value, own = np.atleast_1d(values[name]), dtype
+{tokens}        arrays.append(np.ascontiguousarray(value, own))
     real = np.empty(0, dtype)
     {scalars}, B = {values}, sizes[""]
     scalars = ({scalars}, B, real)
@@ -37,6 +38,11 @@ def value_and_grad(params, inputs, lengths, sizes):
     }}
     return np.sum({loss}){examples}, gradients
 '''
+_TOKENS = """        if name in {names}:
+            own = np.int64
+            if value.dtype.kind not in "iu":
+                raise ValueError(f"{{name}} holds tokens: integers, not {{value.dtype}}")
+"""
 
 
 def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
@@ -52,12 +58,13 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     scalars = [*program.lengths, *map(size_code, program.sizes)]
     values = [f'lengths["{index.name}"]' for index in indices]
     values += [f'sizes["{size}"]' for size in program.sizes]
+    names = tuple(name for name, leaf in schedule.leaves.items() if leaf.token)
     gradients = [
         f'        "{name[cut:]}": {program.results[name]},' for name in made.gradients.values()
     ]
     wrapper = _WRAPPER.format(
         names=program.arrays,
-        tokens=tuple(name for name, leaf in schedule.leaves.items() if leaf.token),
+        tokens=_TOKENS.format(names=names) if names else "",
         scalars=", ".join(scalars),
         values=", ".join(values),
         returned=", ".join(program.returned) + ",",
