@@ -35,6 +35,7 @@ def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> 
     for number in range(CIRCUITS):
         done += keep(drawn(number), number, "numpy")
     assert done["circuits"] + done["undefined"] == CIRCUITS
+    assert done["modules"] >= done["adjoints"] > 0
     for what in ("alone", "batches", "ragged batches", "pieces", "checkpoints"):
         assert done[f"{what} float64"] == done[f"{what} float32"] > 0, what
 
