@@ -17,6 +17,13 @@ from graphgrad.compile.functions import compile_circuit
 from graphgrad.compile.standalone import header, times_examples
 
 _WRAPPER = '''
+def named({scalars}, B, {returned}):
+    """Return the loss of each example, and the gradients by name."""
+    return {loss}, {{
+{gradients}
+    }}
+
+
 def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
     dtype = np.result_type(*params.values())
@@ -27,16 +34,13 @@ def value_and_grad(params, inputs, lengths, sizes):
         value, own = np.atleast_1d(values[name]), dtype
 {tokens}        arrays.append(np.ascontiguousarray(value, own))
     real = np.empty(0, dtype)
-    {scalars}, B = {values}, sizes[""]
-    scalars = ({scalars}, B, real)
-    allocated = results(*scalars)
-    if not compiled(*scalars, True, *arrays, *work(*scalars), *allocated):
+    numbers = {values}, sizes[""]
+    allocated = results(*numbers, real)
+    room = work(*numbers, real)
+    if not compiled(*numbers, real, True, *arrays, *room, *allocated):
         raise ValueError("shapes do not fit, a token is out of range, or targets do not sum to 1")
-    {returned} = allocated
-    gradients = {{
-{gradients}
-    }}
-    return np.sum({loss}){examples}, gradients
+    loss, gradients = named(*numbers, *allocated)
+    return np.sum(loss){examples}, gradients
 '''
 _TOKENS = """        if name in {names}:
             own = np.int64
@@ -67,7 +71,7 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
         tokens=_TOKENS.format(names=names) if names else "",
         scalars=", ".join(scalars),
         values=", ".join(values),
-        returned=", ".join(program.returned) + ",",
+        returned=", ".join(program.returned),
         gradients="\n".join(gradients),
         loss=program.results[loss],
         examples=times_examples(schedule, loss),

@@ -68,3 +68,17 @@ def test_whole_numbers_are_floats_and_tokens_whole_numbers() -> None:
 def test_the_module_compiles(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["code", "elman", "--backend", "numba"]) == 0
     check("elman", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", ["work", "results", "arrays", "numbers", "named", "gradients"])
+def test_circuits_may_have_the_names_of_the_module(name: str) -> None:
+    text = f"t: steps({name})\nx[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\n"
+    lengths = gg.parse(f"{text}loss = sum(h[t]**2 for t in steps)")
+    losses = gg.parse(f"{text.replace(name, 'n')}{name} = sum(h[t]**2 for t in steps)")
+    for circuit, loss in ((lengths, "loss"), (losses, name)):
+        source = numba_module_source(circuit, loss).replace("from numba import njit", STAND_IN)
+        namespace: dict[str, Any] = {}
+        exec(source, namespace)
+        params, data = {"w": np.array(0.5)}, {"x": np.ones((2, 1))}
+        found = namespace["value_and_grad"](params, data, {"t": 2}, {"": 1})
+        assert found == (3.25, {"w": 3.0})
