@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from graphgrad.compile.functions import BACKENDS
 from tests.compile.lanes import by_python
 from tests.compile.networks import Case, cuts, network, stacked
+from tests.compile.pairs import pairs
 from tests.compile.promises import keep
 from tests.compile.tables import tables
 from tests.drawn import SIZES
@@ -31,6 +32,7 @@ FLAVOURS: dict[str, Any] = {
     "networks": st.integers(0, 2**32 - 1).map(network),
     "cuts": st.integers(0, 2**32 - 1).map(cuts),
     "tables": st.integers(0, 2**32 - 1).map(tables),
+    "pairs": st.integers(0, 2**32 - 1).map(pairs),
     "stacked": st.integers(0, 2**32 - 1).map(stacked),
 }
 

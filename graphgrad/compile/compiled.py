@@ -22,7 +22,7 @@ from graphgrad.compile.call import (
 )
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.finite import all_finite, check_given, report
-from graphgrad.compile.masked import Masked, masked, pays
+from graphgrad.compile.masked import Masked, filled, masked, pays
 from graphgrad.compile.pieces import check_backend
 from graphgrad.compile.plan import schedule_of
 from graphgrad.compile.ragged import by_length, checked_examples, together
@@ -183,7 +183,11 @@ class Compiled:
         arrays = as_arrays(values)
         if check_finite:
             check_names(self.system, arrays)
-            check_given(self.system, arrays)
+            known = arrays  # behind the end of an example may be anything
+            if lengths is not None:
+                each = checked_examples(self.system, arrays, lengths)
+                known = filled(self.system, arrays, each)
+            check_given(self.system, known)
         if lengths is None:
             results = self._run(arrays, tau, sizes, batch)
             if not all_finite(results):

@@ -102,9 +102,10 @@ class Emitter:
                 LoopWriter(self, block).write()
             else:
                 self._lifted(block)
+        results = [(name, self.read(Operand(name)).code) for name in self.schedule.outputs]
         self.write("return {")
-        for output in self.schedule.outputs:
-            self.write(f'    "{output}": {self.read(Operand(output)).code},')
+        for output, code in results:
+            self.write(f'    "{output}": {code},')
         self.write("}")
         if self.functions:
             names = sorted(self.functions)

@@ -106,14 +106,20 @@ def pays(lengths: Any) -> bool:
 def with_masks(
     made: Masked, system: System, arrays: Mapping[str, Any], lengths: Any
 ) -> dict[str, Any]:
-    """Return the data of a ragged batch with its masks; behind an example its last inputs stand."""
+    """Return the data of a ragged batch with its masks."""
+    steps, given = np.arange(lengths.max())[:, None], filled(system, arrays, lengths)
+    real = [array.dtype for array in arrays.values() if array.dtype.kind == "f"]
+    dtype = np.result_type(*real) if real else float
+    given[made.live] = (steps < lengths).astype(dtype)
+    given[made.last] = (steps == lengths - 1).astype(dtype)
+    return given
+
+
+def filled(system: System, arrays: Mapping[str, Any], lengths: Any) -> dict[str, Any]:
+    """Return the data of a ragged batch with the last inputs of each example behind its end."""
     steps, examples = np.arange(lengths.max())[:, None], np.arange(len(lengths))
     given = dict(arrays)
     for name in batched_inputs(system, arrays):
         if system.inputs[name].index is not None:
             given[name] = arrays[name][np.minimum(steps, lengths - 1), examples]
-    real = [array.dtype for array in arrays.values() if array.dtype.kind == "f"]
-    dtype = np.result_type(*real) if real else float
-    given[made.live] = (steps < lengths).astype(dtype)
-    given[made.last] = (steps == lengths - 1).astype(dtype)
     return given

@@ -140,6 +140,7 @@ class PureFunction:
         dtype = jnp.result_type(*([k for k in kinds if jnp.issubdtype(k, jnp.floating)] or [float]))
         values |= {name: values[name].astype(dtype) for name in numbers}
         results = self._functions[batched](values, lengths, {**sizes, "": count}, dtype)
+        results = {name: jnp.asarray(value, dtype) for name, value in results.items()}
         scale = 1 / count if batch == "mean" else 1.0
         loss = results[self.loss]
         total = jnp.sum(loss) * scale if loss.ndim else loss * (scale * count)

@@ -6,7 +6,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.emit_jax import emit
 from graphgrad.compile.functions import value_and_grad
 from graphgrad.compile.run_jax import KERNELS
-from graphgrad.compile.standalone import header, needed, times_examples
+from graphgrad.compile.standalone import header, needed, times_examples, token_sizes
 
 _IMPORTS = """import jax
 import jax.numpy as jnp
@@ -20,10 +20,19 @@ def value_and_grad(params, inputs, lengths, sizes):
     """
     values = {{name: jnp.asarray(value) for name, value in {{**params, **inputs}}.items()}}
     dtype = jnp.result_type(*(values[name] for name in params))
-    results = compiled(values, lengths, sizes, dtype)
-    loss = jnp.sum(results.pop("{loss}")){examples}
-    return loss, {{name[{cut}:]: g for name, g in results.items()}}
+    dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
+{tokens}    results = compiled(values, lengths, sizes, dtype)
+    loss = jnp.sum(results.pop("{loss}"), dtype=dtype){examples}
+    return loss, {{name[{cut}:]: jnp.asarray(g, dtype) for name, g in results.items()}}
 '''
+_NUMBERS = """    values = {{name: value.astype(dtype) for name, value in values.items()}}
+"""
+_TOKENS = """    for name, value in values.items():
+        if name not in {names}:
+            values[name] = value.astype(dtype)
+        elif not jnp.issubdtype(value.dtype, jnp.integer):
+            raise ValueError(f"{{name}} holds tokens: integers, not {{value.dtype}}")
+"""
 
 
 def jax_module_source(circuit: Circuit, loss: str = "loss") -> str:
@@ -37,5 +46,7 @@ def jax_module_source(circuit: Circuit, loss: str = "loss") -> str:
     examples, cut = times_examples(schedule, loss), len(function.prefix)
     parts = [_IMPORTS, *needed(body, KERNELS), body]
     text = "\n\n\n".join(part.strip() for part in parts)
-    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples)
+    names = tuple(token_sizes(circuit))
+    tokens = (_TOKENS if names else _NUMBERS).format(names=names)
+    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples, tokens=tokens)
     return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'

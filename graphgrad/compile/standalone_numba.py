@@ -17,26 +17,36 @@ from graphgrad.compile.functions import compile_circuit
 from graphgrad.compile.standalone import header, times_examples
 
 _WRAPPER = '''
+def named({scalars}, B, {returned}):
+    """Return the loss of each example, and the gradients by name."""
+    return {loss}, {{
+{gradients}
+    }}
+
+
 def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
     dtype = np.result_type(*params.values())
+    dtype = dtype if dtype.kind == "f" else np.dtype(float)
     values = {{**params, **inputs}}
     arrays = []
     for name in {names}:
-        own = np.int64 if name in {tokens} else dtype
-        arrays.append(np.ascontiguousarray(np.atleast_1d(values[name]), own))
+        value, own = np.atleast_1d(values[name]), dtype
+{tokens}        arrays.append(np.ascontiguousarray(value, own))
     real = np.empty(0, dtype)
-    {scalars}, B = {values}, sizes[""]
-    scalars = ({scalars}, B, real)
-    allocated = results(*scalars)
-    if not compiled(*scalars, True, *arrays, *work(*scalars), *allocated):
+    numbers = {values}, sizes[""]
+    allocated = results(*numbers, real)
+    room = work(*numbers, real)
+    if not compiled(*numbers, real, True, *arrays, *room, *allocated):
         raise ValueError("shapes do not fit, a token is out of range, or targets do not sum to 1")
-    {returned} = allocated
-    gradients = {{
-{gradients}
-    }}
-    return np.sum({loss}){examples}, gradients
+    loss, gradients = named(*numbers, *allocated)
+    return np.sum(loss){examples}, gradients
 '''
+_TOKENS = """        if name in {names}:
+            own = np.int64
+            if value.dtype.kind not in "iu":
+                raise ValueError(f"{{name}} holds tokens: integers, not {{value.dtype}}")
+"""
 
 
 def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
@@ -52,15 +62,16 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     scalars = [*program.lengths, *map(size_code, program.sizes)]
     values = [f'lengths["{index.name}"]' for index in indices]
     values += [f'sizes["{size}"]' for size in program.sizes]
+    names = tuple(name for name, leaf in schedule.leaves.items() if leaf.token)
     gradients = [
         f'        "{name[cut:]}": {program.results[name]},' for name in made.gradients.values()
     ]
     wrapper = _WRAPPER.format(
         names=program.arrays,
-        tokens=tuple(name for name, leaf in schedule.leaves.items() if leaf.token),
+        tokens=_TOKENS.format(names=names) if names else "",
         scalars=", ".join(scalars),
         values=", ".join(values),
-        returned=", ".join(program.returned) + ",",
+        returned=", ".join(program.returned),
         gradients="\n".join(gradients),
         loss=program.results[loss],
         examples=times_examples(schedule, loss),

@@ -13,7 +13,10 @@ import numpy as np
 import graphgrad as gg
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.compile.functions import compile_circuit
-from graphgrad.errors import DomainError, GraphgradError
+from graphgrad.compile.standalone import module_source
+from graphgrad.compile.standalone_numba import numba_module_source
+from graphgrad.errors import DomainError, GradientError, GraphgradError
+from graphgrad.unfold import Dag
 from tests.compile.networks import Case
 from tests.compile.reference import ULPS, cast
 
@@ -31,8 +34,9 @@ def keep(case: Case, seed: int, backend: str) -> Counter[str]:
     """Raise for the first promise that is broken; return how much was compared.
 
     In both precisions, examples by themselves, together, and of different lengths give what the
-    interpreter gives; so do pieces of a sequence, and a schedule of checkpoints. No input changes.
-    The circuit has an input, so that there are several examples.
+    interpreter gives; so do pieces of a sequence, and a schedule of checkpoints. In one precision
+    so do gradients by inputs, truncated ones, their circuit, and the module that stands alone. No
+    input changes. The circuit has an input, so that there are several examples.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GradientWarning)
@@ -72,7 +76,8 @@ class _Check:
         }
 
     def all(self) -> Counter[str]:
-        done = Counter(circuits=1)
+        drawn = ("float64", "float32")[self.seed % 2]
+        done = Counter(circuits=1) + self.adjoint(drawn) + self.module(drawn)
         for dtype in ("float64", "float32"):
             done += self.alone(dtype) + self.together(dtype)
             if len(self.case.steps) == 1:
@@ -84,6 +89,9 @@ class _Check:
             dag = self.circuit.unfold(steps, **self.sizes).grad()
         except DomainError:  # a mean over no step
             raise Undefined from None
+        return self.evaluated(dag, example)
+
+    def evaluated(self, dag: Dag, example: Mapping[str, Any]) -> Values:
         with np.errstate(all="ignore"):
             found: Values = dag.evaluate(cast({**self.params, **example}, np.longdouble))
         for each in found.values():
@@ -163,6 +171,60 @@ class _Check:
         self.summed(f"with {plan}", found, self.expected, dtype)
         return Counter({f"checkpoints {dtype}": 1})
 
+    def adjoint(self, dtype: str) -> Counter[str]:
+        """Gradients by some parameters and inputs, truncated or not; and some of their circuit."""
+        draw = random.Random(self.seed)
+        steps = draw.randint(1, max(self.case.steps.values()))
+        real = [name for name, each in self.circuit.inputs.items() if each.kind == "input"]
+        wrt = [name for name in (*self.circuit.params, *real) if draw.random() < 0.6]
+        given = {"wrt": wrt, "truncate": draw.choice([None, gg.window(steps), gg.chunks(steps)])}
+        try:
+            circuit = self.circuit.adjoint("loss", **given)
+        except GradientError as error:
+            if not error.message.startswith(ONE_SWEEP):
+                raise
+            return Counter({"no one sweep": 1})
+        dag = circuit.unfold(self.case.steps, **self.sizes)
+        expected = [self.evaluated(dag, each) for each in self.examples]
+        scale = max(np.abs(each).max(initial=0) for found in expected for each in found.values())
+        names = [name for name in circuit.variables if draw.random() < 0.3] or ["loss"]
+        function = self.circuit.compile(grad="loss", backend=self.backend, **given)
+        options = {"tau": self.case.steps, "batch": "sum", **self.sizes}
+        for made in (circuit.compile(*names, backend=self.backend), function):
+            found = self.call(self.params | self.batch, dtype, made, **options)
+            for name, value in found.items():
+                over = int(circuit.variables[name].index is not None)
+                each = [values[name] for values in expected]
+                summed = name in made.gradients.values()
+                wanted = sum(each) if summed else np.stack(each, axis=over)
+                value = value if summed else _spread(value, wanted.shape, over)
+                self.close(f"{name} of {given}", value, wanted, dtype, scale=scale)
+        return Counter(adjoints=1)
+
+    def module(self, dtype: str) -> Counter[str]:
+        """The module that stands alone, for fewer examples; Python runs what Numba would."""
+        if self.backend == "jax":  # each of its operations would be compiled by itself
+            return Counter()
+        numba = self.backend == "numba"
+        source = (numba_module_source if numba else module_source)(self.circuit)
+        space: dict[str, Any] = {}
+        exec(
+            source.replace("from numba import njit", "njit = lambda **_: lambda made: made"), space
+        )
+        count = self.seed % EXAMPLES + 1
+        batch = {name: np.take(v, range(count), self.axes[name]) for name, v in self.batch.items()}
+        given = cast(self.params, dtype), cast(batch, dtype)
+        with np.errstate(all="ignore"):
+            loss, gradients = space["value_and_grad"](
+                *given, self.case.steps, {**self.sizes, "": count}
+            )
+        expected = self.expected[:count]
+        self.close("loss of the module", loss, sum(e["loss"] for e in expected), dtype)
+        for name, key in self.compiled.gradients.items():
+            wanted = sum(each[key] for each in expected)
+            self.close(f"{key} of the module", gradients[name], wanted, dtype)
+        return Counter(modules=1)
+
     def call(self, values: Values, dtype: str, function: Any = None, **options: Any) -> Any:
         """Call with copies of the values, and assert that they stay what they were."""
         given = {name: value.copy() for name, value in cast(values, dtype).items()}
@@ -180,8 +242,9 @@ class _Check:
             self.close(f"{name} {what}", found[name], sum(e[name] for e in expected), dtype)
 
     def close(
-        self, what: str, found: Any, expected: Any, dtype: str, batched: str | None = None
-    ) -> None:
+        self, what: str, found: Any, expected: Any, dtype: str, batched: str | None = None,
+        scale: float = 0.0,
+    ) -> None:  # fmt: skip
         """Assert that arrays agree to ULPS of the largest number in the computation."""
         found, expected = np.asarray(found), np.asarray(expected)
         assert found.dtype == dtype, f"{what} is {found.dtype}"
@@ -189,7 +252,7 @@ class _Check:
             found = _spread(found, expected.shape, self.axes[batched])
         assert found.shape == expected.shape, f"{what} has the shape {found.shape}"
         off = np.max(np.abs(found - expected), initial=0.0)
-        scale = max(self.scale, np.abs(expected).max(initial=0))
+        scale = max(scale, self.scale, np.abs(expected).max(initial=0))
         ulps = off / (np.finfo(dtype).eps * scale)
         assert ulps <= ULPS, f"{what} is off by {float(ulps):.3g} units in the last place, {dtype}"
 
@@ -200,6 +263,9 @@ REFUSALS = (
     "a mean over no step",  # of the piece
     "JAX would compile every piece anew",
 )
+
+
+ONE_SWEEP = ("paths run both ways in time", "a cotangent leaves the steps and enters them again")
 
 
 def _check_refusal(error: GraphgradError) -> None:

@@ -16,6 +16,7 @@ from graphgrad.compile.lane_code import LaneCode
 from graphgrad.compile.sources import Memory
 from tests.compile.lanes import by_python
 from tests.compile.networks import Case, cuts, network, stacked
+from tests.compile.pairs import pairs
 from tests.compile.promises import keep
 from tests.compile.tables import tables
 
@@ -35,11 +36,23 @@ def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> 
     for number in range(CIRCUITS):
         done += keep(drawn(number), number, "numpy")
     assert done["circuits"] + done["undefined"] == CIRCUITS
+    assert done["modules"] >= done["adjoints"] > 0
     for what in ("alone", "batches", "ragged batches", "pieces", "checkpoints"):
         assert done[f"{what} float64"] == done[f"{what} float32"] > 0, what
 
 
-@pytest.mark.parametrize("drawn", [network, stacked, cuts, tables])
+def test_the_promises_hold_for_two_sequences() -> None:
+    done: Counter[str] = Counter()
+    for number in range(CIRCUITS):
+        done += keep(pairs(number), number, "numpy")
+    assert done["circuits"] + done["undefined"] == CIRCUITS
+    assert done["modules"] >= done["adjoints"] > 0
+    texts = [pairs(number).text for number in range(50)]
+    for part in ("[m]", "[m-1]", "split(", "for s in steps", "s-1]", "t-1]", "[tau+1] ="):
+        assert sum(part in text for text in texts) >= 5, part
+
+
+@pytest.mark.parametrize("drawn", [network, stacked, cuts, tables, pairs])
 def test_the_promises_hold_for_what_numba_would_compile(drawn: Callable[[int], Case]) -> None:
     done: Counter[str] = Counter()
     with by_python(width=4):

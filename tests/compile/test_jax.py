@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from tests.compile.reference import accurate, cast, expectation, over_examples
 
@@ -215,6 +216,10 @@ def test_the_pure_function_takes_what_the_ordinary_one_takes():
     penalty = gg.value_and_grad(gg.parse(f"{text}loss = a * a"), backend="jax").pure
     assert penalty({"a": 0.5}, x=given)[0] == 0.25
     assert penalty({"a": 0.5}, x=given, batch="sum")[0] == 0.5
+    with pytest.warns(GradientWarning):
+        number = gg.value_and_grad(gg.parse(f"{text}loss = sum(2 for t in steps)"), backend="jax")
+    loss, gradients = number.pure({"a": np.float32(1)}, x=given.astype("f4"), batch="sum")
+    assert (loss, gradients["a"], gradients["a"].dtype) == (12, 0, np.float32)
 
 
 def test_the_pure_function_refuses_what_the_ordinary_one_refuses():

@@ -11,7 +11,7 @@ import pytest
 import graphgrad as gg
 from graphgrad.compile import kernels
 from graphgrad.compile.emit_numpy import emit_numpy
-from tests.compile.reference import accurate, cast, expectation
+from tests.compile.reference import accurate, cast, close, expectation
 
 BENCH = Path(__file__).parents[1] / "bench" / "cells"
 GATES = """
@@ -220,3 +220,13 @@ def test_a_piece_that_is_cut_at_each_step_is_not_read_part_by_part() -> None:
     expected = expectation(circuit, values, 4, "float64")
     accurate(found["loss"], expected["loss"])
     accurate(found["d_W"], expected["d_W"].sum(axis=0))
+
+
+def test_each_variable_of_an_adjoint_can_be_asked_for_alone() -> None:
+    """Gates stand in one array, which is made before the results are put together."""
+    adjoint = gg.cells.load("lstm").adjoint()
+    chosen = dict.fromkeys(adjoint.sizes, 2)
+    values = adjoint.init(0, **chosen) | adjoint.example(1, 3, (2,), **chosen)
+    together = adjoint.compile()(values)
+    for name in adjoint.variables:
+        close(adjoint.compile(name)(values)[name], together[name])

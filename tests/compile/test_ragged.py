@@ -127,3 +127,14 @@ def test_what_overflows_behind_the_end_of_an_example_does_not_count() -> None:
     assert np.isfinite(alone).all()
     assert alone.any()
     close(function(values, lengths=[2, 5], batch="sum")["d_W"], alone)
+
+
+def test_what_stands_behind_the_end_of_an_example_need_not_be_finite() -> None:
+    circuit = gg.parse("x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\nloss = h[tau]**2")
+    function, x, lengths = gg.value_and_grad(circuit), np.ones((4, 3)), [3, 1, 2]
+    wanted = function({"w": 0.5}, x=x, lengths=lengths)
+    x[np.arange(4)[:, None] >= lengths] = np.nan
+    assert function({"w": 0.5}, x=x, lengths=lengths, check_finite=True) == wanted
+    x[0, 1] = np.inf
+    with pytest.raises(DataError, match=r"the input x\[0, 1\] is inf"):
+        function({"w": 0.5}, x=x, lengths=lengths, check_finite=True)

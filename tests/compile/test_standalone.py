@@ -54,3 +54,44 @@ def test_a_hostile_title_stays_in_the_docstring() -> None:
     tree = ast.parse(module_source(circuit))
     assert circuit.title in (ast.get_docstring(tree, clean=False) or "")
     assert not any(isinstance(node, ast.Call) and not node.args for node in tree.body)
+
+
+def values_and_grads(text: str) -> Any:
+    """The function of the module of a circuit."""
+    namespace: dict[str, Any] = {}
+    exec(compile(module_source(gg.parse(text)), "module", "exec"), namespace)
+    return namespace["value_and_grad"]
+
+
+BIASES = (
+    "x[t]: input()\nb: param()\nc: param()\nw: param()\nh[t] = tanh(h[t-1] + b + c + x[t])\n"
+    "loss = sum(h[t]**2 for t in steps) + 0 * w"
+)
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
+def test_gradients_are_arrays_of_their_own() -> None:
+    params = {name: np.float32(0.5) for name in "bcw"}
+    data = {"x": np.ones((2, 3), "f4")}
+    _, grads = values_and_grads(BIASES)(params, data, {"t": 2}, {"": 3})
+    assert [each.dtype for each in grads.values()] == [np.float32] * 3
+    assert not np.may_share_memory(grads["b"], grads["c"])
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
+def test_whole_numbers_are_computed_with_as_the_library_does() -> None:
+    params, x = {"b": 1, "c": 0, "w": 2}, np.array([[3], [250]], np.uint8)
+    loss, grads = values_and_grads(BIASES)(params, {"x": x}, {"t": 2}, {"": 1})
+    expected, wanted = gg.value_and_grad(gg.parse(BIASES))(params, x=x)
+    assert (loss, grads) == (expected, wanted)
+
+
+@pytest.mark.parametrize("tokens", [[0.5], [-1], [3], [True]])
+def test_tokens_that_are_none_are_refused(tokens: list[Any]) -> None:
+    function = values_and_grads(
+        "n[t]: token(N+1)\nE: param(N+1)\nloss = sum(E[n[t]] for t in steps)"
+    )
+    data = {"n": np.array([tokens])}
+    with pytest.raises(ValueError, match="n holds tokens: integers from 0 to 2"):
+        function({"E": np.ones(3)}, data, {"t": 1}, {"N": 2, "": 1})
+    assert function({"E": np.ones(3)}, {"n": [[2]]}, {"t": 1}, {"N": 2, "": 1})[0] == 1

@@ -42,3 +42,16 @@ def test_the_module_computes_what_the_library_computes(
     for key, value in wanted.items():
         assert grads[key].shape == value.shape
         assert np.max(np.abs(grads[key] - value)) <= 1e-11 * max(np.max(np.abs(value)), 1e-3)
+
+
+def test_whole_numbers_are_floats_and_tokens_whole_numbers() -> None:
+    from graphgrad.compile.standalone_jax import jax_module_source
+
+    text = "n[t]: token(N)\nE: param(N)\nloss = sum(tanh(E[n[t]]) for t in steps)"
+    namespace: dict[str, Any] = {}
+    exec(jax_module_source(gg.parse(text)), namespace)
+    function, sizes = namespace["value_and_grad"], {"N": 2, "": 1}
+    loss, _ = function({"E": np.array([0, 1])}, {"n": np.array([[1]])}, {"t": 1}, sizes)
+    assert loss == pytest.approx(np.tanh(1))
+    with pytest.raises(ValueError, match="n holds tokens: integers, not float32"):
+        function({"E": np.array([0, 1])}, {"n": np.array([[0.5]])}, {"t": 1}, sizes)

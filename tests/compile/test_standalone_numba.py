@@ -35,6 +35,9 @@ def check(name: str, source: str) -> None:
         assert np.max(np.abs(grads[key] - value)) <= 1e-11 * max(np.max(np.abs(value)), 1e-3)
 
 
+STAND_IN = "njit = lambda **options: lambda function: function"
+
+
 @pytest.mark.parametrize("name", TRAINABLE)
 def test_the_module_computes_what_the_library_computes(name: str) -> None:
     source = numba_module_source(gg.cells.load(name))
@@ -46,11 +49,36 @@ def test_the_module_computes_what_the_library_computes(name: str) -> None:
     ]
     modules = [n.module for n in ast.walk(ast.parse(source)) if isinstance(n, ast.ImportFrom)]
     assert (imported, modules) == (["numpy"], ["numba"])
-    stand_in = "njit = lambda **options: lambda function: function"
-    check(name, source.replace("from numba import njit", stand_in))
+    check(name, source.replace("from numba import njit", STAND_IN))
+
+
+def test_whole_numbers_are_floats_and_tokens_whole_numbers() -> None:
+    text = "n[t]: token(N)\nE: param(N)\nloss = sum(tanh(E[n[t]]) for t in steps)"
+    source = numba_module_source(gg.parse(text)).replace("from numba import njit", STAND_IN)
+    namespace: dict[str, Any] = {}
+    exec(source, namespace)
+    function, sizes = namespace["value_and_grad"], {"N": 2, "": 1}
+    loss, _ = function({"E": np.array([0, 1])}, {"n": np.array([[1]])}, {"t": 1}, sizes)
+    assert loss == pytest.approx(np.tanh(1))
+    with pytest.raises(ValueError, match="n holds tokens: integers, not float64"):
+        function({"E": np.array([0, 1])}, {"n": np.array([[0.5]])}, {"t": 1}, sizes)
 
 
 @pytest.mark.oracle("numba")
 def test_the_module_compiles(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["code", "elman", "--backend", "numba"]) == 0
     check("elman", capsys.readouterr().out)
+
+
+@pytest.mark.parametrize("name", ["work", "results", "arrays", "numbers", "named", "gradients"])
+def test_circuits_may_have_the_names_of_the_module(name: str) -> None:
+    text = f"t: steps({name})\nx[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\n"
+    lengths = gg.parse(f"{text}loss = sum(h[t]**2 for t in steps)")
+    losses = gg.parse(f"{text.replace(name, 'n')}{name} = sum(h[t]**2 for t in steps)")
+    for circuit, loss in ((lengths, "loss"), (losses, name)):
+        source = numba_module_source(circuit, loss).replace("from numba import njit", STAND_IN)
+        namespace: dict[str, Any] = {}
+        exec(source, namespace)
+        params, data = {"w": np.array(0.5)}, {"x": np.ones((2, 1))}
+        found = namespace["value_and_grad"](params, data, {"t": 2}, {"": 1})
+        assert found == (3.25, {"w": 3.0})
