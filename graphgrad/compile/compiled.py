@@ -65,6 +65,7 @@ class Compiled:
         self.axes = {name: _axes(self.system, name) for name in outputs}
         self.gradients = gradients
         self.reduced = frozenset(gradients.values())  # over the examples
+        self.by_inputs: dict[str, str] = {}  # gradients for each example, and the inputs' names
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.backend = backend
         self.threads = threads
@@ -222,7 +223,8 @@ class Compiled:
             alike = type(tau) is type(last_tau) and tau == last_tau and sizes == last_sizes
             results: dict[str, Any] | None = again(values) if alike else None
             if results is not None:  # without a batch nothing is added up, and no axes put back
-                return results if call.batch == (1,) else self._shaped(results, call, batch)
+                alone = call.batch == (1,) and not self.by_inputs
+                return results if alone else self._shaped(results, call, batch)
         return self._run(as_arrays(values), tau, sizes, batch)
 
     def _ragged(
@@ -325,6 +327,10 @@ class Compiled:
             lead, own = self.axes[name]
             if batch and array.ndim > lead + own:
                 array = array.reshape(*array.shape[:lead], *batch, *array.shape[lead + 1 :])
+            elif batch and self.by_inputs.get(name) in call.batched:  # the same for each example
+                array = np.expand_dims(array, tuple(range(lead, lead + len(batch))))
+                shape = (*array.shape[:lead], *batch, *array.shape[lead + len(batch) :])
+                array = np.broadcast_to(array, shape).copy()
             shaped[name] = array
         return shaped
 

@@ -79,9 +79,10 @@ def compile_circuit(
     adjoint = circuit.adjoint(grad, wrt=wrt, truncate=truncate)
     targets = list(system.params) if wrt is None else list(wrt)
     gradients = {name: prefix + name for name in targets if name in system.params}
-    extra = [prefix + name for name in targets if name not in system.params]
+    extra = {prefix + name: name for name in targets if name not in system.params}
     names = [grad, *(w for w in wanted if w != grad), *extra]
     made = Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
+    made.by_inputs = extra
     made.recipe = _recompiled, (circuit, outputs, recipe)
     return made
 

@@ -221,3 +221,20 @@ def test_inputs_named_like_options_go_into_the_first_dict(name: str) -> None:
         with pytest.raises(gg.GraphgradError, match=f"{name}=array.* is not possible") as caught:
             function({"w": W[0, 0]}, **{name: X[:, 0]})
         assert "first dict" in str(caught.value.remedy)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch", [(), (1,), (3,), (2, 2)])
+def test_gradients_by_inputs_have_the_shape_of_the_inputs(
+    backend: str, batch: tuple[int, ...]
+) -> None:
+    """Also where they are the same for every example."""
+    circuit = gg.parse(
+        "x[t]: input()\nq: input(H)\nw: param()\nloss = sum(x[t] for t in steps) + w**2 * sum(q)"
+    )
+    function = gg.value_and_grad(circuit, wrt=["x", "q"], backend=backend)
+    for _ in range(2):  # the second call may go another way
+        _, grads = function({"w": 2.0}, x=np.ones((3, *batch)), q=np.ones((*batch, 2)))
+        np.testing.assert_array_equal(grads["x"], np.ones((3, *batch)))
+        np.testing.assert_array_equal(grads["q"], np.full((*batch, 2), 4.0))
+        grads["x"] += 1  # memory of its own
