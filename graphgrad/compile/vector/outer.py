@@ -1,8 +1,8 @@
 """Sums of outer products over many rows: a product of a transposed matrix with another one.
 
-The rows are gone through in pieces that stay in the cache. Those of `v` are packed for that, those
-of `u` are read where they stand, or copied where they would drive each other out of the first
-cache. While a piece is computed, the next one is fetched.
+The rows are gone through in pieces that stay in the cache. Those of `v` are packed for that, unless
+they are short; those of `u` are read where they stand, or copied where they would drive each other
+out of the first cache. While a piece is computed, the next one is fetched.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from graphgrad.compile.vector.tile import ROWS, VECTORS, tile
 
 CLASH = 2048  # rows as many bytes apart, or a multiple, drive each other out of the first cache
 FAR = 2**21  # so many bytes are not in a cache that is worth waiting for
-IN_PLACE = 2  # rows of so few panels need not be packed, where whole vectors make them up
+IN_PLACE = 2  # rows of so few panels are not packed, if they are whole vectors or less than one
 
 
 @intrinsic
@@ -81,7 +81,8 @@ def outer_sum_kernel(
     """Do what `outer_sum` says."""
     left, right = carray(u, u0 + count * u_stride), carray(v, v0 + count * v_stride)
     width, numbers = VECTORS * lanes(out), LINE // right.itemsize
-    in_place = columns % lanes(out) == 0 and v_stride <= IN_PLACE * width
+    whole = columns < lanes(out) or columns % lanes(out) == 0
+    in_place = whole and v_stride <= IN_PLACE * width
     copied = u_stride * right.itemsize % CLASH == 0 and columns > width
     far = count * u_stride * right.itemsize > FAR
     if not in_place:

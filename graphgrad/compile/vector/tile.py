@@ -38,7 +38,8 @@ def _body(
                     first = masked_load(builder, place(row, vector), kind, align, masks[vector])
                     builder.store(first, sums[0, row, vector])
 
-    totals = tile_sums(builder, rows, vectors, kind, align, given, begin)
+    wanted = masks[0] if vectors == 1 else None
+    totals = tile_sums(builder, rows, vectors, kind, align, given, begin, wanted)
     wide = ir.Constant(word, kind.count * vectors)
     with builder.if_else(builder.icmp_signed(">=", given["left"], wide)) as (then, otherwise):
         with then:
@@ -52,11 +53,13 @@ def _body(
 def tile_sums(
     builder: Any, rows: int, vectors: int, kind: Any, align: int, given: dict[str, Any],
     begin: Callable[[dict[tuple[int, int, int], Any]], None] | None = None,
+    wanted: Any = None,
 ) -> dict[tuple[int, int], Any]:  # fmt: skip
     """Write instructions for a tile of products a·b; return its registers by row and place.
 
     Few registers wait for each other: several sums of a part each are added in the end. `begin`
-    may put something else than zero into the first of them.
+    may put something else than zero into the first of them. Of `b` only the lanes that are `wanted`
+    are read, all if None.
     """
     word = ir.IntType(64)
     chains = max(1, 8 // (rows * vectors))
@@ -75,7 +78,10 @@ def tile_sums(
         for vector in range(vectors):
             offset = ir.Constant(word, vector * kind.count)
             address = builder.bitcast(builder.gep(start, [offset]), kind.as_pointer())
-            packed.append(builder.load(address, align=align))
+            if wanted is None:
+                packed.append(builder.load(address, align=align))
+            else:
+                packed.append(masked_load(builder, address, kind, align, wanted))
         column = builder.mul(k, given["a_step"])
         for row in range(rows):
             offset = builder.add(builder.mul(ir.Constant(word, row), given["a_row"]), column)
