@@ -163,15 +163,14 @@ class NumbaEmitter:
         if not each.shape:
             if memory.rank:
                 parts.append(dim_code(memory.start))
-            return f"{memory.array}[{', '.join(parts) or '0'}]"
-        if self.made.get(name) is not None and self.made[name].op == "rows":
+            parts = parts or ["0"]
+        elif self.made.get(name) is not None and self.made[name].op == "rows":
             piece: Slice = self.made[name].attr
             parts.append(f"{dim_code(piece.start)}:{dim_code(piece.stop)}")
-            return f"{memory.array}[{', '.join(parts)}]"
-        if len(each.shape) == 1 and not fills(memory, each.shape):
+        elif len(each.shape) == 1 and not fills(memory, each.shape):
             stop = memory.start + each.shape[0]
             parts.append(f"{dim_code(memory.start)}:{dim_code(stop)}")
-        return f"{memory.array}[{', '.join(parts)}]" if parts else memory.array
+        return f"{memory.array}[{', '.join(parts)}]" if set(parts) - {":"} else memory.array
 
     def write(self, line: str) -> None:
         """Append a line at the present indentation."""
