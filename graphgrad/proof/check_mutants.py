@@ -124,6 +124,8 @@ def _local(
 
 def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]]:
     a, b = node.left, node.right
+    for new in _slopes(node):
+        yield 2, f"in {left}, {_text(new)} stands where {_text(node)} belongs", new
     if isinstance(node.op, ast.Add | ast.Sub):
         if not isinstance(a, ast.Constant):
             yield 0, f"{left} lacks the term {_text(b)}", a
@@ -144,6 +146,26 @@ def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]
     elif isinstance(node.op, ast.MatMult) and isinstance(a, ast.Name):
         turned = ast.BinOp(ast.Attribute(a, "T"), ast.MatMult(), b)
         yield 1, f"{left} multiplies by {_text(turned.left)} instead of {_text(a)}", turned
+
+
+def _slopes(node: ast.BinOp) -> Iterator[ast.expr]:
+    """Yield what is written for the slopes 1 - v**2 of tanh and v * (1 - v) of sigmoid."""
+    match node:
+        case ast.BinOp(
+            left=ast.Constant(value=1),
+            op=ast.Sub(),
+            right=ast.BinOp(left=v, op=ast.Pow(), right=ast.Constant(value=2)),
+        ):
+            less = ast.BinOp(ast.Constant(1), ast.Sub(), v)
+            yield ast.BinOp(less, ast.Pow(), ast.Constant(2))
+            yield ast.BinOp(v, ast.Mult(), less)
+        case ast.BinOp(
+            left=v,
+            op=ast.Mult(),
+            right=ast.BinOp(left=ast.Constant(value=1), op=ast.Sub(), right=other),
+        ) if ast.dump(v) == ast.dump(other):
+            square = ast.BinOp(v, ast.Pow(), ast.Constant(2))
+            yield ast.BinOp(ast.Constant(1), ast.Sub(), square)
 
 
 def _lacking(left: str, factor: ast.expr) -> str:
