@@ -81,6 +81,7 @@ def _changes(
             continue
         for rank, cause, new in _local(node, left, forward):
             yield rank, cause, f"{left} = {replaced(value, position, new)}"
+    yield 2, f"{left} has the wrong sign", f"{left} = -({ast.unparse(value)})"
     zero = "0 * (" + ast.unparse(value) + ")"
     yield 6, f"{left} is taken as zero", f"{left} = {zero}"
 
@@ -134,6 +135,9 @@ def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]
             yield 0, f"{left} lacks the term {_text(a)}", ast.UnaryOp(ast.USub(), b) if minus else b
         flipped = ast.BinOp(a, ast.Add() if minus else ast.Sub(), b)
         yield 1, f"in {left} the term {_text(b)} has the wrong sign", flipped
+        if minus and not isinstance(a, ast.Constant):
+            turned = ast.BinOp(b, ast.Sub(), a)
+            yield 1, f"in {left}, {_text(turned)} stands where {_text(node)} belongs", turned
     elif isinstance(node.op, ast.Mult | ast.Div):
         yield 1, _lacking(left, b), a
         if isinstance(node.op, ast.Mult):
@@ -186,6 +190,9 @@ def _reads(
     index, lag = _lag(node.slice)
     if index is None:
         return
+    if lag:
+        mirrored = ast.Subscript(node.value, _step(index, -lag), ast.Load())
+        yield 2, f"{left} reads {_text(mirrored)} where {_text(node)} belongs", mirrored
     if name in forward:
         for shift in (1, -1):
             moved = ast.Subscript(node.value, _step(index, lag + shift), ast.Load())
