@@ -17,7 +17,7 @@ from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_case import Goal
 from graphgrad.proof.check_evidence import Cause, Evidence, near
 from graphgrad.proof.check_judge import Comparison
-from graphgrad.proof.check_mutants import Mutant, mutants, shapes_of
+from graphgrad.proof.check_mutants import Mutant, mutants, neighbours, shapes_of
 
 _parse = door("graphgrad.notation.parse:parse")
 
@@ -155,7 +155,7 @@ def _second_causes(
     both = replace(backward, text=text)
     shapes = shapes_of(evidence.case.goal.circuit.check())
     for made in left:
-        for mutant in mutants(_own(backward, made), shapes):
+        for mutant in mutants(_own(backward, made), shapes, neighbours(backward.equations)):
             if time.monotonic() > stop:
                 return
             circuit = changed(both, mutant)

@@ -15,7 +15,7 @@ from typing import Any
 
 from graphgrad.circuit import Circuit
 from graphgrad.errors import GraphgradError
-from graphgrad.proof.check_mutants import mutants, shapes_of
+from graphgrad.proof.check_mutants import mutants, neighbours, shapes_of
 from graphgrad.proof.question import Question
 from graphgrad.proof.result import Equation
 
@@ -49,7 +49,14 @@ def with_changes(
         if name in (wrong | shared) & claimed.equations.keys() and len(str(equation)) <= LONGEST
     }
     causes = {}
-    for mutant in mutants(own, shapes_of(question.opened.check())):
+    near = neighbours(
+        {
+            name: str(equation)
+            for name, equation in adjoint.equations.items()
+            if name in claimed.equations and name not in question.probed.equations
+        }
+    )
+    for mutant in mutants(own, shapes_of(question.opened.check()), near):
         name = mutant.right.partition(" = ")[0].partition("[")[0]
         if name not in causes and reading(mutant.text) == reading(str(claimed.equations[name])):
             causes[name] = _explained(mutant.cause, adjoint, claimed)

@@ -40,6 +40,10 @@ def test_equations_that_do_not(one, other):
     [
         ({"d_W": "mean(outer(d_a[t], h[t-1]) for t in steps)"}, "d_W averages over the steps"),
         ({"d_W": "sum(outer(d_a[t], h[t]) for t in steps)"}, "d_W reads h[t] where h[t-1] belongs"),
+        (
+            {"d_W": "sum(outer(d_h[t], h[t-1]) for t in steps)"},
+            "d_W reads d_h[t] where d_a[t] belongs",
+        ),
         ({"d_h[t]": "W @ d_a[t+1] + 1"}, "d_h[t] multiplies by W instead of W.T"),
     ],
 )
