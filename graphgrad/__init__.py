@@ -64,17 +64,30 @@ def load(path: Any) -> Circuit:
 
 
 def prove(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
-    """Return a Proof that the backward equations are right; see `graphgrad.proof.prove.prove`."""
+    """Return a Proof that the backward equations are right; see `graphgrad.proof.prove.prove`.
+
+    Options: `claims` (a person's equations, as text, Path or dict), `wrt`, `tau` (3), `sizes` (2
+    each), `method`, `truncate` (`gg.window(k)`, `gg.chunks(k)`), `time_limit` (60 seconds),
+    `progress`.
+    """
     return _prove(as_circuit(circuit), loss, **options)
 
 
 def check_function(circuit: Circuit, fn: Any, **options: Any) -> Any:
-    """Return a Proof that hand-written NumPy code is right; see `graphgrad.proof.check`."""
+    """Return a Proof that hand-written NumPy code is right; see `graphgrad.proof.check`.
+
+    `fn` is a function, a pair (forward, backward) or a method. Options: `arguments` and `results`
+    (what it takes and returns, where names do not tell), `batch` (the number of examples) and
+    `layout` (the order of axes), `loss`, `tau` (3), `sizes` (2 each), `time_limit` (60 seconds).
+    """
     return _check_function(as_circuit(circuit), fn, **options)
 
 
 def slices(dag: Any, values: Any, loss: str = "loss", **options: Any) -> dict[str, Any]:
-    """Return what each step's use of a parameter contributes; see `graphgrad.time_slices`."""
+    """Return what each step's use of a parameter contributes; see `graphgrad.time_slices`.
+
+    Options: `wrt` and `over`, as of `dag.evaluate`.
+    """
     result: dict[str, Any] = _slices(dag, values, loss, **options)
     return result
 
@@ -102,7 +115,11 @@ def chunks(k: int) -> Any:
 
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
-    """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.functions`."""
+    """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.functions`.
+
+    Options: `wrt`, `backend` ("numpy", "numba" or "jax"), `dtype`, `threads`, `truncate`
+    (`gg.window(k)`, `gg.chunks(k)`), `checkpoint` (a budget in bytes, or `{"every": 1000}`).
+    """
     return _value_and_grad(as_circuit(circuit), loss, **options)
 
 

@@ -207,7 +207,8 @@ class Circuit(Declarations):
     ) -> Circuit:
         """Return backpropagation through time as a circuit in the same notation.
 
-        `truncate` is `gg.window(k)` or `gg.chunks(k)`; see `graphgrad.adjoint.build.adjoint`.
+        `truncate` is `gg.window(k)` or `gg.chunks(k)`, `guard="always"` writes all ranges out; see
+        `graphgrad.adjoint.build.adjoint`.
         """
         circuit: Circuit = _adjoint(self, loss, wrt=wrt, truncate=truncate, **options)
         return circuit
@@ -220,7 +221,11 @@ class Circuit(Declarations):
         return circuit
 
     def compile(self, *outputs: str, grad: str | None = None, **options: Any) -> Compiled:
-        """Return the circuit as a fast function; `grad="loss"` adds gradients."""
+        """Return the circuit as a fast function; `grad="loss"` adds gradients.
+
+        Options: `wrt`, `backend`, `dtype`, `threads`, `truncate`, `checkpoint`, as of
+        `gg.value_and_grad`.
+        """
         compiled: Compiled = _compile(self, outputs, grad=grad, **options)
         return compiled
 
@@ -261,7 +266,11 @@ class Circuit(Declarations):
         return text
 
     def latex(self, **options: Any) -> str:
-        """Return the equations as LaTeX."""
+        """Return the equations as LaTeX.
+
+        Options: `only` (the variables that are wanted), `units=True` (one component of each),
+        `time="subscript"`, `loss`.
+        """
         text: str = _latex(self, **options)
         return text
 

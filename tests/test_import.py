@@ -2,12 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 
 import graphgrad as gg
+from graphgrad.adjoint import adjoint
+from graphgrad.compile.functions import compile_circuit
+from graphgrad.contributions import contributions
+from graphgrad.evaluate import evaluate
+from graphgrad.notation.latex import circuit_latex
+from graphgrad.paths import paths
+from graphgrad.proof.check import check_function
+from graphgrad.proof.prove import prove
+from graphgrad.time_slices import slices
+from graphgrad.unfold import Dag
 
 HEAVY = [
     "sympy",
@@ -66,6 +80,24 @@ def test_what_sympy_is_for_loads_it() -> None:
 )  # fmt: skip
 def test_public_names(name: str) -> None:
     assert hasattr(gg, name)
+
+
+@pytest.mark.parametrize(
+    ("public", "behind"),
+    [
+        (gg.prove, prove), (gg.check_function, check_function), (gg.slices, slices),
+        (gg.value_and_grad, compile_circuit), (gg.Circuit.compile, compile_circuit),
+        (gg.Circuit.adjoint, adjoint), (gg.Circuit.latex, circuit_latex), (Dag.evaluate, evaluate),
+        (Dag.contributions, contributions), (Dag.paths, paths),
+    ],
+)  # fmt: skip
+def test_help_names_every_option(public: Callable[..., Any], behind: Callable[..., Any]) -> None:
+    """A function that is imported when it is called has a signature that says little."""
+    options = inspect.signature(behind).parameters.values()
+    names = [each.name for each in options if each.kind is each.KEYWORD_ONLY]
+    told = {*inspect.signature(public).parameters, *re.findall(r"`(\w+)", public.__doc__ or "")}
+    assert names
+    assert set(names) - {"grad"} <= told
 
 
 def test_the_functions_of_the_notation_are_public() -> None:

@@ -239,7 +239,7 @@ class StaticZone:
         return rounded(path, TURN)
 
     def _entry(self, edge: Edge) -> Point:
-        """Where a line from a neighbour arrives: at the left, spread out if there are several."""
+        """Where a line from a neighbour arrives: at the left, beside what ends there."""
         same = [other for other in self.plan.between if other.head == edge.head]
         same = [
             o for o in same if (o.tail in self.places.results) == (edge.tail in self.places.results)
@@ -247,10 +247,13 @@ class StaticZone:
         same.sort(key=lambda other: -self.places.at[other.tail][1])
         rises = [self.places.at[o.tail][1] - self.places.at[edge.head][1] for o in same]
         rise = rises[same.index(edge)]
-        if len(same) == 1 or abs(rise) < 0.5:
+        level = self.places.at[edge.head][1]
+        rises += [y - level for (name, _), y in self.places.rails.items() if name == edge.head]
+        beside = any(abs(other) < 0.5 for other in rises)
+        if abs(rise) < 0.5 or (len(same) == 1 and not beside):
             return self._port(edge.head, -90.0)
         box, shape = self.places.box(edge.head), self.places.sizes[edge.head].shape
-        if any(abs(other) < 0.5 for other in rises):
+        if beside:
             return port(box, shape, -45.0, 1 if rise > 0 else -1)[0]
         lean = 2 * same.index(edge) / (len(same) - 1) - 1
         return port(box, shape, -90.0 + 45.0 * abs(lean), 1 if lean < 0 else -1)[0]

@@ -72,7 +72,7 @@ class Unfolding:
             for link in self.parts.links
             if self.parameters == "shared"
             or not self.parts.is_parameter(link)
-            or (self.parameters == "labels" and link.role == "unwritten")
+            or (self.parameters == "labels" and link.role in ("source", "unwritten"))
         ]
         for link in links:
             if self.parts.items[link.head].boundary is None:

@@ -57,12 +57,13 @@ def unfolded(
 ) -> Drawing:
     """Return the unfolded graph: one column a step, one shared node a parameter.
 
-    `parameters` is "shared" (one node each), "labels" (repeated on the edges, where they multiply
-    what is read) or "none". A sequence of more than 12 steps is folded around "…"; `fold=(first,
-    last)` says how many steps to draw, `fold=k` the first k and the last k, `fold=(tau, 0)` all of
-    them. A loss that is a sum over time has a node for each of its terms. `fan` is how the lines of
-    shared parameters are drawn: "bus" (solid), "dotted", or "auto": dotted where more than a few
-    meet in each step. `groups`, at every step, and the rest as in `circuit`.
+    `parameters` is "shared" (one node each), "labels" (repeated on the edges where they multiply
+    what is read, without those that are added to it; others keep a node) or "none". A sequence of
+    more than 12 steps is folded around "…"; `fold=(first, last)` says how many steps to draw,
+    `fold=k` the first k and the last k, `fold=(tau, 0)` all of them. A loss that is a sum over time
+    has a node for each of its terms. `fan` is how the lines of shared parameters are drawn: "bus"
+    (solid), "dotted", or "auto": dotted where more than a few meet in each step. `groups`, at every
+    step, and the rest as in `circuit`.
     """
     one_of("level", level, get_args(Level))
     one_of("way to show parameters:", parameters, get_args(Parameters))

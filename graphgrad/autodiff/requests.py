@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -93,6 +93,15 @@ def names_in(wrt: object) -> list[str]:
     return names
 
 
+def _result(known: Iterable[str]) -> str:
+    """Return the name of what is most likely meant to be the loss: the last that is one number."""
+    names = list(known)
+    if isinstance(known, Mapping):
+        numbers = [n for n in names if known[n].index is None and not known[n].shape]
+        names = numbers or names
+    return names[-1]
+
+
 def unknown_loss(loss: object, known: Iterable[str]) -> GradientError:
     """Return the error for a loss that does not exist, with the nearest name that does."""
     if not isinstance(loss, str):
@@ -102,5 +111,6 @@ def unknown_loss(loss: object, known: Iterable[str]) -> GradientError:
     names = list(known)
     remedy = unknown_name(loss, names).remedy
     if nearest(loss, names) is None:
-        remedy = f"{remedy}; name one of them, or write an equation for it"
+        example = f', as in loss="{_result(known)}",' if names else ""
+        remedy = f"{remedy}; name one of them{example} or write an equation for it"
     return GradientError(f"there is no {loss or repr(loss)} to differentiate", remedy=remedy)

@@ -157,6 +157,12 @@ class ValueAndGrad:
         """Return what compiles the function again: programs are neither pickled nor copied."""
         return ValueAndGrad, self._recipe
 
+    def __repr__(self) -> str:
+        circuit, _, _ = self._recipe
+        given = "".join(f", {name}=…" for name in circuit.inputs)
+        by = ", ".join(name for name, _ in self._gradients)
+        return f"<f(params{given}) -> {self.loss} of {circuit.name}, gradients by {by}>"
+
     @property
     def plan(self) -> Any:
         """With `checkpoint`, how the last call cut its sequence: a `checkpoint.Plan`; else None."""

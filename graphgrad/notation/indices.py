@@ -19,6 +19,11 @@ COMPARISONS: dict[type[ast.cmpop], str] = {
     ast.Gt: ">",
     ast.GtE: ">=",
 }
+SEVERAL = (
+    "a value has one time index",
+    "write h[t-1]; a component of it is at(h[t-1], 0), and sum(… for s in steps) is over an index",
+)
+"""What is wrong with h[s, t], and what to write instead."""
 
 
 class IndexReader:
@@ -105,6 +110,8 @@ class IndexReader:
                     f"{name} is not a time index or length here",
                     f"known here are: {', '.join(sorted(known))}",
                 )
+            case ast.Tuple():
+                raise self.error(tree, *SEVERAL)
             case ast.UnaryOp(op=ast.USub(), operand=operand):
                 return self._affine(operand, known).times(-1)
             case ast.BinOp(left=left, op=ast.Add() | ast.Sub() as op, right=right):

@@ -12,6 +12,7 @@ from graphgrad.errors import FileError, GraphgradError, NotationError, nearest, 
 from graphgrad.files import read_text
 from graphgrad.ir import OPS, Part, constant
 from graphgrad.notation.expressions import Converter
+from graphgrad.notation.indices import SEVERAL
 from graphgrad.notation.reader import Statement, read_statements
 
 _KINDS = ("param", "input", "token", "distribution", "size", "steps", "state")
@@ -181,6 +182,8 @@ def _announce(circuit: Circuit, statement: Statement, indexed: dict[str, str]) -
                 if name not in circuit._inputs and name not in circuit._params:
                     circuit.var(name, index=index, place=place)
                     indexed[name] = index
+            case ast.Subscript(value=ast.Name(), slice=ast.Tuple()):
+                raise NotationError(SEVERAL[0], place=place, remedy=SEVERAL[1])
             case ast.Subscript(value=ast.Name()):
                 pass
             case _:

@@ -29,24 +29,21 @@ METHOD_TEXT = "SymPy differentiation of the fully substituted loss, zero decided
 class Anchor:
     """The loss as one expression, and decisions about its derivatives."""
 
-    def __init__(
-        self, question: Question, tau: Any, sizes: Mapping[str, int], clock: Clock
-    ) -> None:
+    def __init__(self, question: Question, tau: Any, sizes: Mapping[str, int]) -> None:
         self.question = question
-        self.clock = clock
         forward = question.probed.unfold(tau, **sizes)
         self.symbols = SympyAlgebra().symbols(forward.system, forward.tau, forward.sizes, {})
         scalar = question.scalar
         self.truth = Derivatives(forward.evaluate({}, over="sympy", outputs=[scalar])[scalar])
         self.field = Field(simplices=_simplices(forward.system, self.symbols))
 
-    def judged(self, side: Side, names: Sequence[str]) -> Iterator[Claim]:
+    def judged(self, side: Side, names: Sequence[str], clock: Clock) -> Iterator[Claim]:
         """Yield a claim for each gradient of a side."""
         outputs = [side.prefix + name for name in names]
         values = side.dag.evaluate({}, over="sympy", outputs=outputs)
-        for name in self.clock.counted(names, "gradients"):
+        for name in clock.counted(names, "gradients"):
             yield _judge(self.field, self.truth, side, values, name, self.question, self.symbols,
-                         self.clock)  # fmt: skip
+                         clock)  # fmt: skip
 
 
 def _judge(

@@ -16,6 +16,7 @@ from functools import partial
 from typing import Any
 
 from graphgrad.circuit import Circuit
+from graphgrad.errors import GraphgradError
 from graphgrad.proof.arguments import KINDS, check_types
 from graphgrad.proof.check_adapter import Adapter, fitted, sizes_of, stated, values_of
 from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, Goal, goal_of
@@ -23,7 +24,7 @@ from graphgrad.proof.check_digits import certified, why_not_traced
 from graphgrad.proof.check_explain import Finding, lessons
 from graphgrad.proof.check_places import fixed_sizes, size_names
 from graphgrad.proof.check_result import Checked
-from graphgrad.proof.check_run import Program, program_of
+from graphgrad.proof.check_run import Program, not_running, program_of
 from graphgrad.proof.check_trial import Check, Trial
 from graphgrad.proof.clock import Clock, enforced
 from graphgrad.proof.poly import ExhaustedError
@@ -90,7 +91,10 @@ def check_function(
         with enforced(clock):
             try:
                 apart = check.bound(lambda k: DEFAULT_SIZE + 1 + k)
-                check.adapter = fitted(adapter, program, partial(check.case, 2, apart), results)
+                length = 3 if batch == 2 else 2  # no steps may be taken for examples
+                check.adapter = fitted(
+                    adapter, program, partial(check.case, length, apart), results
+                )
             except CheckError:  # an object may know its sizes already
                 check.adapter = fitted(adapter, program, partial(check.case, tau, chosen), results)
             case = check.case(tau, chosen)
@@ -102,7 +106,12 @@ def check_function(
             claims = tuple(trial.claims) if trial is not None else ()
             if trial is None or trial.tainted:
                 reduction = trial.case.reduction if trial is not None else "sum"
-                digits = certified(check, tau, dict(case.sizes), reduction)
+                try:
+                    digits = certified(check, tau, dict(case.sizes), reduction)
+                except (GraphgradError, ExhaustedError):
+                    raise
+                except Exception as error:  # whatever foreign code raises on arrays of floats
+                    raise not_running(program, error) from error
                 claims = tuple(_mixed(trial, digits))
     except ExhaustedError:
         raise CheckError(

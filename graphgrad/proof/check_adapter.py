@@ -29,7 +29,7 @@ from graphgrad.proof.check_names import (
     names_in,
 )
 from graphgrad.proof.check_places import shown_sizes
-from graphgrad.proof.check_run import Program
+from graphgrad.proof.check_run import Program, not_running
 
 TOLERANCE = 1e-9
 MOST_FORMS = 200
@@ -217,12 +217,7 @@ def fitted(
     if best is not None:
         return replace(best[1], agrees=best[0] >= 2)
     assert failure is not None
-    raise CheckError(
-        f"{program.name} does not run on arrays of the circuit's shapes: "
-        f"{type(failure).__name__}: {failure}",
-        remedy="say what its arguments are, arguments={'Wx': 'U.T', 'h0': 'h_0[:, None]'}, and how "
-        "its arrays are laid out, layout='batch_first'",
-    ) from failure
+    raise not_running(program, failure) from failure
 
 
 def _forms(adapter: Adapter, case: Case, *, apart: bool = False) -> Iterator[Adapter]:

@@ -141,17 +141,21 @@ class Case:
     # Symbols
 
     def _tokens(self, example: int) -> dict[str, Any]:
-        """Return integers for the tokens of an example: some repeat, and some differ."""
-        found = {}
+        """Return integers for the tokens of an example: some repeat, and some differ.
+
+        No two inputs hold the same ones, where there are as many: code that takes one for the other
+        is wrong.
+        """
+        found: dict[str, Any] = {}
         for name, declared in self.system.inputs.items():
             if not isinstance(declared.type, Token) and name not in self.as_tokens:
                 continue
             size = declared.type.size if isinstance(declared.type, Token) else declared.type[-1]
             (count,) = concrete((size,), self.sizes)
             length = 1 if declared.index is None else self.lengths[declared.index]
-            draw = Random(f"{name} {example}")
-            first = draw.randrange(count)
-            drawn = [(first + (k + 1) // 2 * draw.choice((1, 1, 2))) % count for k in range(length)]
+            first = Random(f"{example}").randrange(count) + len(found)
+            stride = Random(f"{name} {example}").choice((1, 2)) if count > 2 else 1
+            drawn = [(first + (k + 1) // 2 * stride) % count for k in range(length)]
             found[name] = np.array(drawn) if declared.index is not None else np.array(drawn[0])
         return found
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,8 @@ from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_case import Goal
 from graphgrad.proof.check_evidence import Cause, Evidence, near
-from graphgrad.proof.check_mutants import Mutant, mutants, shapes_of
+from graphgrad.proof.check_judge import Comparison
+from graphgrad.proof.check_mutants import Mutant, mutants, neighbours, shapes_of
 
 _parse = door("graphgrad.notation.parse:parse")
 
@@ -136,7 +138,52 @@ def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> lis
         if whole:
             return [cause]
         partial.append(cause)
-    return _best(partial)
+    chosen = _best(partial)
+    if chosen:
+        named = {name for cause in chosen for name in cause.explains}
+        left = [each for each in wrong if each.name not in named]
+        chosen += _second_causes(evidence, backward, chosen[0], left, stop)
+    return chosen
+
+
+def _second_causes(
+    evidence: Evidence, backward: Backward, first: Cause, left: list[Comparison], stop: float
+) -> Iterator[Cause]:
+    """Yield changes that explain further results beside a first one, each of its own equation."""
+    assert first.change is not None
+    text = backward.text.replace(f"\n{first.change[0]}\n", f"\n{first.change[1]}\n")
+    both = replace(backward, text=text)
+    shapes = shapes_of(evidence.case.goal.circuit.check())
+    for made in left:
+        for mutant in mutants(_own(backward, made), shapes, neighbours(backward.equations)):
+            if time.monotonic() > stop:
+                return
+            circuit = changed(both, mutant)
+            if circuit is None:
+                continue
+            found = evaluated(evidence, both, circuit, exact=False)
+            if found is None or not near(evidence.got(made), evidence.gradients(made, found)):
+                continue
+            symbolic = evaluated(evidence, both, circuit, exact=True)
+            exact = symbolic is not None and evidence.confirmed(
+                made, evidence.gradients(made, symbolic)
+            )
+            change = (mutant.right, neat(mutant.text))
+            yield Cause(mutant.cause, (made.name,), exact, "equation", change, second=True)
+            break
+
+
+def _own(backward: Backward, made: Comparison) -> dict[str, str]:
+    """Return the equation of a gradient, and those of values without a step that it reads."""
+    found: dict[str, str] = {}
+    pending = [f"{backward.prefix}{made.quantity}"]
+    while pending:
+        name = pending.pop()
+        text = backward.equations.get(name, "")
+        if name not in found and text.startswith(f"{name} = "):
+            found[name] = text
+            pending += re.findall(r"\w+", text)
+    return found
 
 
 def neat(text: str) -> str:

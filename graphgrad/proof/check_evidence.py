@@ -30,6 +30,8 @@ class Cause:
     kind: str = "equation"
     change: tuple[str, str] | None = None
     """The right equation and the changed one."""
+    second: bool = False
+    """Whether it explains them beside another change only."""
 
 
 @dataclass

@@ -155,8 +155,9 @@ def _lesson(
         lines += _wrapped(f"Likely cause: {cause.text}{seen}.")
     if cause is not None and cause.change is not None:
         lines += [f"    right:     {cause.change[0]}", f"    this code: {cause.change[1]}"]
+        changes = "this change beside the other" if cause.second else "this one change"
         lines += _wrapped(
-            "With this one change the backward equations give "
+            f"With {changes} the backward equations give "
             + ("exactly what the code returns." if cause.exact else "what the code returns there.")
         )
     table = next((counted[made.name] for made in wrong if made.name in counted), None)

@@ -126,7 +126,7 @@ def comparisons(
             if chosen[path] is not None:
                 made.append(_stated_comparison(path, chosen[path], value, case, values, as_array))
             continue
-        if path in outputs and not isinstance(results, Mapping | Sequence):
+        if path in outputs:
             continue
         known = {**values.symbols, **dict.fromkeys(quantities(case.goal))}
         name = ordered.get(path) or gradient_name(path, known)
@@ -152,7 +152,8 @@ def comparisons(
         array = as_array(value)
         if array is not None:
             want = np.asarray(case.value(variable_of(output), last="[" in output), object)
-            made.append(_fitted(Comparison(path, output, array, want)))
+            own = path if re.fullmatch(r"[\w.]+", path) else output  # an expression is no name
+            made.append(_fitted(Comparison(own, output, array, want)))
     shown = [replace(each, name=_shown(each.name, chosen)) for each in made]
     return sorted(shown, key=lambda each: each.quantity is not None)
 

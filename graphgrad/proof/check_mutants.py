@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import ast
 import copy
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -40,14 +41,32 @@ def shapes_of(system: System) -> dict[str, tuple[object, ...]]:
     return found
 
 
+def neighbours(equations: Mapping[str, str]) -> dict[str, tuple[str, ...]]:
+    """Return the cotangents that one is taken for: those that it is computed from, or they from it.
+
+    >>> neighbours({"d_h": "d_h[t] = 2 * y[t]", "d_a": "d_a[t] = (1 - h[t]**2) * d_h[t]"})
+    {'d_h': ('d_a',), 'd_a': ('d_h',)}
+    """
+    indexed = {name for name, text in equations.items() if text.startswith(f"{name}[")}
+    found: dict[str, dict[str, None]] = {name: {} for name in equations if name in indexed}
+    for name in found:
+        for other in re.findall(r"\w+", equations[name].partition(" = ")[2]):
+            if other in indexed and other != name:
+                found[name][other] = found[other][name] = None
+    return {name: tuple(others) for name, others in found.items()}
+
+
 def mutants(
-    equations: Mapping[str, str], forward: Mapping[str, tuple[object, ...]]
+    equations: Mapping[str, str],
+    forward: Mapping[str, tuple[object, ...]],
+    near: Mapping[str, tuple[str, ...]] | None = None,
 ) -> list[Mutant]:
     """Return the changes of the backward equations, likely ones first.
 
     `equations` are the backward equations by name as text, `forward` the shapes of the indexed
-    variables and inputs of the forward pass.
+    variables and inputs of the forward pass, `near` the neighbours of cotangents.
     """
+    near = neighbours(equations) if near is None else near
     found: list[Mutant] = []
     seen: set[str] = set(equations.values())
     for right in equations.values():
@@ -55,7 +74,7 @@ def mutants(
             tree = ast.parse(right)
         except SyntaxError:
             continue
-        for rank, cause, text in _changes(tree, forward):
+        for rank, cause, text in _changes(tree, forward, near):
             if text not in seen:
                 seen.add(text)
                 found.append(Mutant(cause, right, text, rank))
@@ -63,7 +82,9 @@ def mutants(
 
 
 def _changes(
-    tree: ast.Module, forward: Mapping[str, tuple[object, ...]]
+    tree: ast.Module,
+    forward: Mapping[str, tuple[object, ...]],
+    near: Mapping[str, tuple[str, ...]],
 ) -> Iterator[tuple[int, str, str]]:
     statement = tree.body[0]
     if not isinstance(statement, ast.Assign):
@@ -79,8 +100,9 @@ def _changes(
     for position, node in enumerate(ast.walk(value)):
         if id(node) in steps:
             continue
-        for rank, cause, new in _local(node, left, forward):
+        for rank, cause, new in (*_local(node, left, forward), *_swaps(node, left, near)):
             yield rank, cause, f"{left} = {replaced(value, position, new)}"
+    yield 2, f"{left} has the wrong sign", f"{left} = -({ast.unparse(value)})"
     zero = "0 * (" + ast.unparse(value) + ")"
     yield 6, f"{left} is taken as zero", f"{left} = {zero}"
 
@@ -124,6 +146,8 @@ def _local(
 
 def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]]:
     a, b = node.left, node.right
+    for new in _slopes(node):
+        yield 2, f"in {left}, {_text(new)} stands where {_text(node)} belongs", new
     if isinstance(node.op, ast.Add | ast.Sub):
         if not isinstance(a, ast.Constant):
             yield 0, f"{left} lacks the term {_text(b)}", a
@@ -132,6 +156,9 @@ def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]
             yield 0, f"{left} lacks the term {_text(a)}", ast.UnaryOp(ast.USub(), b) if minus else b
         flipped = ast.BinOp(a, ast.Add() if minus else ast.Sub(), b)
         yield 1, f"in {left} the term {_text(b)} has the wrong sign", flipped
+        if minus and not isinstance(a, ast.Constant):
+            turned = ast.BinOp(b, ast.Sub(), a)
+            yield 1, f"in {left}, {_text(turned)} stands where {_text(node)} belongs", turned
     elif isinstance(node.op, ast.Mult | ast.Div):
         yield 1, _lacking(left, b), a
         if isinstance(node.op, ast.Mult):
@@ -144,6 +171,26 @@ def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]
     elif isinstance(node.op, ast.MatMult) and isinstance(a, ast.Name):
         turned = ast.BinOp(ast.Attribute(a, "T"), ast.MatMult(), b)
         yield 1, f"{left} multiplies by {_text(turned.left)} instead of {_text(a)}", turned
+
+
+def _slopes(node: ast.BinOp) -> Iterator[ast.expr]:
+    """Yield what is written for the slopes 1 - v**2 of tanh and v * (1 - v) of sigmoid."""
+    match node:
+        case ast.BinOp(
+            left=ast.Constant(value=1),
+            op=ast.Sub(),
+            right=ast.BinOp(left=v, op=ast.Pow(), right=ast.Constant(value=2)),
+        ):
+            less = ast.BinOp(ast.Constant(1), ast.Sub(), v)
+            yield ast.BinOp(less, ast.Pow(), ast.Constant(2))
+            yield ast.BinOp(v, ast.Mult(), less)
+        case ast.BinOp(
+            left=v,
+            op=ast.Mult(),
+            right=ast.BinOp(left=ast.Constant(value=1), op=ast.Sub(), right=other),
+        ) if ast.dump(v) == ast.dump(other):
+            square = ast.BinOp(v, ast.Pow(), ast.Constant(2))
+            yield ast.BinOp(ast.Constant(1), ast.Sub(), square)
 
 
 def _lacking(left: str, factor: ast.expr) -> str:
@@ -164,6 +211,9 @@ def _reads(
     index, lag = _lag(node.slice)
     if index is None:
         return
+    if lag:
+        mirrored = ast.Subscript(node.value, _step(index, -lag), ast.Load())
+        yield 2, f"{left} reads {_text(mirrored)} where {_text(node)} belongs", mirrored
     if name in forward:
         for shift in (1, -1):
             moved = ast.Subscript(node.value, _step(index, lag + shift), ast.Load())
@@ -179,6 +229,17 @@ def _reads(
     elif text != index:
         moved = ast.Subscript(node.value, _step(index, 0), ast.Load())
         yield 2, f"{left} reads {_text(moved)} where {_text(node)} belongs", moved
+
+
+def _swaps(
+    node: ast.AST, left: str, near: Mapping[str, tuple[str, ...]]
+) -> Iterator[tuple[int, str, ast.expr]]:
+    """Yield reads of another cotangent, such as that before the slope in place of that behind."""
+    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+        for other in near.get(node.value.id, ()):
+            swapped = ast.Subscript(ast.Name(other, ast.Load()), node.slice, ast.Load())
+            if other != left.partition("[")[0]:
+                yield 5, f"{left} reads {_text(swapped)} where {_text(node)} belongs", swapped
 
 
 def _sums(node: ast.Call, left: str) -> Iterator[tuple[int, str, ast.expr]]:

@@ -14,6 +14,7 @@ import re
 import textwrap
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from traceback import extract_tb
 from typing import Any
 
 import numpy as np
@@ -250,6 +251,23 @@ def _call(stage: Stage, owner: Any, values: Mapping[str, Any]) -> Any:
         else:
             named[name] = values[name]
     return function(*positional, **named)
+
+
+def not_running(program: Program, failure: Exception) -> CheckError:
+    """Return the error for code that fails on the arrays that it is given."""
+    files = {
+        inspect.unwrap(each).__code__.co_filename
+        for each in program.functions
+        if hasattr(inspect.unwrap(each), "__code__")
+    }
+    frames = [f for f in extract_tb(failure.__traceback__) if f.filename in files]
+    where = f", line {frames[-1].lineno} in {frames[-1].name}" if frames else ""
+    return CheckError(
+        f"{program.name} does not run on arrays of the circuit's shapes: "
+        f"{type(failure).__name__}: {failure}{where}",
+        remedy="say what its arguments are, arguments={'Wx': 'U.T', 'h0': 'h_0[:, None]'}, and how "
+        "its arrays are laid out, batch=2, layout='batch_first'",
+    )
 
 
 # Results

@@ -7,6 +7,7 @@ after which an equation reads like the wrong one, terms and factors in any order
 from __future__ import annotations
 
 import ast
+import re
 import warnings
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
@@ -14,12 +15,15 @@ from typing import Any
 
 from graphgrad.circuit import Circuit
 from graphgrad.errors import GraphgradError
-from graphgrad.proof.check_mutants import mutants, shapes_of
+from graphgrad.proof.check_mutants import mutants, neighbours, shapes_of
 from graphgrad.proof.question import Question
 from graphgrad.proof.result import Equation
 
 LONGEST = 2_000
 """Equations with more characters are not compared."""
+SENTENCE = 200
+"""Names of the library's are not explained with more characters."""
+_WORD = re.compile(r"[^\W\d]\w*")
 
 
 def with_changes(
@@ -45,10 +49,17 @@ def with_changes(
         if name in (wrong | shared) & claimed.equations.keys() and len(str(equation)) <= LONGEST
     }
     causes = {}
-    for mutant in mutants(own, shapes_of(question.opened.check())):
+    near = neighbours(
+        {
+            name: str(equation)
+            for name, equation in adjoint.equations.items()
+            if name in claimed.equations and name not in question.probed.equations
+        }
+    )
+    for mutant in mutants(own, shapes_of(question.opened.check()), near):
         name = mutant.right.partition(" = ")[0].partition("[")[0]
         if name not in causes and reading(mutant.text) == reading(str(claimed.equations[name])):
-            causes[name] = mutant.cause
+            causes[name] = _explained(mutant.cause, adjoint, claimed)
     common = next((causes[name] for name in sorted(shared) if name in causes), "")
     if shared and not common:
         lefts = sorted(str(claimed.equations[name]).partition(" = ")[0] for name in shared)
@@ -57,6 +68,23 @@ def with_changes(
         each if each.holds else replace(each, cause=causes.get(_variable(each), common))
         for each in judged
     )
+
+
+def _explained(cause: str, adjoint: Circuit, claimed: Circuit) -> str:
+    """Return a cause with the equations of the library's names in it that the person has not.
+
+    Only as many as fit in a sentence.
+    """
+    strange = {n: e for n, e in adjoint.equations.items() if n not in claimed.equations}
+    found: dict[str, str] = {}
+    pending = [cause]
+    while pending:
+        for name in dict.fromkeys(_WORD.findall(pending.pop())):
+            if name in strange and name not in found:
+                found[name] = str(strange[name])
+                pending.append(found[name].partition(" = ")[2])
+    told = ", ".join(found.values())
+    return f"{cause}, where {told}" if told and len(told) <= SENTENCE else cause
 
 
 def _variable(equation: Equation) -> str:

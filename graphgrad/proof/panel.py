@@ -44,6 +44,8 @@ TIES = (
 )
 CERTIFICATE_SHARE, INDUCTION_SHARE = 0.6, 0.1
 """Of the time limit, what `auto` leaves to the certificate, and to the induction after it."""
+OPINION_SHARE = 0.1
+"""Of the time limit, what `auto` leaves to SymPy where nothing is open any more."""
 ANCHOR_SCALARS, OPEN_SCALARS = 800, 3000
 """`auto` asks SymPy as well where the nodes of both passes have at most so many entries, and about
 what the certificate left open where they have at most so many."""
@@ -67,6 +69,8 @@ class Panel:
         self.seconds = clock.left
         self.used: dict[str, None] = {}
         self.anchor: Anchor | None = None
+        self.too_long = False
+        """Whether SymPy had no time for an answer that was not needed."""
 
     def claims(
         self, text: str | None, source: str, wrt: Any, truncate: Any
@@ -155,12 +159,17 @@ class Panel:
             return ()
 
     def _asked(
-        self, method: str, side: Side, names: Iterable[str], claims: Callable[[], Iterable[Claim]]
+        self,
+        method: str,
+        side: Side,
+        names: Iterable[str],
+        claims: Callable[[], Iterable[Claim]],
+        clock: Clock | None = None,
     ) -> list[Claim]:
         """Return what a method says of gradients; undecided is what it has no time for."""
         self.used[method] = None
         try:
-            with enforced(self.clock):
+            with enforced(clock or self.clock):
                 found = list(claims())
         except ExhaustedError:
             answer = [blank(self.question, side, name) for name in names]
@@ -234,11 +243,12 @@ class Panel:
             first = [_together(claim, third.get(claim.by)) for claim in first]
         open_names = [claim.by for claim in first if claim.verdict == "undecided"]
         asked = list(side.names) if side.scalars <= ANCHOR_SCALARS else open_names
-        if side.scalars > OPEN_SCALARS:
+        if side.scalars > OPEN_SCALARS or (self.too_long and not open_names):
             asked = []
         if not asked or self.clock.is_over:
             return first
-        second = {claim.by: claim for claim in self._sympy(side, asked)}
+        found = self._sympy(side, asked) if open_names else self._opinion(side, asked)
+        second = {claim.by: claim for claim in found}
         return [_together(claim, second.get(claim.by)) for claim in first]
 
     def _certificate(self, side: Side, clock: Clock) -> list[Claim]:
@@ -257,19 +267,36 @@ class Panel:
             method, side, names, lambda: judged(self.question, side, list(names), self.clock)
         )
 
-    def _sympy(self, side: Side, names: Iterable[str]) -> list[Claim]:
-        self.clock.stage(f"{side.origin}: SymPy")
-        return self._asked("sympy", side, names, lambda: self._anchored(side, list(names)))
+    def _opinion(self, side: Side, names: list[str]) -> list[Claim]:
+        """Return what SymPy says of gradients that are judged already, unless it takes long."""
+        clock = self.clock.at_most(OPINION_SHARE * self.seconds)
+        known = "sympy" in self.used
+        found = self._sympy(side, names, clock)
+        self.too_long = any(claim.reason == NO_TIME for claim in found)
+        if self.too_long:
+            self.anchor = None  # it may have been interrupted at any place
+        if not known and all(claim.verdict == "undecided" for claim in found):
+            del self.used["sympy"]
+        return found
 
-    def _anchored(self, side: Side, names: list[str]) -> Iterable[Claim]:
+    def _sympy(self, side: Side, names: Iterable[str], clock: Clock | None = None) -> list[Claim]:
+        clock = clock or self.clock
+        self.clock.stage(f"{side.origin}: SymPy")
+        return self._asked("sympy", side, names, lambda: self._anchored(side, list(names), clock),
+                           clock)  # fmt: skip
+
+    def _anchored(self, side: Side, names: list[str], clock: Clock) -> Iterable[Claim]:
         if self.anchor is None:
-            self.anchor = Anchor(self.question, self.tau, self.sizes, self.clock)
-        return self.anchor.judged(side, names)
+            self.anchor = Anchor(self.question, self.tau, self.sizes)
+        return self.anchor.judged(side, names, clock)
 
 
 def _at_every_length(claim: Claim) -> Claim:
     methods = {**claim.methods, "induction": "proved"}
-    return replace(claim, verdict="proved", reason="", error=None, every=True, methods=methods)
+    return replace(
+        claim, verdict="proved", reason="", error=None, every=True, methods=methods,
+        fault="", residual="",
+    )  # fmt: skip
 
 
 def _together(first: Claim, second: Claim | None) -> Claim:
@@ -281,4 +308,6 @@ def _together(first: Claim, second: Claim | None) -> Claim:
     if len(verdicts) > 1:
         return replace(first, verdict="undecided", reason=judge.CONTRADICTION, methods=methods)
     chosen = second if first.verdict == "undecided" and verdicts else first
+    if chosen.verdict == "proved":
+        return replace(chosen, methods=methods)
     return replace(chosen, methods=methods, fault=first.fault, residual=first.residual)

@@ -10,12 +10,14 @@ from typing import Any
 from graphgrad.autodiff.requests import names_in, unknown_loss
 from graphgrad.circuit import Circuit
 from graphgrad.files import read_text
+from graphgrad.ir import Node
 from graphgrad.proof.arguments import check_types
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.panel import TEXTS, Panel
 from graphgrad.proof.progress import Shown
 from graphgrad.proof.question import DEFAULT_SIZE, question_of, sizes_of, targets_of
 from graphgrad.proof.result import Proof, ProofError, Request
+from graphgrad.system import System
 from graphgrad.unfold import checked_lengths
 
 __all__ = ["DEFAULT_SIZE", "METHODS", "ProofError", "prove"]
@@ -111,6 +113,19 @@ def _read(claims: str | Path | Mapping[str, str] | None) -> tuple[str | None, st
     return "\n".join(f"{left} = {right}" for left, right in claims.items()), "claims"
 
 
+def _everywhere(system: System, node: Node) -> bool:
+    """Whether an op has its derivative everywhere, as a quotient by a number or a square."""
+    name = node.op.name
+    if name not in ("div", "pow"):
+        return False
+    last = system.graph.nodes[node.args[1]]
+    if last.op.name in ("size", "counter"):  # from 1
+        return name == "div"
+    return last.op.name == "const" and (
+        last.attr != 0 if name == "div" else last.attr >= 0 and float(last.attr).is_integer()
+    )
+
+
 def _assumptions(circuit: Circuit) -> Iterator[str]:
     """Yield what the verdicts leave out, or hold for."""
     system = circuit.check()
@@ -118,8 +133,9 @@ def _assumptions(circuit: Circuit) -> Iterator[str]:
     for name, op in sorted(ops.items()):
         if op.kinks:
             yield f"no {name} stands at its kink ({op.kinks})"
+    somewhere = {node.op.name for node in system.graph.nodes if not _everywhere(system, node)}
     for name, op in sorted(ops.items()):
-        if op.domain:
+        if op.domain and name in somewhere:
             yield f"every {name} is inside its domain ({op.domain})"
     for name, declared in system.inputs.items():
         if declared.kind == "distribution":

@@ -12,6 +12,7 @@ import numpy as np
 from graphgrad import formulas
 from graphgrad.adjoint import boundary_name
 from graphgrad.autodiff import cotangent_prefix
+from graphgrad.autodiff.requests import unknown_loss
 from graphgrad.circuit import Circuit
 from graphgrad.data import wanted_sizes
 from graphgrad.declared import Variable
@@ -97,8 +98,8 @@ def targets_of(circuit: Circuit, loss: str, wrt: Any, *, claimed: bool) -> list[
             remedy=remedy,
         )
     if loss not in system.variables:
-        error = unknown_name(loss, system.variables)
-        raise ProofError(f"{circuit.name} has no {loss} to differentiate", remedy=error.remedy)
+        error = unknown_loss(loss, system.variables)
+        raise ProofError(error.message, remedy=error.remedy)
     if wrt is None:
         return list(system.params)
     names = list(dict.fromkeys([wrt] if isinstance(wrt, str) else wrt))

@@ -22,6 +22,7 @@ from graphgrad.proof.sparse import Terms, add_product, cleaned, total
 from graphgrad.proof.zero import Field
 
 SHALLOW = ("quotients", "products", "products")
+NEWEST = ("newest",) * 4
 ROUNDS = 3
 SYMPY_TERMS = 400
 MAX_TERMS = 20_000
@@ -37,10 +38,12 @@ def vanishes(
     lets are put in, so many times one after the other; nothing further away is looked at.
     """
     if rounds is None:
-        steps = (*SHALLOW, *[None] * ROUNDS) if hard else SHALLOW
+        steps = (*SHALLOW, *NEWEST, *[None] * ROUNDS) if hard else SHALLOW
         return _vanishes(table, residual, steps) or (hard and _by_sympy(table, residual))
-    return _vanishes(table, residual, (None,) * rounds) or (
-        rounds > 0 and _by_sympy(table, residual)
+    return (
+        _vanishes(table, residual, NEWEST[:rounds])
+        or _vanishes(table, residual, (None,) * rounds)
+        or (rounds > 0 and _by_sympy(table, residual))
     )
 
 
@@ -53,6 +56,8 @@ def _vanishes(table: Generators, residual: Terms, steps: tuple[str | None, ...])
         for depth in steps:
             if depth is None:
                 better = written_out(table, terms)
+            elif depth == "newest":
+                better = _newest_written_out(table, terms)
             else:
                 better = _lets_written_out(table, terms, depth)
             if better is not None:
@@ -88,6 +93,21 @@ def written_out(table: Generators, terms: Terms) -> Terms | None:
     """Return the polynomial with all lets put in once, in arguments of atoms too."""
     reached = _reached(table, terms, DEFINED)
     images = {gid: table.items[gid].args[0] for gid in reached if table.items[gid].kind in DEFINED}
+    return _rewritten(table, terms, images, reached, everywhere=True) if images else None
+
+
+def _newest_written_out(table: Generators, terms: Terms) -> Terms | None:
+    """Return the polynomial with the newest lets put in, the entries of one value or a few.
+
+    What a value was computed from stays short, where all lets at once may be long.
+    """
+    reached = _reached(table, terms, DEFINED)
+    newest = max((gid for gid in reached if table.items[gid].kind in DEFINED), default=-1)
+    images: dict[int, Terms] = {}
+    while newest >= 0 and table.items[newest].kind in DEFINED:
+        if newest in reached:
+            images[newest] = table.items[newest].args[0]
+        newest -= 1
     return _rewritten(table, terms, images, reached, everywhere=True) if images else None
 
 

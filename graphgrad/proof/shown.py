@@ -161,7 +161,11 @@ def refutations(proof: Proof) -> list[tuple[list[str], list[list[str]]]]:
         if claim.cause and claim.cause not in causes:
             why.append([f"likely cause: {claim.cause}"])
         if claim.fault and (claim.fault, claim.residual) not in faults:
-            why.append([f"first wrong: {claim.fault}, by", claim.residual])
+            wrong = claim.verdict == "refuted"
+            told = (
+                f"first wrong: {claim.fault}, by" if wrong else f"in doubt: {claim.fault}, unless"
+            )
+            why.append([told, claim.residual, *([] if wrong else ["is 0"])])
         elif claim.fault and several:
             why.append([f"first wrong: {claim.fault}"])
         found.append((claim.refuted_parts(_same_values(claim, before)), why))

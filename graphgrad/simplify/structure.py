@@ -5,6 +5,7 @@ from __future__ import annotations
 from graphgrad.conditions import ALWAYS, NEVER
 from graphgrad.ir import OPS, Expr
 from graphgrad.ops.leaves import zeros
+from graphgrad.ops.shapes import part_sizes
 from graphgrad.simplify.core import is_neg, is_zero, plain, rule, spread
 
 
@@ -54,6 +55,8 @@ def _where(expr: Expr, left: Expr, right: Expr, a: Expr, b: Expr) -> Expr | None
 def _part(expr: Expr, a: Expr) -> Expr | None:
     if is_zero(a):
         return zeros(expr.shape)
+    if is_neg(a):
+        return plain(-plain(OPS["part"](a.args[0], attr=expr.attr)))
     if a.op is OPS["concat"]:
         sizes = expr.attr.sizes
         pieces = [p.shape for p in a.args]
@@ -63,6 +66,20 @@ def _part(expr: Expr, a: Expr) -> Expr | None:
             fits = len(pieces) == sizes and all(p == expr.shape for p in pieces)
         return a.args[int(expr.attr.position)] if fits else None
     return None
+
+
+@rule("component")
+def _component(expr: Expr, a: Expr) -> Expr | None:
+    """A component of a piece is one of the whole, where the pieces before have known sizes."""
+    if is_neg(a):
+        return plain(-plain(OPS["component"](a.args[0], attr=expr.attr)))
+    if a.op is not OPS["part"]:
+        return None
+    whole = a.args[0]
+    before = part_sizes(a.attr, whole.shape[0])[: a.attr.position]
+    if not all(size.known for size in before):
+        return None
+    return OPS["component"](whole, attr=expr.attr + sum(map(int, before)))
 
 
 @rule("concat", "expand")

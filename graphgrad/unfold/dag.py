@@ -144,7 +144,10 @@ class Dag:
     def evaluate(
         self, values: Mapping[str, Any] | None = None, over: Any = None, **options: Any
     ) -> dict[str, Any]:
-        """Return every output and variable as arrays; see `graphgrad.evaluate.evaluate`."""
+        """Return every output and variable as arrays; see `graphgrad.evaluate.evaluate`.
+
+        `over` is the number type, `outputs` names what is wanted.
+        """
         result: dict[str, Any] = _evaluate(self, {} if values is None else values, over, **options)
         return result
 
@@ -158,7 +161,8 @@ class Dag:
     ) -> dict[str, Any]:
         """Return each gradient by loss step and use step: W -> array [s, t, *W.shape].
 
-        The sum over s and t is the gradient; see `graphgrad.contributions.contributions`.
+        The sum over s and t is the gradient; see `graphgrad.contributions.contributions`. Options:
+        `wrt`, `over`, and `norms=True` for their norms alone.
         """
         result: dict[str, Any] = _contributions(self, values, loss, **options)
         return result
@@ -166,7 +170,10 @@ class Dag:
     def paths(
         self, wrt: str | tuple[str, int], loss: str | tuple[str, int] = "loss", **options: Any
     ) -> Paths:
-        """Return a gradient as a sum over paths; see `graphgrad.paths.paths`."""
+        """Return a gradient as a sum over paths; see `graphgrad.paths.paths`.
+
+        Options: `through` (the variables that are shown), `limit` (how many paths at most: 1000).
+        """
         found: Paths = _paths(self, wrt, loss, **options)
         return found
 

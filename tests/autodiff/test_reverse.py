@@ -119,6 +119,15 @@ def test_prefix_avoids_names_that_are_taken() -> None:
     assert found["dd_d_W"] == 3
 
 
+def test_a_loss_of_another_name_is_proposed() -> None:
+    circuit = gg.parse("w: param()\nx[t]: input()\nE = w**2\ny[t] = w * x[t]")
+    remedy = 'name one of them, as in loss="E", or write an equation for it'
+    for ask in (circuit.adjoint, lambda: gg.prove(circuit), lambda: gg.value_and_grad(circuit)):
+        with pytest.raises(gg.GraphgradError, match="there is no loss to differentiate") as caught:
+            ask()
+        assert caught.value.remedy == f"declared are: E, y; {remedy}"
+
+
 @pytest.mark.parametrize(
     ("loss", "error", "message"),
     [

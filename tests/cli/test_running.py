@@ -30,9 +30,11 @@ def test_a_console_without_greek():
     assert "d_w = ?loss/?w" in done.stdout
 
 
-def test_as_a_module():
-    done = shell(f"{sys.executable} -m graphgrad.cli check elman")
+@pytest.mark.parametrize("module", ["graphgrad", "graphgrad.cli"])
+def test_as_a_module(module):
+    done = shell(f"{sys.executable} -m {module} check elman")
     assert done.returncode == 0
+    assert shell(f"{sys.executable} -m {module} --help").stdout.startswith("usage: graphgrad")
 
 
 def test_remedies_name_options(run):

@@ -101,6 +101,11 @@ def test_there_is_no_pure_function_with_checkpoints() -> None:
         _ = made(checkpoint={"every": 2}).pure  # type: ignore[attr-defined]
 
 
+def test_a_function_shows_what_it_takes_and_gives() -> None:
+    function = gg.value_and_grad(gg.parse(RNN, name="rnn"))
+    assert repr(function) == "<f(params, x=…) -> loss of rnn, gradients by W>"
+
+
 def test_names_to_differentiate_by_may_come_once() -> None:
     compiled = gg.parse(RNN).compile(grad="loss", wrt=(name for name in ["W"]))
     assert list(compiled({"W": W, "x": X})) == ["loss", "d_W"]

@@ -118,6 +118,8 @@ BAD: list[tuple[type[GraphgradError], str, str]] = [
     (NotationError, "shifted left side", "h[t+1] = h[t]"),
     (NotationError, "doubled left side", "h[2*t] = 1\nh[t] = 1"),
     (NotationError, "unknown index", "h[i] = 1"),
+    (NotationError, "two indices", "s: steps(m)\nt: steps(n)\nh[s, t] = 1"),
+    (NotationError, "two indices read", "h[t] = h[t-1, 2]"),
     (NotationError, "call on the left side", "tanh(h[t]) = 1"),
     (NotationError, "list on the left side", "[h[t], g[t]] = split(x[t], 2)"),
     (NotationError, "import", "import os"),

@@ -134,6 +134,20 @@ CIRCUITS = {
         "g[t] = tanh(U @ g[t-1] + m * m * sum(h[t] for t in steps))",
         "loss = sum(squared_error(g[t], x[t]) for t in steps)",
     ),
+    "layer normalisation": (
+        "a[t] = W @ h[t-1] + U @ x[t]",
+        "m[t] = mean(a[t])",
+        "s[t] = sqrt(mean((a[t] - m[t])**2) + 1/1000)",
+        "h[t] = tanh((a[t] - m[t]) / s[t])",
+        LOSS,
+    ),
+    "linear attention": (
+        "k[t] = exp(W @ x[t])",
+        "S[t] = S[t-1] + outer(U @ x[t], k[t])",
+        "z[t] = z[t-1] + k[t]",
+        "h[t] = S[t] @ x[t] / (z[t] @ x[t])",
+        LOSS,
+    ),
     "kinks": ("h[t] = relu(W @ h[t-1] + U @ x[t])", "loss = sum(max(h[t]) for t in steps)"),
 }  # fmt: skip
 

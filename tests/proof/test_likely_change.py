@@ -40,6 +40,10 @@ def test_equations_that_do_not(one, other):
     [
         ({"d_W": "mean(outer(d_a[t], h[t-1]) for t in steps)"}, "d_W averages over the steps"),
         ({"d_W": "sum(outer(d_a[t], h[t]) for t in steps)"}, "d_W reads h[t] where h[t-1] belongs"),
+        (
+            {"d_W": "sum(outer(d_h[t], h[t-1]) for t in steps)"},
+            "d_W reads d_h[t] where d_a[t] belongs",
+        ),
         ({"d_h[t]": "W @ d_a[t+1] + 1"}, "d_h[t] multiplies by W instead of W.T"),
     ],
 )
@@ -56,6 +60,26 @@ def test_the_change_is_named(change, cause):
     proof = gg.prove(circuit, claims=right | change, tau=2, method="certificate")
     (said,) = [each.cause for each in proof.equations if not each.holds]
     assert said.startswith(cause)
+
+
+def test_a_name_that_the_person_has_not_is_explained():
+    circuit = gg.parse(
+        "x[t]: input(N)\nW: param(N, N)\nu: param(N)\nf[t] = sigmoid(u * x[t])\n"
+        "h[t] = tanh(W @ (f[t] * h[t-1]))\n"
+        "loss = sum(squared_error(h[t], x[t]) for t in steps)"
+    )
+    assert "delta_fh[t] = W.T @ delta_h[t]" in str(circuit.adjoint())
+    claims = {
+        "d_h[t]": "h[t] - x[t]",
+        "delta_h[t]": "(1 - h[t]**2) * d_h[t]",
+        "d_W": "sum(outer(delta_h[t], f[t] * h[t-1]) for t in steps)",
+        "d_f[t]": "h[t-1] * (W.T @ delta_h[t])",
+        "d_u": "sum(x[t] * f[t] * (1 - f[t]) * d_f[t] for t in steps)",
+    }
+    (wrong,) = (e for e in gg.prove(circuit, claims=claims, tau=2).equations if not e.holds)
+    assert wrong.cause == (
+        "d_h[t] lacks the term f[t+1] * delta_fh[t+1], where delta_fh[t] = W.T @ delta_h[t]"
+    )
 
 
 SHARED = {

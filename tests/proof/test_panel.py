@@ -49,7 +49,8 @@ def test_verdicts_that_agree(first, second, verdict):
     both = panel._together(one, other)
     assert both.verdict == verdict
     assert both.methods == {"certificate": first, "sympy": second}
-    assert both.fault == "d_h[2]" and both.residual == "w"  # noqa: PT018
+    found = ("", "") if (first, verdict) == ("undecided", "proved") else ("d_h[2]", "w")
+    assert (both.fault, both.residual) == found
     assert both.reason == ("second" if first == "undecided" != second else "first")
 
 
@@ -111,6 +112,13 @@ def _side():
     return made._stated(text, "claims", None, None).side(3, made.sizes)
 
 
+def test_what_is_proved_has_no_wrong_equation():
+    """Not even one that a method could not see to be right."""
+    one = claim("undecided", "certificate", fault="d_h[2]", residual="w")
+    every = panel._at_every_length(one)
+    assert (every.verdict, every.fault, every.residual) == ("proved", "", "")
+
+
 def test_time_that_is_over_leaves_everything_undecided():
     found, equations = panel_of(clock=Clock(0.0)).claims(None, "", None, None)
     assert [(each.by, each.verdict, each.reason) for each in found] == [("w", "undecided", NO_TIME)]
@@ -131,6 +139,21 @@ def test_a_method_without_time_is_undecided():
     assert (found.verdict, found.reason, found.methods) == (
         "undecided", NO_TIME, {"sympy": "undecided"},
     )  # fmt: skip
+
+
+def test_a_second_opinion_takes_no_time_from_the_others(monkeypatch):
+    def slow(self, side, names, clock):
+        while True:
+            clock.tick()
+
+    monkeypatch.setattr(panel.Anchor, "judged", slow)
+    proof = gg.prove(CIRCUIT, time_limit=4.0)
+    assert methods_of(proof) == [
+        ("proved", "certificate", "sympy", "induction"), ("proved", "certificate"),
+    ]  # fmt: skip
+    assert [each.methods["certificate"] for each in proof.claims] == ["proved", "proved"]
+    assert "SymPy" not in proof.method
+    assert proof.seconds < 2.0
 
 
 def test_induction_that_gives_up_takes_nothing_away(monkeypatch):

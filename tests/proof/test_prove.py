@@ -103,6 +103,27 @@ def test_what_is_left_out_is_said():
     assert "no relu stands at its kink" in kinks
 
 
+@pytest.mark.parametrize(
+    ("formula", "told"),
+    [
+        ("w**2 * x[t] / 6 / tau + x[t] / t", ()),
+        ("sum(v) / H * x[t]", ()),
+        ("x[t] / w", ("div",)),
+        ("x[t] / 2 / (w + 1)", ("div",)),
+        ("w**0.5 * x[t]", ("pow",)),
+        ("w**(-2) * x[t]", ("pow",)),
+        ("sqrt(w) * x[t]**3", ("sqrt",)),
+    ],
+)
+def test_domains_are_named_where_they_leave_something_out(formula, told):
+    circuit = gg.parse(
+        f"x[t]: input()\nw: param()\nv: param(H)\nh[t] = {formula} + sum(v)\nloss = h[tau]"
+    )
+    assumed = gg.prove(circuit, tau=2, wrt=["v"], method="certificate").assumptions
+    said = [each.split()[1] for each in assumed if "inside its domain" in each]
+    assert said == list(told)
+
+
 # -- claims that are right, written in other ways --------------------------------------------------
 
 SAME = {

@@ -66,6 +66,22 @@ def test_lets_are_written_out_inside_functions(table):
     assert not vanishes(table, minus(table.tanh(h), table.tanh(a)), rounds=1)
 
 
+def test_the_newest_lets_are_written_out_before_all(table):
+    """What a value was computed from may be long: 1/s is 1/root(…) whatever is below the root."""
+    a, b = names(table, "ab")
+    deep = total([a, b])
+    for k in range(7):
+        deep = let(table, total([table.product(deep, deep), b]), f"h_{k}")
+    square = total([table.product(deep, deep), {(): 1}])
+    s = let(table, table.root(square, 2), "s")
+    residual = minus(table.inverse(s), table.inverse(table.root(square, 2)))
+    assert residual
+    assert vanishes(table, residual)
+    assert vanishes(table, residual, rounds=1)
+    assert not vanishes(table, residual, rounds=0)
+    assert not vanishes(table, minus(table.inverse(s), table.inverse(table.root(deep, 2))))
+
+
 def test_denominators_are_multiplied_out(table):
     a, b = names(table, "ab")
     total_inverse = table.inverse(total([a, b]))

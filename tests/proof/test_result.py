@@ -122,6 +122,12 @@ def test_faults_without_equations_are_told_with_the_first_claim():
     ]
 
 
+def test_an_equation_that_could_not_be_decided_is_not_called_wrong():
+    doubt = replace(FAULTY, verdict="undecided", reason="nothing helps")
+    assert "in doubt: d_h[2], unless -r_3 is 0" in str(proof_of(doubt))
+    assert "first wrong" not in str(proof_of(doubt))
+
+
 def test_long_witnesses_are_broken_between_values():
     witness = {f"W_{k}": [["-10/13", "12/13"], ["7/13", "1"]] for k in range(9)}
     lines = str(proof_of(replace(REFUTED, witness=witness))).splitlines()

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
+
 import pytest
 
 import graphgrad as gg
@@ -54,6 +57,21 @@ def test_lines_of_a_context_are_apart(name: str, level: Level) -> None:
     for view, layout in layouts(name, level).items():
         for check in (overlaps, shared_runs, touched_heads, loose_ends):
             assert check(layout) == [], view
+
+
+def test_a_line_enters_a_result_beside_the_rail_that_ends_there() -> None:
+    """A weighted mean: the weights are collected at its left, where their sum comes from, too."""
+    circuit = gg.parse(
+        "x[t]: input(H)\nW: param(H, H)\nq: param(H)\nh[t] = tanh(W @ h[t-1] + x[t])\n"
+        "e[t] = exp(q @ h[t])\nZ = sum(e[t] for t in steps)\n"
+        "c = sum(e[t] * h[t] for t in steps) / Z\nloss = sum(c**2)"
+    )
+    for layout in (viz.unfolded(circuit).layout, viz.backward(circuit).layout):
+        for check in (overlaps, shared_runs, touched_heads, loose_ends):
+            assert check(layout) == []
+        tips = [edge.tip for edge in layout.edges if edge.head == "c" and edge.tip is not None]
+        assert len(tips) > 2
+        assert min(math.dist(one, other) for one, other in combinations(tips, 2)) > 5
 
 
 @pytest.mark.parametrize("name", ["mean", "chain", "both ends", "three rows"])

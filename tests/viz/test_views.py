@@ -159,7 +159,29 @@ def test_parameters_beside_the_arrows(name: str, parameters: Parameters, tau: in
     circuit = gg.cells.load(name)
     layout = viz.unfolded(circuit, lengths(name, tau), parameters=parameters).layout
     check(layout)
-    assert not any(placed.node.kind == "parameter" for placed in layout.nodes)
+    boxes = boxed(viz.circuit(circuit).layout) | starts(circuit)
+    assert boxed(layout) <= (boxes if parameters == "labels" else set())
+
+
+def test_a_parameter_that_is_no_factor_stands_beside_no_arrow() -> None:
+    """It keeps its node, as in the circuit diagram: q, and a where it is squared."""
+    circuit = gg.parse(
+        "x[t]: input()\na: param()\nq: param()\nb: param()\n"
+        "p[t] = a**2 * p[t-1] + exp(q)\nm[t] = a * m[t-1] + p[t] * x[t] + b\nloss = m[tau]"
+    )
+    layout = viz.unfolded(circuit, 3, parameters="labels").layout
+    check(layout)
+    assert boxed(layout) == boxed(viz.circuit(circuit).layout) == {"a", "q"}
+
+
+def starts(circuit: gg.Circuit) -> set[str]:
+    """The parameters that are boundary values, which a circuit diagram leaves out."""
+    roots = [equation.root for equation in circuit.boundaries.values()]
+    return {str(root.attr) for root in roots if root.op.name == "param"}
+
+
+def boxed(layout: Layout) -> set[str]:
+    return {placed.node.id for placed in layout.nodes if placed.node.kind == "parameter"}
 
 
 @pytest.mark.parametrize("tau", [1, 2, 3, 6])

@@ -47,7 +47,7 @@ def bptt(X, Y, W, U, R, S, V, Q):
 
 
 FAULTS = [
-    ("dg[1:-1].T @ g[2:]", "dg[1:-1].T @ g[:-2]", "grads.R", "reads g[t-1] where g[t+1] belongs|"),
+    ("dg[1:-1].T @ g[2:]", "dg[1:-1].T @ g[:-2]", "grads.R", "reads g[t-1] where g[t+1] belongs"),
     ("R.T @ dg[t - 1]", "R.T @ dg[t + 1]", "grads.R grads.S", "lacks the term"),
     ("dh[1:-1].T @ h[:-2]", "dh[1:-1].T @ h[1:-1]", "grads.W", "reads h[t] where h[t-1] belongs"),
     ("dict(V=E.T @ h[1:-1], Q=E.T @ g[1:-1])", "dict(V=E.T @ g[1:-1], Q=E.T @ h[1:-1])",

@@ -56,7 +56,8 @@ def gru(x, y, h0, Wz, Uz, Wr, Ur, Wn, Un):
 FAULTS = [
     ("dh = (h[T] - y[-1]) / B", "dh = h[T] - y[-1]", "gWz gUz gWr gUr gWn gUn",
      "not divided by the 2 examples"),
-    ("dh * (h[t] - n[t]) *", "dh * (n[t] - h[t]) *", "gWz gUz gWr gUr gWn gUn", ""),
+    ("dh * (h[t] - n[t]) *", "dh * (n[t] - h[t]) *", "gWz gUz gWr gUr gWn gUn",
+     "n[t] - h[t-1] stands where h[t-1] - n[t] belongs"),
     ("drh * r[t] + ", "", "gWz gUz gWr gUr gWn gUn", "lacks the term"),
     ("gUn += (r[t] * h[t]).T @ dn", "gUn += h[t].T @ dn", "gUn", "lacks the factor r[t]"),
 ]  # fmt: skip

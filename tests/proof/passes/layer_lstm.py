@@ -86,7 +86,8 @@ ASSUMES = ["c_0 is 0"]
 FAULTS = [
     ("df, di, dg = dc * prev_c", "df, di, dg = dc * next_c", "dx dh0 dWx dWh db", "c[t]"),
     ("dc = dnext_c + ", "dc = ", "dx dh0 dWx dWh db", "lacks the term"),
-    ("dg * (1 - g**2)", "dg * g * (1 - g)", "dx dh0 dWx dWh db", ""),
+    ("dg * (1 - g**2)", "dg * g * (1 - g)", "dx dh0 dWx dWh db",
+     "tanh(g[t]) * (1 - tanh(g[t])) stands where"),
     ("do = dnext_h * np.tanh(next_c)", "do = dnext_h * next_c", "dx dh0 dWx dWh db",
      "c[t] stands where tanh(c[t]) belongs"),
 ]  # fmt: skip

@@ -64,6 +64,10 @@ def rnn_backward(dh, cache):
 FAULTS = [
     ("dh[:, t] + dprev", "dh[:, t]", "dx dh0 dWx dWh db", "lacks the term W.T @ delta_h[t+1]"),
     ("dnext_h * (1 - next_h**2)", "dnext_h * (1 - next_h)", "dx dh0 dWx dWh db", "h[t]**2 belongs"),
+    ("dnext_h * (1 - next_h**2)", "dnext_h * (1 - next_h) ** 2", "dx dh0 dWx dWh db",
+     "(1 - h[t])**2 stands where 1 - h[t]**2 belongs"),
+    ("dnext_h * (1 - next_h**2)", "dnext_h * next_h * (1 - next_h)", "dx dh0 dWx dWh db",
+     "h[t] * (1 - h[t]) stands where 1 - h[t]**2 belongs"),
     ("np.dot(dscores, Wx.T), np.dot(dscores, Wh.T)", "np.dot(dscores, Wx.T), np.dot(dscores, Wh)",
      "dx dh0 dWx dWh db", "by W instead of W.T"),
     ("dh0 = dprev", "dh0 = np.zeros_like(dprev)", "dh0", ""),
