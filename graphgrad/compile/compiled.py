@@ -28,7 +28,14 @@ from graphgrad.compile.plan import schedule_of
 from graphgrad.compile.ragged import by_length, checked_examples, together
 from graphgrad.compile.run_numpy import numpy_program
 from graphgrad.compile.schedule import Schedule
-from graphgrad.compile.streams import Stream, last_steps, state_inputs, steps_before, streamed
+from graphgrad.compile.streams import (
+    Stream,
+    last_steps,
+    of_the_state,
+    state_inputs,
+    steps_before,
+    streamed,
+)
 from graphgrad.data import check_names
 from graphgrad.dims import Token
 from graphgrad.doors import door
@@ -288,7 +295,10 @@ class Compiled:
             lengths = lengths_of(self.system, as_arrays(values), options["tau"])
             steps = lengths[stream.index]
             options["tau"] = lengths | (stream.clock.lengths(so_far + 1, 1) if key else {})
-        results = self._pieces[key](given, **options)
+        try:
+            results = self._pieces[key](given, **options)
+        except DataError as error:
+            raise of_the_state(stream, error) from None
         after = last_steps(stream, state, {**values, **results}) if more else None
         if after is not None and stream.clock is not None:
             after[stream.index] = np.array(so_far + steps)

@@ -8,6 +8,7 @@ sum over steps counts once a piece: a mean is that of the piece, a penalty is ad
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -128,6 +129,15 @@ def state_inputs(stream: Stream, state: Mapping[str, Any]) -> dict[str, Any]:
         for step in range(depth):
             given[stream.inputs[At(name, False, -step)]] = steps[depth - 1 - step]
     return given
+
+
+def of_the_state(stream: Stream, error: DataError) -> DataError:
+    """Return an error in which the inputs of a stream are called what they are in its state."""
+    message = error.message
+    for at, name in stream.inputs.items():
+        row = stream.depths[at.name] - 1 + at.offset
+        message = re.sub(rf"\b{re.escape(name)}\b", f"{at.name}[{row}] of the state", message)
+    return DataError(message, place=error.place, remedy=error.remedy)
 
 
 def steps_before(stream: Stream, state: Mapping[str, Any] | None) -> int:

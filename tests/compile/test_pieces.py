@@ -82,6 +82,13 @@ def test_the_state_is_the_last_steps() -> None:
     np.testing.assert_array_equal(state["h"], values["h"][-2:])
 
 
+def test_a_state_of_another_shape_is_called_by_its_place() -> None:
+    function = gg.parse("x[t]: input(H)\nh[t] = h[t-1] / 2 + h[t-2] + x[t]").compile("h")
+    for shape in ((2, 2), (2, 3, 1)):
+        with pytest.raises(gg.DataError, match=r"^h\[\d\] of the state has shape"):
+            function({"x": np.zeros((4, 3))}, state={"h": np.zeros(shape)})
+
+
 def test_a_state_named_d_leaves_gradients_their_names() -> None:
     """Its value before the first step would be the input `d_0`, which looks like a cotangent."""
     circuit = gg.parse(
