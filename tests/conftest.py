@@ -7,7 +7,9 @@ import importlib
 import importlib.metadata
 import os
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
 from types import ModuleType
 
 import pytest
@@ -66,3 +68,11 @@ def oracle(request: pytest.FixtureRequest) -> ModuleType:
     if marker is None:
         raise LookupError("the fixture `oracle` needs the marker: @pytest.mark.oracle(name)")
     return importlib.import_module(marker.args[0])
+
+
+@pytest.fixture
+def keyboard() -> Iterator[None]:
+    """Ctrl-C interrupts, here and in what a test starts: shells ignore it in what runs behind."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

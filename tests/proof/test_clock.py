@@ -227,6 +227,7 @@ def test_a_bar_on_a_terminal(monkeypatch):
     assert "proving elman" in stderr.getvalue()
 
 
+@pytest.mark.usefixtures("keyboard")
 def test_interrupted_at_the_keyboard():
     """Ctrl-C: one line, status 130, no traceback and no thread that goes on."""
     command = [sys.executable, "-m", "graphgrad.cli", "prove", "lstm", "--tau", "20000"]
@@ -243,6 +244,7 @@ def test_interrupted_at_the_keyboard():
     assert "Traceback" not in err
 
 
+@pytest.mark.usefixtures("keyboard")
 def test_after_an_interruption_proofs_are_what_they_were():
     """Where Python cannot raise, as in what frees an object, it drops one: then the next counts."""
     ended = threading.Event()

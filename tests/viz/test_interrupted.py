@@ -10,6 +10,8 @@ import textwrap
 import time
 from pathlib import Path
 
+import pytest
+
 import graphgrad as gg
 
 EARLIER = b"what was there before"
@@ -75,6 +77,7 @@ def test_no_room_for_the_command_line(tmp_path: Path) -> None:
     assert 20_000 not in sizes  # what fits is whole, what does not is not there
 
 
+@pytest.mark.usefixtures("keyboard")
 def test_interrupted_again_and_again(tmp_path: Path) -> None:
     code = """
         import os, sys
