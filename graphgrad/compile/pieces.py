@@ -194,7 +194,7 @@ def _combined(expr: Expr, given: Sequence[Shares], equation: Equation) -> Shares
             made = [None if share is None else expr.op(*sides(share)) for share in (piece, once)]
             return Shares(made[0], made[1], late)
     raise refusal(
-        f"{equation.name} is not a sum over the steps and what is computed once", expr.place
+        f"{equation.name} is not linear in sums over the steps, which pieces add up", expr.place
     )
 
 

@@ -155,8 +155,8 @@ def test_checkpoints_count_steps_and_penalties_as_the_whole_does(loss: str, ever
 @pytest.mark.parametrize(
     ("loss", "message"),
     [
-        ("sum(s[t] for t in steps) ** 2", "is not a sum over the steps"),
-        ("sum(s[t] for t in steps) * sum(h[tau])", "is not a sum over the steps"),
+        ("sum(s[t] for t in steps) ** 2", "is not linear in sums over the steps"),
+        ("sum(s[t] for t in steps) * sum(h[tau])", "is not linear in sums over the steps"),
         ("mean(s[t] for t in steps if t > 4)", "is a mean over chosen steps"),
         ("sum(h[3])", "h is read at a fixed step"),
         ("sum(s[t] * sum(h[tau]) for t in steps)", "needs the whole sequence"),
