@@ -113,7 +113,9 @@ class Compiled:
     def schedule_for(self, batched: Iterable[str]) -> Schedule:
         """Return the schedule for data in which just these inputs have a batch axis."""
         wanted = [*self.outputs, *self.gradients.values()]
-        return schedule_of(self.system, wanted, self.gradients.values(), batched)
+        known = frozenset(batched)
+        spread = [gradient for gradient, name in self.by_inputs.items() if name in known]
+        return schedule_of(self.system, wanted, self.gradients.values(), known, spread=spread)
 
     def prepared(self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> Call:
         """Return what calls with arrays of these shapes need."""
@@ -230,8 +232,7 @@ class Compiled:
             alike = type(tau) is type(last_tau) and tau == last_tau and sizes == last_sizes
             results: dict[str, Any] | None = again(values) if alike else None
             if results is not None:  # without a batch nothing is added up, and no axes put back
-                alone = call.batch == (1,) and not self.by_inputs
-                return results if alone else self._shaped(results, call, batch)
+                return results if call.batch == (1,) else self._shaped(results, call, batch)
         return self._run(as_arrays(values), tau, sizes, batch)
 
     def _ragged(
@@ -337,10 +338,6 @@ class Compiled:
             lead, own = self.axes[name]
             if batch and array.ndim > lead + own:
                 array = array.reshape(*array.shape[:lead], *batch, *array.shape[lead + 1 :])
-            elif batch and self.by_inputs.get(name) in call.batched:  # the same for each example
-                array = np.expand_dims(array, tuple(range(lead, lead + len(batch))))
-                shape = (*array.shape[:lead], *batch, *array.shape[lead + len(batch) :])
-                array = np.broadcast_to(array, shape).copy()
             shaped[name] = array
         return shaped
 

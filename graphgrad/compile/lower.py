@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from graphgrad.compile.batching import Batching
@@ -70,13 +70,18 @@ def _fresh(taken: set[str]) -> Iterator[str]:
 
 
 def lower(
-    system: System, outputs: Sequence[str], summed: Iterable[str], batched: Iterable[str]
+    system: System,
+    outputs: Sequence[str],
+    summed: Iterable[str],
+    batched: Iterable[str],
+    spread: Iterable[str] = (),
 ) -> Draft:
     """Return the statements that the outputs need.
 
-    `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it.
+    `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it, those
+    in `spread` have it also where all examples have the same value.
     """
-    lowering = _Lowering(system, frozenset(summed), frozenset(batched))
+    lowering = _Lowering(system, frozenset(summed), frozenset(batched), frozenset(spread))
     lowering.follow(outputs)
     return Draft(
         system,
@@ -90,10 +95,17 @@ def lower(
 
 
 class _Lowering:
-    def __init__(self, system: System, summed: frozenset[str], batched: frozenset[str]) -> None:
+    def __init__(
+        self,
+        system: System,
+        summed: frozenset[str],
+        batched: frozenset[str],
+        spread: frozenset[str],
+    ) -> None:
         self.system = system
         self.nodes = system.graph.nodes
         self.batching = Batching(system, batched)
+        self.spread = spread
         self.asked, self.summed = summed, summed
         self.leaves = {name: self._leaf(name) for name in (*system.params, *system.inputs)}
         self.statements: dict[str, Statement] = {}
@@ -131,6 +143,16 @@ class _Lowering:
                 self._gradient(unit)
             else:
                 self._expression(self.system.roots[unit], unit)
+                if unit in self.spread and not self.statements[unit].batched:
+                    self._spread(unit)
+
+    def _spread(self, name: str) -> None:
+        """Let a value that is the same for every example stand for each of them."""
+        made, once = self.statements[name], next(self.names)
+        self.statements[once] = replace(made, name=once)
+        self.statements[name] = replace(
+            made, op="copy", operands=(Operand(once),), attr=None, batched=True
+        )
 
     def _units(self) -> list[str | At]:
         return [unit for component in self.system.components for unit in component.units]

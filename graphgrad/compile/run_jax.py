@@ -144,16 +144,10 @@ class PureFunction:
         scale = 1 / count if batch == "mean" else 1.0
         loss = results[self.loss]
         total = jnp.sum(loss) * scale if loss.ndim else loss * (scale * count)
-        gradients = {}
-        for name, d_name in self.gradients:
-            gradient = results[d_name]
-            if name in self.system.params:
-                gradient = gradient * scale
-            elif gradient.ndim < values[name].ndim:  # the same for each example
-                axis = int(self.system.inputs[name].index is not None)
-                gradient = jnp.broadcast_to(jnp.expand_dims(gradient, axis), values[name].shape)
-            gradients[name] = gradient
-        return total, gradients
+        return total, {
+            name: results[d_name] * (scale if name in self.system.params else 1.0)
+            for name, d_name in self.gradients
+        }
 
 
 def _as_jax(values: Mapping[str, Any]) -> dict[str, Any]:
