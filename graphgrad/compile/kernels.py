@@ -6,6 +6,7 @@ that a generated module can carry what it calls.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,19 @@ def _on_intel() -> bool:
 # Whether a float64 matrix that rows are multiplied by lies in memory column by column: OpenBLAS is
 # faster so with the AVX-512 of Intel, and slower with that of AMD.
 BY_COLUMNS = _on_intel()
+
+
+def _one_thread() -> bool:
+    given = os.environ.get("OPENBLAS_NUM_THREADS") or os.environ.get("OMP_NUM_THREADS")
+    if given:
+        return given == "1"
+    processors = getattr(os, "sched_getaffinity", None)  # not on every system
+    return processors is not None and len(processors(0)) == 1
+
+
+# In products of how many multiplications OpenBLAS reads matrices where they lie: it copies those of
+# larger ones first, which takes long where one is narrow. With several threads these are faster.
+UNPACKED = 10**6 if _one_thread() else 0
 
 
 def _own(rank: int) -> tuple[int, ...]:
@@ -129,8 +143,15 @@ def outer(u: Any, v: Any) -> Any:
 
 
 def outer_sum(u: Any, v: Any) -> Any:
-    """Return Σ u vᵀ over all axes in front: one product."""
-    return u.reshape(-1, u.shape[-1]).T @ v.reshape(-1, v.shape[-1])
+    """Return Σ u vᵀ over all axes in front: one product, or some that need no copies."""
+    u, v = u.reshape(-1, u.shape[-1]), v.reshape(-1, v.shape[-1])
+    rows = UNPACKED // max(u.shape[1] * v.shape[1], 1)
+    if rows < 64:
+        return u.T @ v
+    result = u[:rows].T @ v[:rows]
+    for start in range(rows, len(u), rows):
+        result += u[start : start + rows].T @ v[start : start + rows]
+    return result
 
 
 def row_sum(u: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from graphgrad.circuit import Circuit
 from graphgrad.compile.code import KERNELS
 from graphgrad.compile.functions import value_and_grad
-from graphgrad.compile.kernels import BY_COLUMNS
+from graphgrad.compile.kernels import BY_COLUMNS, UNPACKED
 from graphgrad.compile.schedule import Schedule
 from graphgrad.dims import Dim, Token
 from graphgrad.notation.text import circuit_text
@@ -30,6 +30,10 @@ _TOKENS = """    for name, size in {{{sizes}}}.items():
         if token.dtype.kind not in "iu" or not ((token >= 0) & (token < size)).all():
             raise ValueError(f"{{name}} holds tokens: integers from 0 to {{size - 1}}")
 """
+_CONSTANTS = (
+    f"BY_COLUMNS = {BY_COLUMNS}  # how float64 factors lie, where this was made",
+    f"UNPACKED = {UNPACKED}  # the size of products that need no copies, where this was made",
+)
 
 
 def module_source(circuit: Circuit, loss: str = "loss") -> str:
@@ -40,9 +44,7 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
     function = value_and_grad(circuit, loss)
     body = function.source
     kernels = needed(body, KERNELS)
-    constants = []
-    if any("BY_COLUMNS" in kernel for kernel in kernels):
-        constants = [f"BY_COLUMNS = {BY_COLUMNS}  # how float64 factors lie, where this was made"]
+    constants = [line for line in _CONSTANTS if any(line.split()[0] in each for each in kernels)]
     parts = ["import numpy as np", *constants, *kernels]
     schedule = function.compiled.schedule_for(frozenset(circuit.check().inputs))
     examples = times_examples(schedule, loss)

@@ -35,6 +35,18 @@ def test_rows_of_any_layout_are_summed() -> None:
     close(kernels.row_sum(u[::2]), u[::2].sum(axis=(0, 1)))
 
 
+@pytest.mark.parametrize("unpacked", [0, 64 * 15, 64 * 15 + 14, 10**6])
+@pytest.mark.parametrize("rows", [0, 1, 64, 65, 128, 131, 1000])
+def test_outer_products_are_summed_in_blocks(
+    rows: int, unpacked: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(kernels, "UNPACKED", unpacked)
+    rng = np.random.default_rng(rows)
+    u, v = rng.standard_normal((rows, 1, 8)), rng.standard_normal((rows, 1, 5))
+    close(kernels.outer_sum(u, v), np.einsum("abi,abj->ij", u, v))
+    close(kernels.outer_sum(u[..., :3], v), np.einsum("abi,abj->ij", u[..., :3], v))
+
+
 @pytest.mark.parametrize("by_columns", [False, True])
 def test_the_right_factor_is_the_same_matrix(
     by_columns: bool, monkeypatch: pytest.MonkeyPatch
