@@ -193,8 +193,8 @@ def _check(system: System, call: Call, name: str, array: Any) -> None:
     else:
         rows = array.reshape(-1, array.shape[-1])
         totals = rows @ np.ones(array.shape[-1], array.dtype)
-        least, most = np.minimum.reduce(totals), np.maximum.reduce(totals)
-        fine = np.minimum.reduce(array, axis=None) >= 0 and 1 - 1e-6 < least <= most < 1 + 1e-6
+        close = 1 - 1e-6 < totals.min() <= totals.max() < 1 + 1e-6
+        fine = close and array.min() >= 0
     if not fine:
         check_inputs(system, call.sizes, {name: array})
 

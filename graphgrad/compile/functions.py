@@ -232,7 +232,7 @@ class ValueAndGrad:
             if batch == "sum" and not loss.ndim:  # the same for every example
                 reduced = reduced * examples(self.compiled.system, as_arrays(values))
         else:
-            reduced = np.add.reduce(loss, axis=None)
+            reduced = loss.sum()
             if batch == "mean":
                 reduced = reduced / loss.size
         return reduced, {name: results[key] for name, key in self._gradients}, *after

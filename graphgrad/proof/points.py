@@ -57,7 +57,7 @@ def sample(
 
 def is_real(value: Any) -> bool:
     """Whether a value is made of fractions, and not of tokens."""
-    return np.asarray(value).dtype == object
+    return bool(np.asarray(value).dtype == object)
 
 
 def middle(a: Values, b: Values) -> dict[str, Any]:

@@ -311,7 +311,7 @@ def _full_like(prototype: Any, fill: Any, *args: Any, **options: Any) -> Any:
     return wrap(result)
 
 
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     if ord not in (None, 2, "fro") or (ord == 2 and np.ndim(x) == 2 and axis is None):
         raise TraceError("np.linalg.norm is followed for the Euclidean norm only")
     return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
