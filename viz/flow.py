@@ -249,12 +249,12 @@ def saturation(circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str,
 
 def _figure(width: float, height: float) -> Figure:
     try:
-        from matplotlib.figure import Figure
+        from viz.plot import Plot
     except ImportError:
         raise GraphgradError(
             "plots need matplotlib", remedy="python -m pip install 'graphgrad[plots]'"
         ) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return Plot(figsize=(width, height), layout="constrained")
 
 
 def _state(circuit: Circuit) -> str:

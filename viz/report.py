@@ -37,6 +37,9 @@ class Report:
         """Write the page to a file, all or nothing."""
         write_atomically(path, self.html.encode())
 
+    def __repr__(self) -> str:
+        return f"<Report {self.title}>"
+
     def _repr_html_(self) -> str:
         """Show the page in a notebook, in a frame that may run its own script and nothing else."""
         return (
