@@ -112,6 +112,10 @@ class UnknownNameError(GraphgradError):
     """A name that nothing declares."""
 
 
+class UnknownAttributeError(UnknownNameError, AttributeError):
+    """An attribute or method that expressions do not have."""
+
+
 class NameClashError(GraphgradError):
     """A name that is declared twice, or reserved."""
 
