@@ -48,6 +48,8 @@ def read_text(path: str) -> str:
     """Return what a file holds, or standard input (`-`)."""
     if path != "-":
         return files.read_text(path)
+    if sys.stdin is None:
+        raise FileError("standard input is closed", remedy="give it a text, or name a file")
     try:
         return sys.stdin.read()
     except UnicodeDecodeError:

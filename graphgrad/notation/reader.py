@@ -60,7 +60,7 @@ def read_statements(text: str, source: str | None = None) -> tuple[str, list[Sta
         )
     if len(text) > MAX_TEXT:
         raise NotationError(
-            f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read",
+            f"{source or 'the text'} has {len(text):,} characters; at most {MAX_TEXT:,} are read",
             remedy="write the circuit in Python, with loops over what repeats",
         )
     title = ""
