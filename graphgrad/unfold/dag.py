@@ -288,5 +288,8 @@ class Nodes:
     def __getitem__(self, position: int) -> View:
         return self._dag[position]
 
+    def __repr__(self) -> str:
+        return f"<{len(self):,} nodes of {self._dag.name}>"
+
     def __iter__(self) -> Iterator[View]:
         return (View(self._dag, node) for node in range(len(self._dag)))
