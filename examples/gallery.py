@@ -5,7 +5,7 @@
 writes an SVG each, and an index.html that shows them, to FOLDER (out/gallery, if left out).
 """
 
-import sys
+import argparse
 import warnings
 from html import escape
 from pathlib import Path
@@ -31,7 +31,9 @@ img {{ max-width: 100% }}
 
 
 def main() -> None:
-    folder = Path(sys.argv[1] if len(sys.argv) > 1 else "out/gallery")
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("folder", nargs="?", default="out/gallery", type=Path, metavar="FOLDER")
+    folder = parser.parse_args().folder
     folder.mkdir(parents=True, exist_ok=True)
     sections = []
     drawn = 0

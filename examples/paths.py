@@ -41,7 +41,8 @@ def main() -> None:
     print("\nWith two states, paths multiply at every step, so they are counted first:")
     lstm = gg.cells.load("lstm")
     for tau in (1, 2, 3, 4, 5, 6):
-        print(f"  LSTM, τ = {tau}: {len(lstm.unfold(tau).paths('W_f')):4} paths to W_f")
+        count = len(lstm.unfold(tau).paths("W_f"))
+        print(f"  LSTM, τ = {tau}: {count:4} path{'s' * (count != 1)} to W_f")
     try:
         lstm.unfold(100).paths("W_f")
     except gg.GradientError as error:

@@ -17,6 +17,7 @@ from graphgrad.errors import (
     NameClashError,
     NotationError,
     ShapeError,
+    UnknownAttributeError,
     UnknownNameError,
 )
 from graphgrad.formulas import (
@@ -148,6 +149,7 @@ __all__ = [
     "NameClashError",
     "NotationError",
     "ShapeError",
+    "UnknownAttributeError",
     "UnknownNameError",
     "at",
     "basis_directions",

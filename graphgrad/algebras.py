@@ -203,7 +203,8 @@ def algebra_of(values: list[Any]) -> Algebra | str:
     if len(floating) > 1:
         raise DataError(
             f"the values mix {' and '.join(sorted(str(d) for d in floating))}",
-            remedy="give all parameters and inputs in one dtype; nothing is cast silently",
+            remedy="give all parameters and inputs in one dtype, or name it: "
+            "gg.value_and_grad(c, dtype='float32'); nothing is cast silently",
         )
     return FloatAlgebra(next(iter(floating), np.dtype(np.float64)))
 

@@ -8,6 +8,7 @@ cycles must have positive delay (swept forward) or all negative (swept backward)
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeVar
@@ -15,13 +16,16 @@ from typing import Any, NamedTuple, TypeVar
 import networkx as nx
 
 from graphgrad.circuit import Circuit
-from graphgrad.declared import Declared
+from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.doors import door
-from graphgrad.errors import CausalityError, Place
+from graphgrad.errors import CausalityError, GraphgradError, Place
 from graphgrad.ir import At, Expr, topological
 
 Unit = str | At
 U = TypeVar("U", bound=Hashable)
+
+LONGEST = 300
+"""The most characters that are quoted of an equation."""
 
 _boundary_text = door("graphgrad.notation.text:boundary_text")
 _text_style = door("graphgrad.notation.text:style_of")
@@ -253,14 +257,33 @@ def _arrows(declared: Declared, cycle: list[Dependency]) -> str:
 
 
 def _quoted(declared: Declared, cycle: list[Dependency]) -> str:
-    style = _text_style(declared)
     lines = (
-        _boundary_text(declared.boundaries[unit], style)
-        if isinstance(unit, At)
-        else str(declared.equations[unit])
+        _line(
+            declared,
+            declared.boundaries[unit] if isinstance(unit, At) else declared.equations[unit],
+        )
         for unit in dict.fromkeys(d.user for d in cycle)
     )
     return "\n".join(f"    {line}" for line in lines)
+
+
+def _line(declared: Declared, each: Equation | Boundary) -> str:
+    """Return an equation or a boundary equation as it is written."""
+    if isinstance(each, Equation):
+        return str(each)
+    text: str = _boundary_text(each, _text_style(declared))
+    return text
+
+
+@contextmanager
+def quoting(declared: Declared, each: Equation | Boundary) -> Iterator[None]:
+    """Quote an equation in errors about it that have no text to point at, as it is in Python."""
+    try:
+        yield
+    except GraphgradError as error:
+        if error.place is None:
+            error.message += f"\n    {_line(declared, each)[:LONGEST]}"
+        raise
 
 
 def variable_graph(circuit: Circuit) -> nx.MultiDiGraph[Unit]:

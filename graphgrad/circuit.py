@@ -23,7 +23,14 @@ from graphgrad.declared import (
     with_names,
 )
 from graphgrad.doors import door
-from graphgrad.errors import BoundaryError, GraphgradError, NameClashError, Place, shown
+from graphgrad.errors import (
+    BoundaryError,
+    GraphgradError,
+    NameClashError,
+    NotationError,
+    Place,
+    shown,
+)
 from graphgrad.ir import At, Expr, lift
 
 if TYPE_CHECKING:
@@ -78,6 +85,14 @@ class Circuit(Declarations):
         return circuit
 
     # -- equations ------------------------------------------------------------------------------
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        """Refuse `c.loss = …`, which would say nothing about the circuit."""
+        if not name.startswith("_") and not hasattr(type(self), name):
+            raise NotationError(
+                f"a circuit has no attribute {name}", remedy=f'write c["{name}"] = …'
+            )
+        super().__setattr__(name, value)
 
     def __setitem__(self, name: str, value: Any) -> None:
         self.define(name, None, lift(value))

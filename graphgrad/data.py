@@ -43,7 +43,9 @@ def check_names(system: System, values: Mapping[str, Any], *, complete: bool = T
         name = missing[0]
         kind = "parameter" if name in system.params else "input"
         raise DataError(
-            f"no value for the {kind} {', '.join(missing)}",
+            f"no value for {', '.join(missing)}"
+            if len(missing) > 1
+            else f"no value for the {kind} {name}",
             remedy=f"give {', '.join(repr(m) + ': …' for m in missing)} among the values; "
             "c.init(seed) and c.example(seed, tau) make random ones",
         )
@@ -73,10 +75,10 @@ def bind(
         extra = len(actual) - lead - len(own)
         wanted = _wanted(system, name, own)
         if extra < 0 or (extra and declared is None):
-            raise DataError(
-                f"{name} has shape {actual}, not {wanted}",
-                remedy="arrays have time first, then batch axes, then those of the declaration",
-            )
+            remedy = "arrays have time first, then batch axes, then those of the declaration"
+            if extra == -1 and len(own) == 1 and lead == len(actual):
+                remedy += f"; if {own[0]} is 1, give {name}[:, None]"
+            raise DataError(f"{name} has shape {actual}, not {wanted}", remedy=remedy)
         if lead:
             assert declared is not None
             assert declared.index is not None
@@ -246,7 +248,8 @@ def wanted_sizes(
     missing = [name for name in system.declared.sizes if name in used and name not in result]
     if missing:
         raise DataError(
-            f"the size {', '.join(missing)} has no number",
+            f"the size{'s' * (len(missing) > 1)} {', '.join(missing)} "
+            f"ha{'ve' if len(missing) > 1 else 's'} no number",
             remedy=f"give {', '.join(f'{name}=4' for name in missing)}, or declare "
             f"{missing[0]}: size(4)",
         )

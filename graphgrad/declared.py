@@ -60,6 +60,9 @@ class Equation:
         text: str = _equation_text(self)
         return text
 
+    def __repr__(self) -> str:
+        return f"<Equation {self}>"
+
 
 @dataclass(frozen=True)
 class Boundary:

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import linecache
+import os
+import traceback
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from types import TracebackType
 from typing import Any
 
 
@@ -64,11 +68,34 @@ class GraphgradError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuild, (type(self), self.message, self.place, self.remedy))
 
+    def _render_traceback_(self) -> list[str]:
+        """Return what a notebook shows: the caller's own lines, and none of the library's.
+
+        `traceback.print_exception(error)` prints all of them.
+        """
+        return [*_callers(self.__traceback__), f"{type(self).__name__}: {self}"]
+
     def at(self, place: Place | None) -> GraphgradError:
         """Return the same error with a place, unless it has one already."""
         if self.place is None:
             self.place = place
         return self
+
+
+_NOT_THE_CALLER = ("graphgrad", "viz", "IPython", "ipykernel")
+
+
+def _callers(trace: TracebackType | None) -> Iterator[str]:
+    """Return the lines of a traceback that whoever calls the library has written."""
+    for frame, line in traceback.walk_tb(trace):
+        code = frame.f_code
+        if str(frame.f_globals.get("__name__")).partition(".")[0] in _NOT_THE_CALLER:
+            continue
+        # a cell has a file name, but no file
+        where = code.co_filename if os.path.exists(code.co_filename) else "cell"
+        inside = "" if code.co_name == "<module>" else f", in {code.co_name}"
+        text = linecache.getline(code.co_filename, line, frame.f_globals).strip()
+        yield f"{where}, line {line}{inside}\n    {text}"
 
 
 def _rebuild(
@@ -83,6 +110,10 @@ class NotationError(GraphgradError):
 
 class UnknownNameError(GraphgradError):
     """A name that nothing declares."""
+
+
+class UnknownAttributeError(UnknownNameError, AttributeError):
+    """An attribute or method that expressions do not have."""
 
 
 class NameClashError(GraphgradError):

@@ -7,8 +7,8 @@ from typing import Any, NoReturn
 
 from graphgrad.conditions import ALWAYS, Affine, Condition
 from graphgrad.dims import Dim, Shape
-from graphgrad.errors import NotationError
-from graphgrad.ir import OPS, Basis, Expr, Fill, Part, lift, reduce
+from graphgrad.errors import NotationError, shown
+from graphgrad.ir import OPS, Basis, Comparison, Expr, Fill, Part, lift, reduce
 from graphgrad.ir import choose as choose_expr
 from graphgrad.ops.elementwise import where
 from graphgrad.times import Time
@@ -42,9 +42,26 @@ def _over(kind: str, value: Any, over: Time | None, where_: Condition | None) ->
         if where_ is not None:
             raise NotationError("where= needs over=", remedy="write sum(e, over=t, where=t > 3)")
         return OPS[kind](value)
-    if not over.affine.is_name:
-        raise NotationError(f"over={over!r} is not an index", remedy="write over=t")
-    return reduce(kind, str(over.affine), ALWAYS if where_ is None else where_, value)
+    if not isinstance(over, Time) or not over.affine.is_name:
+        raise NotationError(
+            f"over={shown(over)} is not an index", remedy="write over=t, with t from graphgrad"
+        )
+    condition = ALWAYS if where_ is None else _condition(where_, f"{kind}(e, over=t, where=t > 3)")
+    return reduce(kind, str(over.affine), condition, value)
+
+
+def _condition(given: Any, example: str) -> Condition:
+    """Return a condition on the time index; NotationError for anything else."""
+    if isinstance(given, Condition):
+        return given
+    if isinstance(given, Comparison):
+        raise NotationError(
+            "a value decides here, but only the time index can",
+            remedy="choose by a value with where(u > 0, a, b)",
+        )
+    raise NotationError(
+        f"{shown(given)} is no condition on the time index", remedy=f"write {example}"
+    )
 
 
 def sum(value: Any, over: Time | None = None, where: Condition | None = None) -> Expr:
@@ -64,7 +81,7 @@ def max(value: Any) -> Expr:
 
 def choose(condition: Condition, chosen: Any, otherwise: Any) -> Expr:
     """Return `chosen if condition else otherwise`, decided by the time index alone."""
-    return choose_expr(condition, chosen, otherwise)
+    return choose_expr(_condition(condition, "choose(t == tau, a, b)"), chosen, otherwise)
 
 
 def split(value: Any, *sizes: Dim | int | str) -> tuple[Expr, ...]:

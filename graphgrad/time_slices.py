@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.contributions import Table, collected
+from graphgrad.errors import DataError, shown
 from graphgrad.evaluate import prepared
 from graphgrad.labelled import LabelledSweep
 from graphgrad.unfold import Dag
@@ -32,6 +33,8 @@ def slices(
     The sum over the first axis is the gradient. Where a use outside the steps is counted, and what
     the axis is for several time indices, is as for `dag.contributions`.
     """
+    if not isinstance(dag, Dag):
+        raise DataError(f"{shown(dag)} is no unfolded graph", remedy="give c.unfold(3)")
     found = prepared(dag, values, over)
     sweep = LabelledSweep(dag, loss, wrt, by_loss=False)
     shapes = {name: sweep.shape(name, found) for name in sweep.targets}

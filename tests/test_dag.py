@@ -202,6 +202,7 @@ def test_views() -> None:
     assert dag[0] != "a text"
     assert repr(h2) == f"<h[2] #{h2.id}>"
     assert repr(dag) == f"<Dag circuit: {len(dag)} nodes, t = 1..3>"
+    assert repr(dag.nodes) == f"<{len(dag)} nodes of circuit>"
     assert gg.parse("h[t]: state(H)\nh[t] = 0 * h[t-1]").unfold(1)["h", 1].shape != (3,)
 
 

@@ -182,7 +182,7 @@ def test_data_that_do_not_fit(changes: dict[str, Any], message: str) -> None:
 
 def test_missing_values_are_all_named() -> None:
     given = {n: v for n, v in values().items() if n not in ("W", "x")}
-    with pytest.raises(DataError, match="no value for the parameter W, x") as caught:
+    with pytest.raises(DataError, match=r"^no value for W, x") as caught:
         circuit().unfold(4).evaluate(given)
     assert "c.init(seed)" in (caught.value.remedy or "")
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import inspect
 import pickle
+import runpy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -155,3 +157,24 @@ def test_wrong_calls_say_what_to_do(position: int) -> None:
         calls()[position]()
     assert caught.value.message
     assert caught.value.remedy
+
+
+def test_a_notebook_shows_the_callers_lines_and_none_of_the_library() -> None:
+    cell = "def mine():\n    return gg.parse('h[t] = tahn(h[t-1])')\nmine()\n"
+    with pytest.raises(GraphgradError) as caught:
+        exec(compile(cell, "<cell 7>", "exec"), {"gg": gg, "__name__": "__main__"})
+    lines = "\n".join(caught.value._render_traceback_()).splitlines()
+    assert [line for line in lines if "line" in line and "cell" in line] == [
+        "cell, line 3",
+        "cell, line 2, in mine",
+    ]
+    assert not any("graphgrad/" in line for line in lines)
+    assert "\n".join(lines[-4:]) == f"UnknownNameError: {caught.value}"
+
+
+def test_lines_of_files_are_quoted_with_the_name_of_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text("import graphgrad as gg\ngg.parse('h[t] = ')\n")
+    with pytest.raises(GraphgradError) as caught:
+        runpy.run_path(str(file))
+    assert f"{file}, line 2\n    gg.parse('h[t] = ')" in caught.value._render_traceback_()

@@ -34,3 +34,20 @@ def test_example_runs(script, tmp_path):
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     assert done.stdout, "an example tells a story: it prints something"
+
+
+TAKE_ARGUMENTS = [
+    s for s in SCRIPTS if "argparse" in (text := s.read_text("utf-8")) or "argv" in text
+]
+
+
+@pytest.mark.parametrize("script", TAKE_ARGUMENTS, ids=lambda path: path.name)
+def test_help_says_what_there_is_and_does_nothing(script, tmp_path):
+    done = subprocess.run(
+        [sys.executable, str(script), "--help"],
+        cwd=tmp_path, env=os.environ | {"PYTHONUTF8": "1"}, capture_output=True,
+        encoding="utf-8", timeout=LIMIT, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"usage: {script.name}")
+    assert not list(tmp_path.iterdir())

@@ -172,6 +172,8 @@ def test_latex() -> None:
         "\n\\end{align*}\n"
     )
     assert paths._repr_latex_() == paths.latex()
+    assert paths._repr_html_() == paths.mathml()
+    assert paths.mathml().count("<mfrac") == paths.latex().count(r"\frac")
     assert paths[1].latex().count(r"\frac") == 3
     direct = gg.parse("w: param()\nh[t] = w * h[t-1] + 1\nloss = h[tau] + w").unfold(1).paths("w")
     assert r"\frac{\partial^{+} L}{\partial w}" in direct.latex()

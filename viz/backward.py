@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import get_args
 
-from graphgrad.circuit import Circuit
+from graphgrad.circuit import Circuit, as_circuit
 from graphgrad.unfold import checked_lengths
 from viz.derivatives import Derivatives
 from viz.drawing import Drawing
@@ -46,6 +46,7 @@ def backward(
     two functions that the adjoint joins (a cross entropy of a softmax) stands at the lower arrow.
     The rest as in `unfolded`.
     """
+    circuit = as_circuit(circuit)
     one_of("level", level, get_args(Level))
     look = style_of(style, font_size=font_size, page_width=page_width, fan=fan)
     adjoint = circuit.adjoint(loss, wrt=wrt)

@@ -85,5 +85,9 @@ class Drawing:
         scale = output_scale(self.layout)
         return (self.layout.width * scale, self.layout.height * scale)
 
+    def __repr__(self) -> str:
+        width, height = self.size
+        return f"<Drawing {self.title}: {width:.0f} × {height:.0f} points>"
+
     def _repr_svg_(self) -> str:
         return self.svg

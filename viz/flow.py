@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from graphgrad.circuit import Circuit
+from graphgrad.circuit import Circuit, as_circuit
 from graphgrad.errors import GradientError, GraphgradError, unknown_name
 from viz import jacobians
+from viz.jacobians import together
 from viz.label import symbol
 from viz.tex import mathematics
 
@@ -67,12 +68,12 @@ def measured_flow(
     state: str | None = None,
 ) -> Flow:
     """Return the numbers of `gradient_flow`."""
-    values = {**params, **inputs}
+    values = together(as_circuit(circuit), params, inputs)
     chosen = _state(circuit) if state is None else state
     indexed = {
-        declared.index: len(np.asarray(inputs[name]))
+        declared.index: len(np.asarray(values[name]))
         for name, declared in circuit.check().inputs.items()
-        if declared.index is not None and name in inputs
+        if declared.index is not None
     }
     lengths: Any = indexed or None
     if lengths is None:
@@ -191,6 +192,7 @@ def unit_summaries(
     circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Units]:
     """Return a summary of each variable that is a tanh, a sigmoid or a relu of something."""
+    given = together(as_circuit(circuit), params, inputs)
     system = circuit.check()
     chosen = {
         name: system.graph.nodes[root].op.name
@@ -203,7 +205,7 @@ def unit_summaries(
             f"{circuit.name} has no variable that is a tanh, a sigmoid or a relu",
             remedy="give such a value a name of its own: h[t] = tanh(…)",
         )
-    found = circuit.compile(*chosen)({**params, **inputs})
+    found = circuit.compile(*chosen)(given)
     result = {}
     for name, op in chosen.items():
         width = found[name].shape[-1] if system.variables[name].shape else 1
@@ -249,12 +251,12 @@ def saturation(circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str,
 
 def _figure(width: float, height: float) -> Figure:
     try:
-        from matplotlib.figure import Figure
+        from viz.plot import Plot
     except ImportError:
         raise GraphgradError(
             "plots need matplotlib", remedy="python -m pip install 'graphgrad[plots]'"
         ) from None
-    return Figure(figsize=(width, height), layout="constrained")
+    return Plot(figsize=(width, height), layout="constrained")
 
 
 def _state(circuit: Circuit) -> str:

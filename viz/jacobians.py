@@ -13,12 +13,28 @@ from typing import Any
 import numpy as np
 
 from graphgrad.circuit import Circuit
+from graphgrad.data import check_names
 from graphgrad.dims import Token, concrete
 from graphgrad.errors import DataError, GradientError, unknown_name
 from graphgrad.unfold import checked_lengths
 
 LARGEST = 2**28
 """Bytes of derivatives at most."""
+
+
+def together(
+    circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return parameters and inputs in one dict; DataError where a value is missing or unknown."""
+    try:
+        values = {**params, **inputs}
+    except TypeError:
+        raise DataError(
+            "parameters and inputs are given by name",
+            remedy="give two dicts, such as those of c.init(0) and c.example(1, tau=5)",
+        ) from None
+    check_names(circuit.check(), values)
+    return values
 
 
 def from_input(
@@ -41,9 +57,14 @@ def from_input(
     given = np.asarray(values[source], float)
     steps, own = given.shape[0], given.shape[1:]
     if len(own) != len(declared.type):
-        raise DataError(f"{source} has shape {given.shape}: one example is wanted, not a batch")
+        raise DataError(
+            f"{source} has shape {given.shape}: one example is wanted, not a batch",
+            remedy=f"give one of them, such as {source}[:, 0]",
+        )
     if not 1 <= step <= steps:
-        raise DataError(f"step={step} is not in 1..{steps}")
+        raise DataError(
+            f"step={step} is not in 1..{steps}", remedy="steps are counted from 1, as in x[1]"
+        )
     count = int(np.prod(own, dtype=int))
     direction = np.zeros((steps, count, *own))
     direction[step - 1] = np.eye(count).reshape(count, *own)

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from graphgrad.circuit import Circuit
-from graphgrad.errors import DataError
+from graphgrad.circuit import Circuit, as_circuit
+from graphgrad.errors import DataError, shown
 from graphgrad.files import write_atomically
-from graphgrad.proof.result import Proof
+from graphgrad.proof.result import Proof, ProofError
 from graphgrad.unfold import checked_lengths
 from viz.report_equations import backward_equations, forward_equations
 from viz.report_flow import code_of, code_section
@@ -36,6 +36,9 @@ class Report:
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the page to a file, all or nothing."""
         write_atomically(path, self.html.encode())
+
+    def __repr__(self) -> str:
+        return f"<Report {self.title}>"
 
     def _repr_html_(self) -> str:
         """Show the page in a notebook, in a frame that may run its own script and nothing else."""
@@ -63,7 +66,9 @@ def report(
     numbers where a size has no default). `proof` is what `graphgrad.prove` returned, if anything.
     Raises what `circuit.check()` and `circuit.unfold()` raise.
     """
-    lengths = checked_lengths(circuit.check(), tau)
+    if proof is not None and not isinstance(proof, Proof):
+        raise ProofError(f"{shown(proof)} is no proof", remedy="give proof=gg.prove(circuit)")
+    lengths = checked_lengths(as_circuit(circuit).check(), tau)
     heading = title or circuit.title or circuit.name
     forward = forward_equations(circuit)
     backward = backward_equations(circuit, loss)

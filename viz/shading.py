@@ -8,11 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.circuit import Circuit
+from graphgrad.circuit import Circuit, as_circuit
 from graphgrad.errors import GradientError
 from graphgrad.unfold import checked_lengths
 from viz.drawing import Drawing
-from viz.jacobians import from_input
+from viz.jacobians import from_input, together
 from viz.label import Label, roman
 from viz.layout import lay_out
 from viz.scene import Node, UnfoldedScene
@@ -44,7 +44,7 @@ def sensitivity(
     closed, as in Graves 2012, figs 4.1 and 4.3. Inputs have time first and no batch axis. Raises
     GradientError where no input can be differentiated by.
     """
-    values = {**params, **inputs}
+    values = together(as_circuit(circuit), params, inputs)
     source = source or _first(circuit)
     felt = from_input(circuit, values, source, step)
     system = circuit.check()
@@ -52,7 +52,7 @@ def sensitivity(
     steps = len(np.asarray(values[source]))
     lengths = {
         name: next(
-            (len(np.asarray(inputs[n])) for n, d in system.inputs.items() if d.index == name), steps
+            (len(np.asarray(values[n])) for n, d in system.inputs.items() if d.index == name), steps
         )
         for name in system.indices
     }

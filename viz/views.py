@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
-from graphgrad.circuit import Circuit
+from graphgrad.circuit import Circuit, as_circuit
 from graphgrad.unfold import checked_lengths
 from viz.circuit_scene import circuit_scene
 from viz.drawing import Drawing
@@ -34,6 +34,7 @@ def circuit(
     variables: `{"cell": ["c", "i", "f", "o", "g"]}`. `style` is a name from `viz.style.STYLES` or a
     Style; `font_size` and `page_width`, to which a wider picture is scaled down, are in points.
     """
+    circuit = as_circuit(circuit)
     one_of("level", level, get_args(Level))
     look = style_of(style, font_size=font_size, page_width=page_width)
     parts = structure(circuit, level)
@@ -65,6 +66,7 @@ def unfolded(
     (solid), "dotted", or "auto": dotted where more than a few meet in each step. `groups`, at every
     step, and the rest as in `circuit`.
     """
+    circuit = as_circuit(circuit)
     one_of("level", level, get_args(Level))
     one_of("way to show parameters:", parameters, get_args(Parameters))
     look = style_of(style, font_size=font_size, page_width=page_width, fan=fan)

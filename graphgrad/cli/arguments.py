@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Callable
 from typing import Any, NoReturn
 
@@ -11,6 +12,7 @@ from graphgrad.cli.circuits import check, code, list_cells, show, unfold
 from graphgrad.cli.gradients import grad
 from graphgrad.cli.proofs import prove
 from graphgrad.cli.reports import report
+from graphgrad.errors import nearest
 
 METHODS = ("auto", "induction", "certificate", "sympy", "probabilistic", "enclosure")
 
@@ -27,6 +29,9 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Say what is wrong with the arguments, and how the command is called; exit with 2."""
+        misspelt = re.search(r"COMMAND: invalid choice: '(.*?)' \(choose from (.*)\)", message)
+        if misspelt and (guess := nearest(misspelt[1], re.findall(r"\w+", misspelt[2]))):
+            self.exit(2, f"error: {message}\nRemedy: did you mean {guess}?\n")
         example = (self.epilog or "").partition("\n")[0].removeprefix("example: ")
         call = f'write for example "{example}", or see' if example else "see"
         self.exit(2, f"error: {message}\nRemedy: {call} {self.prog} --help\n")
@@ -167,9 +172,10 @@ def _loss(parser: argparse.ArgumentParser) -> None:
 def _wrt(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--wrt",
-        action="append",
+        action="extend",
+        type=_names,
         metavar="NAME",
-        help="by what, repeatable (default all parameters)",
+        help="by what: W, or W,U (default all parameters)",
     )
 
 
@@ -201,6 +207,10 @@ def _picture(parser: argparse.ArgumentParser) -> None:
         help="one node a variable (default), or one an operation",
     )  # fmt: skip
     _style(parser)
+
+
+def _names(text: str) -> list[str]:
+    return [name.strip() for name in text.split(",") if name.strip()] or [text]
 
 
 def _numbers(text: str) -> dict[str, int]:

@@ -25,6 +25,8 @@ class UsageError(GraphgradError):
 def read_circuit(name: str) -> Circuit:
     """Return the circuit in a file, from standard input (`-`), or of the gallery."""
     circuit: Circuit
+    if not name:
+        raise FileError("the file has no name", remedy="name a .rec file or one of the gallery")
     if name == "-":
         circuit = _parse(read_text(name), "stdin")
     elif name in cells.names() and not Path(name).is_file():
@@ -34,7 +36,9 @@ def read_circuit(name: str) -> Circuit:
         try:
             circuit = _load(name)
         except FileError as error:
-            if guess is not None and not Path(name).exists():
+            if name and Path(f"{name}.rec").is_file():
+                error.remedy = f"did you mean {name}.rec?"
+            elif guess is not None and not Path(name).exists():
                 error.remedy = f"did you mean {guess}, of the gallery?"
             raise
     return circuit
@@ -44,6 +48,8 @@ def read_text(path: str) -> str:
     """Return what a file holds, or standard input (`-`)."""
     if path != "-":
         return files.read_text(path)
+    if sys.stdin is None:
+        raise FileError("standard input is closed", remedy="give it a text, or name a file")
     try:
         return sys.stdin.read()
     except UnicodeDecodeError:

@@ -24,6 +24,11 @@ _INSTANCE = re.compile(r"""dag\["(\w+)", (-?\d+)\]""")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command and return its exit status."""
+    if sys.stderr is None:  # closed by whoever started this: nobody wants to know
+        sys.stderr = open(os.devnull, "w")  # noqa: SIM115
+    if sys.stdout is None:
+        print("error: the output cannot be written: it is closed", file=sys.stderr)
+        return 1
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that lacks Greek gets question marks
             stream.reconfigure(errors="replace")

@@ -15,8 +15,9 @@ from graphgrad.compile.call import as_arrays, examples, no_mapping
 from graphgrad.compile.compiled import Compiled
 from graphgrad.dims import is_whole
 from graphgrad.doors import door
-from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
+from graphgrad.errors import DataError, GradientError, GraphgradError, nearest, unknown_name
 
+OPTIONS = ("wrt", "backend", "dtype", "threads", "truncate", "checkpoint")
 BACKENDS = ("numpy", "numba", "jax")
 _pieces = door("graphgrad.compile.checkpoint:Checkpointed")
 _pure_function = door("graphgrad.compile.run_jax:PureFunction")
@@ -104,6 +105,11 @@ def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
         )
 
 
+def _option_remedy(name: str) -> str:
+    guess = nearest(name, OPTIONS)
+    return f"did you mean {guess}?" if guess else f"options are: {', '.join(OPTIONS)}"
+
+
 def _recompiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Any:
     """Return a compiled function of another process, or a copy of one."""
     with warnings.catch_warnings():  # they have been given once
@@ -143,6 +149,11 @@ class ValueAndGrad:
         system = circuit.check()
         if not isinstance(loss, str):
             raise unknown_loss(loss, system.variables)
+        for name in options:
+            if name not in OPTIONS:
+                raise GraphgradError(
+                    f"value_and_grad has no option {name}", remedy=_option_remedy(name)
+                )
         names = target_names(system, options.get("wrt"))
         options = options if options.get("wrt") is None else {**options, "wrt": names}
         self._recipe = circuit, loss, options
@@ -191,7 +202,7 @@ class ValueAndGrad:
         self,
         /,
         params: Mapping[str, Any],
-        *,
+        *others: Any,
         batch: str = "mean",
         tau: int | Mapping[str, int] | None = None,
         lengths: Any = None,
@@ -207,6 +218,10 @@ class ValueAndGrad:
         `return_state=True` the state after the last step comes third; for the options see
         `Compiled`.
         """
+        if others:
+            raise DataError(
+                "the inputs are given by name", remedy="write f(params, **data), or f(params, x=x)"
+            )
         sizes: dict[str, Any] = {}
         if not self._sizes.isdisjoint(inputs):
             sizes = {name: inputs.pop(name) for name in self._sizes if name in inputs}

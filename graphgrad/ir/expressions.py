@@ -15,7 +15,13 @@ from typing import Any, NoReturn
 import numpy as np
 
 from graphgrad.dims import Shape, Token, shape_text
-from graphgrad.errors import GraphgradError, NotationError, Place, ShapeError
+from graphgrad.errors import (
+    GraphgradError,
+    NotationError,
+    Place,
+    ShapeError,
+    UnknownAttributeError,
+)
 
 Type = Shape | Token
 Number = int | float
@@ -236,6 +242,15 @@ class Expr:
         if op.arity is None and len(args) == 1 and isinstance(args[0], list | tuple):
             args = args[0]
         return op(*args)
+
+    def __getattr__(self, name: str) -> NoReturn:
+        """Refuse methods such as `h[t].tanh()` of other libraries, with what is written here."""
+        remedy = "functions are written tanh(u), sum(u), …; the only attributes are .T and .shape"
+        if name in OPS:
+            remedy = f"write {name}(u)"
+        elif name in ("t", "transpose"):
+            remedy = "the transpose is written u.T"
+        raise UnknownAttributeError(f"an expression has no attribute {name}", remedy=remedy)
 
     def __repr__(self) -> str:
         attr = "" if self.attr is None else f" {self.attr}"

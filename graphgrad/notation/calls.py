@@ -8,8 +8,9 @@ from typing import NamedTuple
 
 from graphgrad.conditions import ALWAYS, both
 from graphgrad.dims import LARGEST, Dim, dim_of_ast
-from graphgrad.errors import GraphgradError, unknown_name
+from graphgrad.errors import GraphgradError, nearest, unknown_name
 from graphgrad.ir import OPS, Basis, Comparison, Expr, Fill, Part, reduce
+from graphgrad.notation.habits import FUNCTIONS as HABITS
 from graphgrad.notation.indices import COMPARISONS, IndexReader, Scope
 from graphgrad.ops import FUNCTIONS
 from graphgrad.ops.elementwise import where
@@ -32,7 +33,7 @@ class CallReader(IndexReader):
         name = function_name(node)
         if name is None:
             raise self.error(
-                node.func, "only named functions can be called", "write tanh(u), sum(v), …"
+                node.func, "only named functions can be called", _plain_call(node.func)
             )
         if len(node.args) == 1 and isinstance(node.args[0], ast.GeneratorExp):
             return self._reduction(node, name, node.args[0], scope)
@@ -85,6 +86,8 @@ class CallReader(IndexReader):
         known = [*FUNCTIONS, *SPECIAL]
         error = unknown_name(name, known, place=self.place(node.func))
         error.message = f"{name} is not a function of the notation"
+        if name in HABITS or not (error.remedy or "").startswith("did you mean"):
+            error.remedy = HABITS.get(name, f"functions are: {', '.join(sorted(known))}")
         raise error
 
     def _where(self, args: list[ast.expr], scope: Scope) -> Plan:
@@ -123,7 +126,9 @@ class CallReader(IndexReader):
         self, node: ast.Call, name: str, generator: ast.GeneratorExp, scope: Scope
     ) -> Plan:
         if name not in ("sum", "mean"):
-            raise self.error(node, f"{name} cannot go over time", "sum and mean can")
+            guess = nearest(name, ("sum", "mean"))
+            remedy = "sum and mean can" if guess is None else f"did you mean {guess}?"
+            raise self.error(node, f"{name} cannot go over time", remedy)
         if len(generator.generators) != 1:
             raise self.error(
                 generator, "a reduction is over one index", f"{name}(L[t] for t in steps)"
@@ -186,6 +191,14 @@ class CallReader(IndexReader):
             raise self.error(
                 call, f"{name} needs at least {minimum} arguments", "write split(z[t], 2)"
             )
+
+
+def _plain_call(called: ast.expr) -> str:
+    """Return how a function of a module, or a method, is written: np.tanh(u), h[t].tanh()."""
+    name = called.attr if isinstance(called, ast.Attribute) else ""
+    if name in FUNCTIONS or name in SPECIAL:
+        return f"write {name}(…)"
+    return HABITS.get("T" if name == "t" else name, "write tanh(u), sum(v), …")
 
 
 def function_name(call: ast.Call) -> str | None:

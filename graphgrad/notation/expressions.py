@@ -165,6 +165,11 @@ class Converter(CallReader):
             return self.error(node, f"{name} is a function", f"write {name}(…)")
         known = {*circuit._sizes, *circuit._params, *circuit._inputs, *circuit._signals}
         error = unknown_name(name, known, place=self.place(node))
+        step = "[…]" if subscripted else ""
+        for cut in range(1, len(name)):
+            if name[:cut] in circuit._params and name[cut:] in {*self.indexed, *circuit._params}:
+                error.remedy = f"if it is a product, write {name[:cut]} @ {name[cut:]}{step}"
+                return error
         index = next(iter(circuit.indices))
         declare = f"{name}[{index}]: input(D)" if subscripted else f"{name}: {self._param(node)}"
         if not (error.remedy or "").startswith("did you mean"):
@@ -289,6 +294,13 @@ def _remedy_for(node: ast.expr) -> str:
     if isinstance(node, ast.Attribute):
         return "the only attribute is .T, the transpose"
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.BitXor):
+        power = node.right
+        while isinstance(power, ast.BinOp):
+            power = power.left
+        if isinstance(power, ast.Set):
+            return "braces are LaTeX: a time is written h[t-1], a power u ** 2"
+        if isinstance(power, ast.Name) and power.id in ("T", "t"):
+            return "the transpose is written W.T"
         return "a power is written u ** 2"
     if isinstance(node, ast.GeneratorExp | ast.ListComp | ast.SetComp | ast.DictComp):
         return "write sum(e for t in steps) or mean(e for t in steps)"

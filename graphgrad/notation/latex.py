@@ -7,6 +7,7 @@ from typing import Any
 
 from graphgrad.circuit import Circuit
 from graphgrad.declared import Boundary, Declared, Equation
+from graphgrad.errors import names_given, unknown_name
 from graphgrad.ir import Expr
 from graphgrad.notation.equations import Line, Page, broken, page_of
 
@@ -18,8 +19,11 @@ def circuit_latex(circuit: Circuit, *, only: Iterable[str] | None = None, **opti
     every equation for one component, `time="subscript"` writes h_t for h^{(t)}, and `loss=` names
     the loss that ∂L/∂W belongs to. The circuit is checked first.
     """
-    wanted = None if only is None else frozenset(only)
     page = page_of(circuit, **options)
+    wanted = None if only is None else frozenset(names_given("only", only))
+    for name in wanted or ():
+        if name not in circuit.equations:
+            raise unknown_name(name, circuit.equations)
     lines = [text for line in page.lines(wanted) for text in _aligned(line)]
     if not lines:
         return ""

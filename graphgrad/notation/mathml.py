@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from graphgrad.circuit import Circuit
@@ -22,15 +23,16 @@ def circuit_mathml(circuit: Circuit, **options: Any) -> str:
 
     The options are those of `circuit_latex`. What is read aloud is the notation.
     """
-    lines = [row for line in page_of(circuit, **options).lines() for row in _rows(line)]
-    newline = "\n"
-    table = f'<mtable displaystyle="true">{newline.join(lines)}</mtable>' if lines else ""
+    lines = [part for line in page_of(circuit, **options).lines() for part in broken(line)]
     equations = circuit_text(circuit.declared()).rpartition("\n\n")[2]
-    return _math(table, equations.strip(), block=True)
+    return lines_mathml(lines, equations.strip())
 
 
-def _rows(line: Line) -> list[str]:
-    return [_row(part) for part in broken(line)]
+def lines_mathml(lines: Sequence[Line], spoken: str) -> str:
+    """Return lines as one `<math>` element, aligned at their signs; `spoken` is read aloud."""
+    rows = "\n".join(map(_row, lines))
+    table = f'<mtable displaystyle="true">{rows}</mtable>' if lines else ""
+    return _math(table, spoken, block=True)
 
 
 def _row(line: Line) -> str:

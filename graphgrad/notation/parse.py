@@ -8,7 +8,14 @@ from pathlib import Path
 
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import Affine
-from graphgrad.errors import FileError, GraphgradError, NotationError, nearest, shown
+from graphgrad.errors import (
+    FileError,
+    GraphgradError,
+    NameClashError,
+    NotationError,
+    nearest,
+    shown,
+)
 from graphgrad.files import read_text
 from graphgrad.ir import OPS, Part, constant
 from graphgrad.notation.expressions import Converter
@@ -96,6 +103,11 @@ def _declare(circuit: Circuit, statement: Statement) -> None:
     if kind not in _KINDS and (guess := nearest(kind, _KINDS)) is not None:
         called = tree.annotation.func if isinstance(tree.annotation, ast.Call) else tree.annotation
         raise converter.error(called, f"{kind} is no kind of declaration", f"did you mean {guess}?")
+    match tree.target, tree.annotation:
+        case ast.Name(id=size), ast.Constant(value=int(number)):
+            raise converter.error(
+                tree.annotation, "this is not a declaration", f"write {size}: size({number})"
+            )
     if kind not in _KINDS or tree.value is not None:
         raise converter.error(
             tree.annotation,
@@ -174,6 +186,12 @@ def _announce(circuit: Circuit, statement: Statement, indexed: dict[str, str]) -
         place = statement.place(target)
         match target:
             case ast.Name(id=name):
+                if name in circuit._sizes and (value := _number(statement.tree)) is not None:
+                    raise NameClashError(
+                        f"{name} is the size of a dimension, which is declared",
+                        place=place,
+                        remedy=f"write {name}: size({value})",
+                    )
                 if name not in circuit._inputs and name not in circuit._params:
                     circuit.var(name, index=None, place=place)
             case ast.Subscript(value=ast.Name(id=name), slice=ast.Name(id=index)) if (
@@ -192,6 +210,14 @@ def _announce(circuit: Circuit, statement: Statement, indexed: dict[str, str]) -
                     place=place,
                     remedy="write h[t] = …, loss = … or h[0] = …",
                 )
+
+
+def _number(tree: ast.stmt) -> int | None:
+    """Return the whole number that an equation has on its right side, if that is all."""
+    match tree:
+        case ast.Assign(value=ast.Constant(value=int(value))):
+            return value
+    return None
 
 
 def _define(circuit: Circuit, statement: Statement, indexed: dict[str, str]) -> None:

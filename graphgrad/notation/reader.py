@@ -6,16 +6,19 @@ Nothing is evaluated. Every statement knows how to turn a syntax tree into a pla
 from __future__ import annotations
 
 import ast
+import re
 import unicodedata
 from dataclasses import dataclass
 
 from graphgrad.errors import NotationError, Place
+from graphgrad.notation.habits import CHARACTERS
 from graphgrad.notation.slips import slip
 
 GREEK = frozenset("αβγδεζηθικλμνξοπρςστυφχψωΓΔΘΛΞΠΣΦΨΩ") - {"ο"}
 MAX_TEXT = 2_000_000
 MAX_STATEMENT = 20_000
 MAX_DEPTH = 60
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def read_statements(text: str, source: str | None = None) -> tuple[str, list[Sta
         )
     if len(text) > MAX_TEXT:
         raise NotationError(
-            f"the text has {len(text):,} characters; at most {MAX_TEXT:,} are read",
+            f"{source or 'the text'} has {len(text):,} characters; at most {MAX_TEXT:,} are read",
             remedy="write the circuit in Python, with loops over what repeats",
         )
     title = ""
@@ -111,17 +114,18 @@ def _character_message(char: str) -> tuple[str]:
 
 def _character_remedy(char: str) -> str:
     plain = unicodedata.normalize("NFKC", char)
-    known = {"−": "-", "–": "-", "×": "*", "·": "*", "⊙": "*", "⊤": ".T", "’": "", "∑": "sum(…)"}
     latin = {
         "Α": "A", "Β": "B", "Ε": "E", "Ζ": "Z", "Η": "H", "Ι": "I", "Κ": "K", "Μ": "M",
         "Ν": "N", "Ο": "O", "Ρ": "P", "Τ": "T", "Υ": "Y", "Χ": "X", "ο": "o",
         "а": "a", "с": "c", "е": "e", "о": "o", "р": "p", "х": "x", "у": "y", "і": "i",
         "һ": "h", "ѕ": "s", "ј": "j", "ԝ": "w",
     }  # fmt: skip
+    if char in CHARACTERS:
+        return CHARACTERS[char]
     if plain == " ":
         return "write a plain space"
     readable = plain != char and all(" " <= c <= "~" or c in GREEK for c in plain)
-    guess = known.get(char) or latin.get(char) or (plain if readable else "")
+    guess = latin.get(char) or (plain if readable else "")
     if guess:
         return f"write {guess}"
     return "names are ASCII or Greek letters; formulas are + - * / ** @ and functions"
@@ -202,5 +206,18 @@ def _syntax_error(
     return NotationError(
         f"this is not an equation or a declaration: {reason}",
         place=place,
-        remedy="write h[t] = tanh(W @ h[t-1]) or W: param(H, H)",
+        remedy=_syntax_remedy(reason),
     )
+
+
+def _syntax_remedy(reason: str) -> str:
+    """Return what to do about a syntax error by what Python says about it."""
+    if found := re.match(r"'([(\[{])' was never closed", reason):
+        return f"close it with {_CLOSING[found[1]]}"
+    if found := re.match(r"unmatched '(.)'", reason):
+        return f"remove this {found[1]}, or open it further left"
+    if found := re.search(r"does not match opening parenthesis '(.)'", reason):
+        return f"write {_CLOSING[found[1]]} here"
+    if reason.startswith("expected 'else'"):
+        return "a choice has both cases: a if t == 1 else b"
+    return "write h[t] = tanh(W @ h[t-1]) or W: param(H, H)"

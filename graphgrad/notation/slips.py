@@ -1,10 +1,13 @@
-"""What a line that cannot be read was probably meant to be: a missing operator, a keyword."""
+"""What a line that cannot be read was probably meant to be: a missing operator or a keyword."""
 
 from __future__ import annotations
 
 import keyword
 import re
 from typing import NamedTuple
+
+from graphgrad.notation.habits import STATEMENTS
+from graphgrad.ops import FUNCTIONS
 
 _TOKENS = re.compile(r"[^\W\d]\w*|\d[\d._]*(?:[eE][+-]?\d+)?|\*\*|\S")
 _IN_FORMULAS = frozenset({"if", "else", "for", "in", "and", "or", "not", "is"})
@@ -26,7 +29,21 @@ class Slip(NamedTuple):
 def slip(body: str) -> Slip | None:
     """Return the likely slip in a statement that is no equation and no declaration, or None."""
     tokens = list(_TOKENS.finditer(body))
-    return _keyword(tokens) or _missing_operator(body, tokens)
+    return _keyword(tokens) or _habit(body) or _missing_operator(body, tokens)
+
+
+def _habit(body: str) -> Slip | None:
+    """Return the first pattern of another notation.
+
+    >>> _habit("h(t) = 1").remedy, _habit("h[t] = h_{t-1}").remedy
+    ('write h[t] = …', 'write h[t-1]')
+    """
+    for habit in STATEMENTS:
+        found = habit.pattern.search(body)
+        if found is not None and found.end() - found.start() <= _LONGEST * 5:
+            groups = found.groupdict()
+            return Slip(habit.message, *found.span("here"), habit.remedy.format(**groups))
+    return None
 
 
 def _keyword(tokens: list[re.Match[str]]) -> Slip | None:
@@ -80,6 +97,9 @@ def _missing_operator(body: str, tokens: list[re.Match[str]]) -> Slip | None:
         right = body[start : tokens[_closing(words, position + 1)].end()]
         if "\n" in body[gap:start]:  # a bracket that is not closed goes on to the next statement
             return None
+        if word in FUNCTIONS or word in ("sum", "mean", "max"):
+            message, remedy = f"{word} is a function", f"write {word}({right})"
+            return Slip(message, *tokens[position].span(), remedy)
         if max(len(left), len(right)) > _LONGEST:
             left, right = word, after
         remedy = f"write {left} * {right}"

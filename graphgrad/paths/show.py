@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from graphgrad.notation.boxes import Box, number, operator, row, scripted
+from graphgrad.notation.equations import Line
+from graphgrad.notation.mathml import lines_mathml
 from graphgrad.notation.naming import Names
 from graphgrad.notation.structures import fraction
 from graphgrad.paths.reduced import Point, Reduced
@@ -17,7 +19,7 @@ _SUBSCRIPTS = str.maketrans("0123456789-", "₀₁₂₃₄₅₆₇₈₉₋")
 WIDTH = 88
 """The most characters of a line of text."""
 FACTORS = 9
-"""The most factors in a line of LaTeX."""
+"""The most factors in a line of mathematics."""
 
 
 class Factor(NamedTuple):
@@ -157,20 +159,44 @@ class Paths(Sequence[Term]):
     def latex(self) -> str:
         """Return the sum as an `align*` environment, for documents that load amsmath."""
         lines = [f"{self._fraction(self.whole, direct=False).latex} &= "]
-        factors = 0
-        for position, term in enumerate(self):
-            factors += len(term.factors)
-            if position and factors > FACTORS:
+        for terms in self._lines():
+            if terms.start:
                 lines.append(r"&\quad {} ")
-                factors = len(term.factors)
-            lines[-1] += f"{'+ ' * bool(position)}{self.product(term).latex} "
+            for position in terms:
+                lines[-1] += f"{'+ ' * bool(position)}{self.product(self[position]).latex} "
         if not self.terms:
             lines[-1] += "0"
         body = " \\\\\n".join(f"  {line.rstrip()}" for line in lines)
         return f"\\begin{{align*}}\n{body}\n\\end{{align*}}\n"
 
+    def mathml(self) -> str:
+        """Return the sum as MathML, which browsers display by themselves."""
+        left: Box | None = self._fraction(self.whole, direct=False)
+        lines: list[Line] = []
+        for terms in self._lines():
+            parts: list[Box] = []
+            for position in terms:
+                parts += [operator("+", leading=not parts)] * bool(position)
+                parts.append(self.product(self[position]))
+            lines.append(Line(None if lines else left, row(*parts)))
+        return lines_mathml(lines or [Line(left, number("0"))], str(self))
+
+    def _lines(self) -> Iterator[range]:
+        """Return which terms stand in each line of mathematics."""
+        start = factors = 0
+        for position, term in enumerate(self):
+            factors += len(term.factors)
+            if position and factors > FACTORS:
+                yield range(start, position)
+                start, factors = position, len(term.factors)
+        if self.terms:
+            yield range(start, len(self))
+
     def _repr_latex_(self) -> str:
         return self.latex()
+
+    def _repr_html_(self) -> str:
+        return self.mathml()
 
 
 def _subscript(step: int) -> str:

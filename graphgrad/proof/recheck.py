@@ -11,6 +11,7 @@ anew: primes and points. Then every verdict is held against a method that did no
 
 from __future__ import annotations
 
+import html
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -71,6 +72,14 @@ class Recheck:
     def __rich__(self) -> Any:
         """Return the table that rich prints."""
         return Group(self.proof, *(Text(line, overflow="fold") for line in self._lines()))
+
+    def __repr__(self) -> str:
+        return f"<Recheck of {self.proof!r}: {'' if self.ok else 'not '}confirmed>"
+
+    def _repr_html_(self) -> str:
+        head, *lines = (html.escape(line.strip()) for line in self._lines())
+        notes = "".join(f"<li>{line}</li>" for line in lines)
+        return f"{self.proof._repr_html_()}<p>{head}</p><ul>{notes}</ul>"
 
     def _lines(self) -> Iterator[str]:
         yield "checked again:"

@@ -226,6 +226,9 @@ class Proof:
         """Return the table that rich prints."""
         return shown.rich_table(self)
 
+    def __repr__(self) -> str:
+        return f"<Proof {self.circuit}: gradient of {self.loss} {self.verdict}>"
+
     def _repr_html_(self) -> str:
         return shown.html_table(self)
 

@@ -7,7 +7,7 @@ from graphgrad.errors import NotationError
 from graphgrad.ir import topological
 from graphgrad.system.checks import all_roots, check_boundaries, check_names
 from graphgrad.system.data import System
-from graphgrad.system.shapes import infer_types
+from graphgrad.system.shapes import check_known, infer_types, known_shapes
 from graphgrad.system.typed import typed
 
 
@@ -28,5 +28,5 @@ def system_of(declared: Declared) -> System:
                 remedy=f"write {name}[{spaces[id(root)]}] = … or reduce with sum(… for "
                 f"{spaces[id(root)]} in steps)",
             )
-    types = infer_types(declared)
-    return typed(declared, types, spaces)
+    check_known(declared, known_shapes(declared))
+    return typed(declared, infer_types(declared), spaces)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from graphgrad.declared import Declared
+from graphgrad.causality import quoting
+from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.dims import Shape, Token
-from graphgrad.errors import ShapeError
+from graphgrad.errors import GraphgradError, ShapeError
 from graphgrad.ir import OPS, Expr, Type, topological
 from graphgrad.ops import LOSSES
 
@@ -15,11 +16,15 @@ READS = ("read", "at_step", "static")
 
 def infer_types(declared: Declared) -> dict[str, Shape]:
     """Return the shape of every variable: the least fix-point of unknown < scalar < array."""
+    known = known_shapes(declared)
+    return {name: known.get(name, ()) for name in declared.equations}
+
+
+def known_shapes(declared: Declared) -> dict[str, Shape]:
+    """Return the shapes that follow from the equations; of other variables nothing is known."""
     types: dict[str, Shape] = dict(declared.states)
     fixed = set(types)
-    roots: list[tuple[str, list[Expr]]] = [
-        (e.name, topological([e.root])) for e in declared.equations.values()
-    ] + [(b.name, topological([b.root])) for b in declared.boundaries.values()]
+    roots = [(each.name, topological([each.root])) for each in _written(declared)]
     assume = False
     for _ in range(4 * len(roots) + 4):
         moved = False
@@ -38,7 +43,39 @@ def infer_types(declared: Declared) -> dict[str, Shape]:
         if not moved and assume:
             break
         assume = not moved
-    return {name: types.get(name, ()) for name in declared.equations}
+    return types
+
+
+def _written(declared: Declared) -> list[Equation | Boundary]:
+    return [*declared.equations.values(), *declared.boundaries.values()]
+
+
+def check_known(declared: Declared, types: Mapping[str, Shape]) -> None:
+    """Raise where operands do not fit whose shapes are known, while those of variables are not.
+
+    A mismatch leaves the shape of its variable unknown; to call that a scalar, as is done where
+    nothing else is said, would blame whatever reads the variable.
+    """
+    if all(name in types for name in declared.equations):
+        return
+    for each in _written(declared):
+        with quoting(declared, each):
+            _check_known(topological([each.root]), declared, types)
+
+
+def _check_known(order: list[Expr], declared: Declared, types: Mapping[str, Shape]) -> None:
+    known: dict[int, Type | None] = {}
+    for expr in order:
+        given = [known[id(arg)] for arg in expr.args]
+        if not expr.args:
+            known[id(expr)] = leaf_type(expr, declared, types)
+        elif expr.op.name in LOSSES or any(each is None for each in given):
+            known[id(expr)] = result_type(expr, given)
+        else:
+            try:
+                known[id(expr)] = expr.op.shape(expr.attr, *given)
+            except GraphgradError as error:
+                raise error.at(expr.place) from None
 
 
 def leaf_type(expr: Expr, declared: Declared, types: Mapping[str, Shape]) -> Type | None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from graphgrad.causality import schedule
+from graphgrad.causality import quoting, schedule
 from graphgrad.declared import Declared, Variable
 from graphgrad.dims import Shape, Token, shape_text
 from graphgrad.errors import GraphgradError, Place, ShapeError
-from graphgrad.ir import OPS, Expr, Graph, Node, Type, topological, type_text
+from graphgrad.ir import OPS, At, Expr, Graph, Node, Type, topological, type_text
 from graphgrad.ops import LOSSES
 from graphgrad.ops.leaves import zeros
 from graphgrad.system.checks import check_tokens
@@ -144,7 +144,8 @@ def typed(
     roots: dict[str, int] = {}
     for equation in declared.equations.values():
         wanted = types[equation.name]
-        root = typer.root(equation.root, spaces, wanted)
+        with quoting(declared, equation):
+            root = typer.root(equation.root, spaces, wanted)
         if typer.nodes[root].op is OPS["expand"] and equation.name not in declared.states:
             raise ShapeError(
                 f"the right side of {equation.name} is a scalar, elsewhere it is "
@@ -154,14 +155,12 @@ def typed(
                 "or multiply by ones(…)",
             )
         roots[equation.name] = root
-    boundary_roots = {
-        key: typer.root(
-            boundary.root,
-            spaces,
-            declared.inputs[key.name].type if key.name in declared.inputs else types[key.name],
-        )
-        for key, boundary in declared.boundaries.items()
-    }
+    boundary_roots: dict[At, int] = {}
+    for key, boundary in declared.boundaries.items():
+        inputs = declared.inputs
+        kind = inputs[key.name].type if key.name in inputs else types[key.name]
+        with quoting(declared, boundary):
+            boundary_roots[key] = typer.root(boundary.root, spaces, kind)
     variables = {
         e.name: Variable(e.name, e.index, types[e.name]) for e in declared.equations.values()
     }

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from graphgrad.dims import Token
 from graphgrad.doors import door
-from graphgrad.errors import DataError, unknown_name
+from graphgrad.errors import DataError, shown, unknown_name
 from graphgrad.ir import Op, Type
 from graphgrad.system import System
 
@@ -89,8 +89,12 @@ class Dag:
             return View(self, int(key) % len(self))
         if isinstance(key, str):
             return View(self, self._static(key))
-        name, step = key
-        return View(self, self._instance(name, step))
+        match key:
+            case (str(name), int() | np.integer() as step):
+                return View(self, self._instance(name, int(step)))
+        raise DataError(
+            f"{shown(key)} is no node of the graph", remedy='write dag["h", 1], dag["W"] or dag[0]'
+        )
 
     def _static(self, name: str) -> int:
         if name in self.param_nodes:
@@ -283,6 +287,9 @@ class Nodes:
 
     def __getitem__(self, position: int) -> View:
         return self._dag[position]
+
+    def __repr__(self) -> str:
+        return f"<{len(self):,} nodes of {self._dag.name}>"
 
     def __iter__(self) -> Iterator[View]:
         return (View(self._dag, node) for node in range(len(self._dag)))

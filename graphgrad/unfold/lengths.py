@@ -45,6 +45,11 @@ def checked_sizes(system: System, sizes: Mapping[str, Any]) -> dict[str, int]:
     known = system.declared.sizes
     result = {name: default for name, default in known.items() if default is not None}
     for name, value in sizes.items():
+        if name in system.inputs or name in system.params:
+            raise DataError(
+                f"{name} is no size: its values come by name with all others",
+                remedy=f'write the values as one dict, {{"{name}": …}}',
+            )
         if name not in known:
             raise unknown_name(name, known)
         if not is_whole(value) or value < 1:

@@ -107,3 +107,14 @@ def test_a_lack_of_memory_is_no_traceback(run, monkeypatch):
 def test_the_example_fits_the_option(run):
     assert "'t=x' is not NAME=NUMBER, such as t=4" in run("unfold", "elman", "--tau", "s=3,t=x")[2]
     assert "'H=x' is not NAME=NUMBER, such as H=4" in run("unfold", "elman", "--sizes", "H=x")[2]
+
+
+def test_a_misspelt_command_is_recognised(run):
+    status, _, err = run("chekc", "elman")
+    assert (status, err.splitlines()[-1]) == (2, "Remedy: did you mean check?")
+
+
+def test_several_names_with_commas_or_again(run):
+    each = run("grad", "elman", "--wrt", "U", "--wrt", "W")
+    assert run("grad", "elman", "--wrt", "U,W") == each
+    assert run("grad", "elman", "--wrt", "")[0] == 1

@@ -111,3 +111,10 @@ def test_a_file_that_may_not_be_read(run, monkeypatch):
             "error: mine.rec cannot be read: Permission denied\n"
             "Remedy: allow yourself to read it: chmod u+r mine.rec\n"
         )
+
+
+def test_the_ending_of_a_file_left_out(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("mine.rec").write_text("h[t] = h[t-1]\n")
+    assert run("check", "mine")[2].endswith("Remedy: did you mean mine.rec?\n")
+    assert "has no name" in run("check", "")[2]

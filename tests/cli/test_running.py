@@ -50,3 +50,19 @@ def test_remedies_name_options(run):
     assert "Remedy: write x[1]\n" in run("grad", "np.rec", "--paths", "x")[2]
     error = json.loads(run("prove", "np.rec", "--json")[1])["error"]
     assert error["remedy"].endswith("--wrt x")
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("graphgrad show elman >&-", "error: the output cannot be written: it is closed\n"),
+        (
+            "graphgrad show - <&-",
+            "error: standard input is closed\nRemedy: give it a text, or name a file\n",
+        ),
+        ("graphgrad show nothing 2>&-", ""),
+    ],
+)
+def test_closed_streams_are_no_traceback(line, said):
+    found = shell(line)
+    assert (found.returncode, found.stdout, found.stderr) == (1, "", said)

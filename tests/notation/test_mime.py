@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import graphgrad as gg
+import viz
 from graphgrad import cells
 from graphgrad.circuit import Circuit
 from graphgrad.notation.mime import mimebundle
@@ -31,3 +32,17 @@ def test_a_circuit_that_does_not_check_is_shown_as_text() -> None:
     assert mimebundle(circuit) == {
         "text/plain": "x[t]: input(D)\nW: param(H, H)\n\nz[t] = W @ x[t]\n"
     }
+
+
+def test_what_is_displayed_has_a_short_text_as_well() -> None:
+    c = cells.load("tied")
+    proof = gg.prove(c, tau=2)
+    shown = [proof, proof.recheck(), viz.circuit(c), viz.report(c), c.unfold(2).paths("w")]
+    assert [repr(each) for each in shown] == [
+        "<Proof tied: gradient of loss proved>",
+        "<Recheck of <Proof tied: gradient of loss proved>: confirmed>",
+        f"<Drawing {c.title}: {shown[2].size[0]:.0f} × {shown[2].size[1]:.0f} points>",
+        f"<Report {c.title}>",
+        "<Paths ∂loss/∂w: 3 terms>",
+    ]
+    assert repr(c.equations["loss"]) == f"<Equation {c.equations['loss']}>"

@@ -114,9 +114,10 @@ def test_ascii_characters_that_are_refused(char: str) -> None:
 @pytest.mark.parametrize(
     ("char", "remedy"),
     [
-        ("−", "write -"), ("×", "write *"), ("⊙", "write *"), ("∑", "write sum(…)"),
+        ("−", "write -"), ("⊙", "write *"), ("∑", "write sum(…)"), ("²", "write ** 2"),
+        ("×", "write @ for the product of matrices, * component by component"),
         ("Η", "write H"), ("о", "write o"), ("ｈ", "write h"), ("ℎ", "write h"),
-        ("\xa0", "write a plain space"), ("’", None), ("漢", None),
+        ("\xa0", "write a plain space"), ("漢", None), ("½", "write 0.5"), ("ᵀ", "write .T"),
     ],
 )  # fmt: skip
 def test_characters_with_a_replacement(char: str, remedy: str | None) -> None:

@@ -113,3 +113,11 @@ def test_claims_from_a_file(tmp_path: Path):
     assert "^^^^^^^" in str(caught.value)
     with pytest.raises(gg.FileError, match="cannot be read"):
         gg.prove(ELMAN, claims=tmp_path / "none.rec")
+
+
+def test_a_notebook_shows_the_new_proof_and_what_was_checked(proved):
+    again = proved.recheck()
+    page = again._repr_html_()
+    assert page.startswith(again.proof._repr_html_())
+    assert "<li>read and proved anew</li>" in page
+    assert page.endswith("<li>confirmed</li></ul>")

@@ -109,6 +109,11 @@ def test_a_figure_of_the_flow(chain, tmp_path):
     assert (tmp_path / "flow.png").stat().st_size > 5000
 
 
+def test_a_notebook_shows_the_figure_without_pyplot(chain):
+    for figure in (viz.gradient_flow(*chain), viz.saturation(*chain)):
+        assert figure._repr_png_().startswith(b"\x89PNG")
+
+
 def test_units_that_are_saturated_or_dead():
     circuit = gg.parse(
         "x[t]: input(2)\na[t] = tanh(100 * x[t])\nr[t] = relu(x[t] - 1)\n"
