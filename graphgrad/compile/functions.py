@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -15,9 +15,11 @@ from graphgrad.compile.call import as_arrays, examples, no_mapping
 from graphgrad.compile.compiled import Compiled
 from graphgrad.dims import is_whole
 from graphgrad.doors import door
-from graphgrad.errors import DataError, GradientError, GraphgradError, unknown_name
+from graphgrad.errors import DataError, GradientError, GraphgradError, nearest, unknown_name
 
 BACKENDS = ("numpy", "numba", "jax")
+OPTIONS = ("wrt", "backend", "dtype", "threads", "truncate", "checkpoint")
+WITH_DATA = ("batch", "tau", "lengths", "state", "return_state", "check_finite")
 _pieces = door("graphgrad.compile.checkpoint:Checkpointed")
 _pure_function = door("graphgrad.compile.run_jax:PureFunction")
 
@@ -33,6 +35,7 @@ def compile_circuit(
     threads: int = 1,
     truncate: Any = None,
     checkpoint: int | Mapping[str, int] | None = None,
+    **others: Any,
 ) -> Any:
     """Return a function that computes outputs (all variables, if none is named) from values.
 
@@ -43,6 +46,7 @@ def compile_circuit(
     a budget in bytes or a schedule, long sequences are computed in bounded memory: see
     `graphgrad.compile.checkpoint`.
     """
+    _check_known("compile", others, ("grad", *OPTIONS))
     system = circuit.check()
     _check_options(backend, dtype, threads)
     for name in outputs:
@@ -85,6 +89,18 @@ def compile_circuit(
     made.by_inputs = extra
     made.recipe = _recompiled, (circuit, outputs, recipe)
     return made
+
+
+def _check_known(caller: str, options: Iterable[str], known: Collection[str]) -> None:
+    """Raise GraphgradError for an option that a function does not have."""
+    for name in options:
+        if name in known:
+            continue
+        guess = nearest(name, known)
+        remedy = f"did you mean {guess}?" if guess else f"its options are: {', '.join(known)}"
+        if name in WITH_DATA:
+            remedy = f"give {name}= with the data, where the compiled function is called"
+        raise GraphgradError(f"{caller} has no option {name}", remedy=remedy)
 
 
 def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
@@ -140,6 +156,7 @@ class ValueAndGrad:
     """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
 
     def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
+        _check_known("value_and_grad", options, ("loss", *OPTIONS))
         system = circuit.check()
         if not isinstance(loss, str):
             raise unknown_loss(loss, system.variables)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -53,6 +54,23 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
     with pytest.raises(gg.GraphgradError, match=message) as caught:
         made(**options)
     assert caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("trunkate", r"did you mean truncate\?"),
+        ("jit", "its options are: .*wrt, backend, dtype, threads, truncate, checkpoint"),
+        ("lengths", "give lengths= with the data"),
+    ],
+)
+def test_unknown_options_are_refused_in_the_name_of_what_was_called(name: str, remedy: str) -> None:
+    for caller, call in (("value_and_grad", made), ("compile", gg.parse(RNN).compile)):
+        with pytest.raises(gg.GraphgradError, match=f"{caller} has no option {name}") as caught:
+            call(**{name: True})
+        assert re.match(remedy, caught.value.remedy or "")
+    with pytest.raises(gg.GraphgradError, match="value_and_grad has no option grad"):
+        made(grad="loss")
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
