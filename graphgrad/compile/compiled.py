@@ -176,9 +176,9 @@ class Compiled:
         With `return_state=True` the result is a pair: the outputs, and the state to give as `state`
         with the steps that follow: `{"h": array[k, *batch, H]}`, the last k steps of what is read k
         steps back, and the number of steps so far as `"t"` where that matters. Gradients then stop
-        where the piece begins; a mean is that of the piece, a penalty counts with each. With
-        `check_finite=True` NaN or infinity in a result raises GraphgradError with the variable and
-        the step it is from.
+        where the piece begins; a mean is that of the piece (zero, if the piece has none of the
+        chosen steps), a penalty counts with each. With `check_finite=True` NaN or infinity in a
+        result raises GraphgradError with the variable and the step it is from.
         """
         check_switch("return_state", return_state)
         check_switch("check_finite", check_finite)
@@ -287,7 +287,7 @@ class Compiled:
             assert self._remade is not None
             with warnings.catch_warnings():  # a piece need not depend on the boundary values
                 warnings.simplefilter("ignore", GradientWarning)
-                self._pieces[key] = self._remade(stream.circuit if key else self.primal, shown)
+                self._pieces[key] = self._remade(stream.circuit if key else stream.start, shown)
         given, so_far, steps = dict(values), 0, 0
         if state is not None:
             given |= state_inputs(stream, state)

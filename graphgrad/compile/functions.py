@@ -221,8 +221,8 @@ class ValueAndGrad:
 
         Those by parameters are of that loss; that by an input is for each example of its own loss.
         A size that no array shows is given by its name, among the inputs: `H=4`. With
-        `return_state=True` the state after the last step comes third; for the options see
-        `Compiled`.
+        `return_state=True` the state after the last step comes third, and the loss is that of the
+        piece, with a mean and penalties of its own; for the options see `Compiled`.
         """
         sizes: dict[str, Any] = {}
         if not self._sizes.isdisjoint(inputs):
@@ -260,5 +260,10 @@ def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Valu
 
     Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`, `threads`, `truncate`,
     `checkpoint`.
+
+    Called with `return_state=True` and `state=`, `f` computes a sequence in pieces. Each piece has
+    a loss of its own: a mean is that of the piece (zero, if the piece has none of the chosen
+    steps), and what is no sum over steps, such as a penalty on a parameter, counts once for each.
+    With `checkpoint=` they count as in the whole sequence.
     """
     return ValueAndGrad(circuit, loss, options)
