@@ -39,7 +39,7 @@ from graphgrad.compile.streams import (
 from graphgrad.data import check_names
 from graphgrad.dims import Token
 from graphgrad.doors import door
-from graphgrad.errors import DataError, GraphgradError
+from graphgrad.errors import DataError, GraphgradError, names_given, unknown_name
 from graphgrad.system import System
 from graphgrad.unfold import checked_lengths, checked_sizes
 
@@ -104,7 +104,11 @@ class Compiled:
 
     def source_for(self, batched: Iterable[str] = ()) -> str:
         """Return the code for data in which just these inputs have a batch axis."""
-        return self._program(frozenset(batched))[0].source
+        names = names_given("batched", batched)
+        for name in names:
+            if name not in self.system.inputs:
+                raise unknown_name(name, self.system.inputs)
+        return self._program(frozenset(names))[0].source
 
     def program_for(self, batched: frozenset[str]) -> Program:
         """Return the program for data in which just these inputs have a batch axis."""

@@ -54,6 +54,8 @@ def compile_circuit(
             raise DataError(f"{name!r} is no name", remedy='write c.compile("h", "loss")')
         if name not in system.variables:
             raise unknown_name(name, system.variables)
+    if grad is not None and not isinstance(grad, str):
+        raise unknown_loss(grad, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
     if wrt is not None:
         wrt = target_names(system, wrt)
@@ -71,7 +73,7 @@ def compile_circuit(
         made = Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
         made.recipe = _recompiled, (circuit, outputs, recipe)
         return made
-    if not isinstance(grad, str) or grad not in system.variables:
+    if grad not in system.variables:
         raise unknown_loss(grad, system.variables)
     if system.variables[grad].index is not None or system.variables[grad].shape:
         raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
@@ -104,7 +106,7 @@ def _check_known(caller: str, options: Iterable[str], known: Collection[str]) ->
 
 
 def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
-    if backend not in BACKENDS:
+    if not isinstance(backend, str) or backend not in BACKENDS:
         raise GraphgradError(
             f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
         )
@@ -112,7 +114,7 @@ def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
         raise GraphgradError(f"threads={threads!r} is not possible", remedy="use an int ≥ 1")
     try:
         real = dtype is None or np.dtype(dtype).kind == "f"
-    except TypeError:
+    except (TypeError, ValueError):
         real = False
     if not real:
         raise GraphgradError(

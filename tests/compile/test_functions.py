@@ -33,7 +33,9 @@ def made(**options: Any) -> Function:
 OPTIONS: list[tuple[dict[str, Any], str]] = [
     *(({"threads": n}, "threads=") for n in (0, -1, 1.5, "2", True, None)),
     *(({"dtype": each}, "no type of real numbers") for each in ("foo", "int32", complex)),
-    ({"wrt": 3}, "names nothing to differentiate by"),
+    *(({"dtype": each}, "no type of real numbers") for each in ({"h": 1}, {"h": "f4"})),
+    *(({"wrt": each}, "names nothing to differentiate by") for each in (3, np.array(3), [3])),
+    ({"backend": np.array(["numpy", "jax"])}, "there is no back end"),
     ({"loss": None}, "is no name"),
     ({"loss": "nope"}, "no nope to differentiate"),
     ({"loss": "nope", "checkpoint": 100}, "no nope to differentiate"),
@@ -88,6 +90,13 @@ def test_names_and_sizes_that_cannot_be_are_refused() -> None:
     circuit = gg.parse(RNN)
     with pytest.raises(gg.GraphgradError, match="1 is neither a parameter nor an input"):
         made()({1: 2, "W": W}, x=X)
+    with pytest.raises(gg.GraphgradError, match="is no name"):
+        circuit.compile(grad=np.array(["loss", "h"]))  # type: ignore[arg-type]
+    with pytest.raises(gg.DataError, match="batched=3 names no variables"):
+        circuit.compile("h").source_for(3)  # type: ignore[arg-type]
+    with pytest.raises(gg.GraphgradError, match="X is not declared") as caught:
+        circuit.compile("h").source_for("X")
+    assert caught.value.remedy == "did you mean x?"
     for output in (["h"], 3):
         with pytest.raises(gg.GraphgradError, match="is no name"):
             circuit.compile(output)  # type: ignore[arg-type]
