@@ -216,9 +216,9 @@ class Compiled:
             raise GraphgradError(
                 "a result is not finite", remedy="give the examples one by one to see where"
             )
-        if batch == "mean":
-            for name in self.gradients.values():
-                results[name] = results[name] / results[name].dtype.type(len(lengths))
+        for name in self.gradients.values():
+            count = results[name].dtype.type(len(lengths) if batch == "mean" else 1)
+            results[name] = np.asarray(results[name] / count)
         return results
 
     def plain(
@@ -337,7 +337,7 @@ class Compiled:
             if array.dtype != call.dtype and not isinstance(self.system.type_of(name), Token):
                 array = array.astype(call.dtype)  # plain numbers, the same for all data
             if name in self.reduced:
-                shaped[name] = array if share is None else array * share
+                shaped[name] = array if share is None else np.asarray(array * share)
                 continue
             lead, own = self.axes[name]
             if batch and array.ndim > lead + own:

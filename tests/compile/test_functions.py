@@ -203,6 +203,23 @@ def test_no_result_shares_memory_with_another_or_with_what_was_given(backend: st
                 assert not np.shares_memory(value, everything[other]), (name, other)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch", ["mean", "sum"])
+def test_the_gradient_by_a_number_is_an_array_that_can_be_written_to(
+    batch: str, backend: str
+) -> None:
+    circuit = gg.parse("x[t]: input()\nw: param()\nloss = sum(w * x[t] for t in steps)")
+    whole, pieces = (
+        gg.value_and_grad(circuit, backend=backend, checkpoint=plan)
+        for plan in (None, {"every": 2})
+    )
+    x = np.ones((3, 4))
+    for function, options in ((whole, {}), (whole, {"lengths": [3, 1, 2, 3]}), (pieces, {})):
+        _, gradients = function({"w": 0.5}, x=x, batch=batch, **options)
+        gradients["w"][...] = 7
+        assert gradients["w"] == 7
+
+
 PENALTY = RNN.replace("sum(sum(h[t]) for t in steps)", "sum(W * W)")
 
 
