@@ -287,3 +287,20 @@ def test_gradients_by_inputs_have_the_shape_of_the_inputs(
         np.testing.assert_array_equal(grads["x"], np.ones((3, *batch)))
         np.testing.assert_array_equal(grads["q"], np.full((*batch, 2), 4.0))
         grads["x"] += 1  # memory of its own
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_gradient_by_an_input_that_nothing_reads_leaves_other_zeros_alone(backend: str) -> None:
+    """Zeros of each example (d_q) are not those that are the same for all (in d_a)."""
+    circuit = gg.parse(
+        "q: input(H)\nx[t]: input(H)\nu: param(H)\na[0] = tanh(ones(H))\n"
+        "v[t] = cos(v[t+1]) + u\na[t] = v[t+1] / (1 + a[t-2] ** 2) + u\n"
+        "loss = 3 * mean(sum(a[t+1]) for t in steps)"
+    )
+    with pytest.warns(UserWarning, match="q"):
+        function = gg.value_and_grad(circuit, backend=backend, wrt=["q", "u"])
+    _, gradients = function({"u": W[0]}, x=X, q=X[0], batch="sum")
+    _, wanted = gg.value_and_grad(circuit, wrt=["u"])({"u": W[0]}, x=X, q=X[0], batch="sum")
+    close(gradients["u"], wanted["u"])
+    assert gradients["q"].shape == X[0].shape
+    assert not gradients["q"].any()
