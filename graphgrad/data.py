@@ -11,7 +11,7 @@ import numpy as np
 from graphgrad.circuit import Circuit
 from graphgrad.declared import Input
 from graphgrad.dims import Dim, Shape, Token, concrete, is_whole
-from graphgrad.errors import DataError, unknown_name
+from graphgrad.errors import DataError, Place, unknown_name
 from graphgrad.ir import OPS
 from graphgrad.system import System
 from graphgrad.unfold import checked_lengths, checked_sizes
@@ -185,21 +185,26 @@ def _blocks(array: Any, indexed: bool) -> Iterator[tuple[int, Any]]:
 
 def check_positions(system: System, sizes: Mapping[str, int]) -> None:
     """Raise for a component or a constant token that lies outside, now that sizes have numbers."""
-    for node, place in zip(system.graph.nodes, system.graph.places, strict=True):
-        position, length = 0, None
-        if node.op is OPS["component"]:
-            position = node.attr
-            (length,) = system.graph.nodes[node.args[0]].type  # type: ignore[misc]
-        elif node.op is OPS["basis"]:
-            position, length = node.attr
-        elif node.op is OPS["const"] and isinstance(node.type, Token):
-            position, length = node.attr, node.type.size
-        if length is not None and (bound := length.bind(sizes)).known and position >= int(bound):
+    for position, length, place in positions(system):
+        if (bound := length.bind(sizes)).known and position >= int(bound):
             raise DataError(
                 f"there is no component {position}: {length} = {bound}",
                 place=place,
                 remedy=f"components and tokens are counted from 0 to {bound + -1}",
             )
+
+
+def positions(system: System) -> Iterator[tuple[int, Dim, Place | None]]:
+    """Yield the components and tokens that a circuit names, of how many, and where it does."""
+    for node, place in zip(system.graph.nodes, system.graph.places, strict=True):
+        if node.op is OPS["component"]:
+            (length,) = system.graph.nodes[node.args[0]].type  # type: ignore[misc]
+            yield node.attr, length, place
+        elif node.op is OPS["basis"]:
+            position, length = node.attr
+            yield position, length, place
+        elif node.op is OPS["const"] and isinstance(node.type, Token):
+            yield node.attr, node.type.size, place
 
 
 def _check_tokens(name: str, array: Any, size: Dim, start: int) -> None:

@@ -190,7 +190,10 @@ def unknown_name(
 
 def names_given(option: str, given: Any) -> list[str]:
     """Return the names that an option gives, one or several; DataError for what is none."""
-    names = [given] if isinstance(given, str) or not isinstance(given, Iterable) else list(given)
+    try:
+        names = [given] if isinstance(given, str) else list(given)
+    except TypeError:  # not iterable, or an array without axes
+        names = [given]
     if not all(isinstance(name, str) for name in names):
         raise DataError(
             f"{option}={given!r} names no variables", remedy=f'write for example {option}=["h"]'

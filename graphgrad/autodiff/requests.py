@@ -83,8 +83,10 @@ def target_names(system: System, wrt: Iterable[str] | str | None) -> list[str]:
 
 def names_in(wrt: object) -> list[str]:
     """Return the names that `wrt` gives, one or several; GradientError for what is no name."""
-    given = wrt if isinstance(wrt, Iterable) and not isinstance(wrt, str) else [wrt]
-    names = list(given)
+    try:
+        names = [wrt] if isinstance(wrt, str) else list(wrt)  # type: ignore[call-overload]
+    except TypeError:  # not iterable, or an array without axes
+        names = [wrt]
     if not all(isinstance(name, str) for name in names):
         raise GradientError(
             f"wrt={wrt!r} names nothing to differentiate by",

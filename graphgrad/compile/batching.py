@@ -25,13 +25,18 @@ class Linear:
 
 
 class Batching:
-    """What the batch axes of some inputs mean for the equations of a system."""
+    """What the batch axes of some inputs mean for the equations of a system.
 
-    def __init__(self, system: System, batched: frozenset[str]) -> None:
+    Variables in `spread` have them, too, and so has what reads these.
+    """
+
+    def __init__(
+        self, system: System, batched: frozenset[str], spread: frozenset[str] = frozenset()
+    ) -> None:
         self.system = system
         self.nodes = system.graph.nodes
         self.inputs = batched
-        self.has = self._has()
+        self.has = self._has(spread)
 
     def below(self, root: int) -> list[int]:
         """Return the nodes of an expression, arguments before users; linear in their number."""
@@ -54,9 +59,9 @@ class Batching:
         """Return the names that nodes read."""
         return {name for node in nodes if (name := self.name_read(node))}
 
-    def _has(self) -> dict[str, bool]:
+    def _has(self, spread: frozenset[str]) -> dict[str, bool]:
         has = {name: name in self.inputs for name in self.system.inputs}
-        has |= dict.fromkeys(self.system.variables, False)
+        has |= {name: name in spread for name in self.system.variables}
         roots = [*self.system.roots.items()]
         roots += [(key.name, root) for key, root in self.system.boundary_roots.items()]
         read = {root: self.names_read(self.below(root)) for _, root in roots}

@@ -173,7 +173,8 @@ class Checkpointed:
         self.plan = plan
         if batch == "mean":
             for name in self.gradients.values():
-                results[name] = results[name] / results[name].dtype.type(call.count)
+                count = results[name].dtype.type(call.count)
+                results[name] = np.asarray(results[name] / count)
         return results
 
     def _planned(self, call: Call) -> Plan:

@@ -39,7 +39,7 @@ from graphgrad.compile.streams import (
 from graphgrad.data import check_names
 from graphgrad.dims import Token
 from graphgrad.doors import door
-from graphgrad.errors import DataError, GraphgradError
+from graphgrad.errors import DataError, GraphgradError, names_given, unknown_name
 from graphgrad.system import System
 from graphgrad.unfold import checked_lengths, checked_sizes
 
@@ -104,7 +104,11 @@ class Compiled:
 
     def source_for(self, batched: Iterable[str] = ()) -> str:
         """Return the code for data in which just these inputs have a batch axis."""
-        return self._program(frozenset(batched))[0].source
+        names = names_given("batched", batched)
+        for name in names:
+            if name not in self.system.inputs:
+                raise unknown_name(name, self.system.inputs)
+        return self._program(frozenset(names))[0].source
 
     def program_for(self, batched: frozenset[str]) -> Program:
         """Return the program for data in which just these inputs have a batch axis."""
@@ -176,9 +180,9 @@ class Compiled:
         With `return_state=True` the result is a pair: the outputs, and the state to give as `state`
         with the steps that follow: `{"h": array[k, *batch, H]}`, the last k steps of what is read k
         steps back, and the number of steps so far as `"t"` where that matters. Gradients then stop
-        where the piece begins; a mean is that of the piece, a penalty counts with each. With
-        `check_finite=True` NaN or infinity in a result raises GraphgradError with the variable and
-        the step it is from.
+        where the piece begins; a mean is that of the piece (zero, if the piece has none of the
+        chosen steps), a penalty counts with each. With `check_finite=True` NaN or infinity in a
+        result raises GraphgradError with the variable and the step it is from.
         """
         check_switch("return_state", return_state)
         check_switch("check_finite", check_finite)
@@ -212,9 +216,9 @@ class Compiled:
             raise GraphgradError(
                 "a result is not finite", remedy="give the examples one by one to see where"
             )
-        if batch == "mean":
-            for name in self.gradients.values():
-                results[name] = results[name] / results[name].dtype.type(len(lengths))
+        for name in self.gradients.values():
+            count = results[name].dtype.type(len(lengths) if batch == "mean" else 1)
+            results[name] = np.asarray(results[name] / count)
         return results
 
     def plain(
@@ -287,7 +291,7 @@ class Compiled:
             assert self._remade is not None
             with warnings.catch_warnings():  # a piece need not depend on the boundary values
                 warnings.simplefilter("ignore", GradientWarning)
-                self._pieces[key] = self._remade(stream.circuit if key else self.primal, shown)
+                self._pieces[key] = self._remade(stream.circuit if key else stream.start, shown)
         given, so_far, steps = dict(values), 0, 0
         if state is not None:
             given |= state_inputs(stream, state)
@@ -333,7 +337,7 @@ class Compiled:
             if array.dtype != call.dtype and not isinstance(self.system.type_of(name), Token):
                 array = array.astype(call.dtype)  # plain numbers, the same for all data
             if name in self.reduced:
-                shaped[name] = array if share is None else array * share
+                shaped[name] = array if share is None else np.asarray(array * share)
                 continue
             lead, own = self.axes[name]
             if batch and array.ndim > lead + own:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -17,8 +17,9 @@ from graphgrad.dims import is_whole
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GradientError, GraphgradError, nearest, unknown_name
 
-OPTIONS = ("wrt", "backend", "dtype", "threads", "truncate", "checkpoint")
 BACKENDS = ("numpy", "numba", "jax")
+OPTIONS = ("wrt", "backend", "dtype", "threads", "truncate", "checkpoint")
+WITH_DATA = ("batch", "tau", "lengths", "state", "return_state", "check_finite")
 _pieces = door("graphgrad.compile.checkpoint:Checkpointed")
 _pure_function = door("graphgrad.compile.run_jax:PureFunction")
 
@@ -34,6 +35,7 @@ def compile_circuit(
     threads: int = 1,
     truncate: Any = None,
     checkpoint: int | Mapping[str, int] | None = None,
+    **others: Any,
 ) -> Any:
     """Return a function that computes outputs (all variables, if none is named) from values.
 
@@ -44,6 +46,7 @@ def compile_circuit(
     a budget in bytes or a schedule, long sequences are computed in bounded memory: see
     `graphgrad.compile.checkpoint`.
     """
+    _check_known("compile", others, ("grad", *OPTIONS))
     system = circuit.check()
     _check_options(backend, dtype, threads)
     for name in outputs:
@@ -51,6 +54,8 @@ def compile_circuit(
             raise DataError(f"{name!r} is no name", remedy='write c.compile("h", "loss")')
         if name not in system.variables:
             raise unknown_name(name, system.variables)
+    if grad is not None and not isinstance(grad, str):
+        raise unknown_loss(grad, system.variables)
     wanted = list(outputs or ([] if grad else system.variables))
     if wrt is not None:
         wrt = target_names(system, wrt)
@@ -68,7 +73,7 @@ def compile_circuit(
         made = Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
         made.recipe = _recompiled, (circuit, outputs, recipe)
         return made
-    if not isinstance(grad, str) or grad not in system.variables:
+    if grad not in system.variables:
         raise unknown_loss(grad, system.variables)
     if system.variables[grad].index is not None or system.variables[grad].shape:
         raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
@@ -88,8 +93,20 @@ def compile_circuit(
     return made
 
 
+def _check_known(caller: str, options: Iterable[str], known: Collection[str]) -> None:
+    """Raise GraphgradError for an option that a function does not have."""
+    for name in options:
+        if name in known:
+            continue
+        guess = nearest(name, known)
+        remedy = f"did you mean {guess}?" if guess else f"its options are: {', '.join(known)}"
+        if name in WITH_DATA:
+            remedy = f"give {name}= with the data, where the compiled function is called"
+        raise GraphgradError(f"{caller} has no option {name}", remedy=remedy)
+
+
 def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
-    if backend not in BACKENDS:
+    if not isinstance(backend, str) or backend not in BACKENDS:
         raise GraphgradError(
             f"there is no back end {backend!r}", remedy=f"use one of {', '.join(BACKENDS)}"
         )
@@ -97,17 +114,12 @@ def _check_options(backend: Any, dtype: Any, threads: Any) -> None:
         raise GraphgradError(f"threads={threads!r} is not possible", remedy="use an int ≥ 1")
     try:
         real = dtype is None or np.dtype(dtype).kind == "f"
-    except TypeError:
+    except (TypeError, ValueError):
         real = False
     if not real:
         raise GraphgradError(
             f"dtype={dtype!r} is no type of real numbers", remedy="use np.float32 or np.float64"
         )
-
-
-def _option_remedy(name: str) -> str:
-    guess = nearest(name, OPTIONS)
-    return f"did you mean {guess}?" if guess else f"options are: {', '.join(OPTIONS)}"
 
 
 def _recompiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Any:
@@ -146,14 +158,10 @@ class ValueAndGrad:
     """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
 
     def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
+        _check_known("value_and_grad", options, ("loss", *OPTIONS))
         system = circuit.check()
         if not isinstance(loss, str):
             raise unknown_loss(loss, system.variables)
-        for name in options:
-            if name not in OPTIONS:
-                raise GraphgradError(
-                    f"value_and_grad has no option {name}", remedy=_option_remedy(name)
-                )
         names = target_names(system, options.get("wrt"))
         options = options if options.get("wrt") is None else {**options, "wrt": names}
         self._recipe = circuit, loss, options
@@ -215,8 +223,8 @@ class ValueAndGrad:
 
         Those by parameters are of that loss; that by an input is for each example of its own loss.
         A size that no array shows is given by its name, among the inputs: `H=4`. With
-        `return_state=True` the state after the last step comes third; for the options see
-        `Compiled`.
+        `return_state=True` the state after the last step comes third, and the loss is that of the
+        piece, with a mean and penalties of its own; for the options see `Compiled`.
         """
         if others:
             raise DataError(
@@ -258,5 +266,10 @@ def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Valu
 
     Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`, `threads`, `truncate`,
     `checkpoint`.
+
+    Called with `return_state=True` and `state=`, `f` computes a sequence in pieces. Each piece has
+    a loss of its own: a mean is that of the piece (zero, if the piece has none of the chosen
+    steps), and what is no sum over steps, such as a penalty on a parameter, counts once for each.
+    With `checkpoint=` they count as in the whole sequence.
     """
     return ValueAndGrad(circuit, loss, options)

@@ -180,3 +180,18 @@ def padded(rows: Any, before: int, after: int) -> Any:
     """Return the rows with the first and the last one repeated."""
     widths = [(before, after)] + [(0, 0)] * (rows.ndim - 1)
     return jnp.pad(rows, widths, mode="edge")
+
+
+def all_tokens(given: Any, size: int) -> Any:
+    """Return whether an array holds nothing but tokens below a size."""
+    if given.dtype.kind not in "iu":
+        return False
+    token = given.astype(int)  # bytes cannot be compared with more than 255
+    return ((token >= 0) & (token < size)).all()
+
+
+def all_distributions(rows: Any) -> Any:
+    """Return whether rows have no entry below 0 and the sum 1, as their numbers are rounded."""
+    off = abs(rows.astype(float).sum(axis=-1) - 1)
+    rounded = 1e-5 if rows.dtype.itemsize > 2 else 2**-7  # bfloat16 has eight bits
+    return (rows >= 0).all() & (off <= rounded).all()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from graphgrad.compile.batching import Batching
@@ -104,8 +104,7 @@ class _Lowering:
     ) -> None:
         self.system = system
         self.nodes = system.graph.nodes
-        self.batching = Batching(system, batched)
-        self.spread = spread
+        self.batching = Batching(system, batched, spread)
         self.asked, self.summed = summed, summed
         self.leaves = {name: self._leaf(name) for name in (*system.params, *system.inputs)}
         self.statements: dict[str, Statement] = {}
@@ -143,16 +142,6 @@ class _Lowering:
                 self._gradient(unit)
             else:
                 self._expression(self.system.roots[unit], unit)
-                if unit in self.spread and not self.statements[unit].batched:
-                    self._spread(unit)
-
-    def _spread(self, name: str) -> None:
-        """Let a value that is the same for every example stand for each of them."""
-        made, once = self.statements[name], next(self.names)
-        self.statements[once] = replace(made, name=once)
-        self.statements[name] = replace(
-            made, op="copy", operands=(Operand(once),), attr=None, batched=True
-        )
 
     def _units(self) -> list[str | At]:
         return [unit for component in self.system.components for unit in component.units]

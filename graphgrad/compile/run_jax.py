@@ -14,6 +14,7 @@ import numpy as np
 
 from graphgrad.compile.call import (
     all_sizes,
+    as_arrays,
     batched_inputs,
     check_reduction,
     is_token,
@@ -24,7 +25,8 @@ from graphgrad.compile.emit_jax import emit
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.run_numpy import executable
 from graphgrad.compile.schedule import Schedule
-from graphgrad.data import bind, check_names, check_positions
+from graphgrad.data import bind, check_inputs, check_names, check_positions
+from graphgrad.dims import Token
 from graphgrad.errors import DataError, MissingLibraryError
 from graphgrad.system import System
 from graphgrad.unfold import check_means, checked_sizes
@@ -81,8 +83,10 @@ def namespace() -> dict[str, Any]:
 class PureFunction:
     """`f(params, **inputs) -> (loss, grads)` on JAX arrays, for `jax.jit`, `vmap` and sharding.
 
-    Shapes are checked when JAX traces it; values are not. Examples stand in one batch axis, after
-    time. Lengths are read off the inputs, or given as `tau=`, a number that JAX does not trace.
+    Shapes are checked when JAX traces it. Tokens outside 0..N-1 and distributions that are none are
+    errors if they are known then; else they make the loss and every gradient NaN, since a traced
+    function can raise nothing. Examples stand in one batch axis, after time. Lengths are read off
+    the inputs, or given as `tau=`, a number that JAX does not trace.
     """
 
     def __init__(
@@ -112,7 +116,7 @@ class PureFunction:
             raise no_mapping(params)
         given = {name: inputs.pop(name) for name in self.system.declared.sizes if name in inputs}
         checked = checked_sizes(self.system, given)
-        values = _as_jax({**params, **inputs})
+        values = _as_arrays({**params, **inputs})
         check_names(self.system, values)
         lengths = lengths_of(self.system, values, tau)
         check_means(self.system, lengths)
@@ -131,6 +135,7 @@ class PureFunction:
                     f"{name} holds tokens, not {values[name].dtype} numbers",
                     remedy="give an array of integers",
                 )
+        weight = self._weight(values, sizes)
         batched = frozenset(batched_inputs(self.system, values))
         if batched not in self._functions:
             program = self.program_of(batched)
@@ -138,9 +143,11 @@ class PureFunction:
         count = bound.batch[0] if bound.batch else 1
         kinds = [values[name].dtype for name in numbers]
         dtype = jnp.result_type(*([k for k in kinds if jnp.issubdtype(k, jnp.floating)] or [float]))
-        values |= {name: values[name].astype(dtype) for name in numbers}
+        values |= {name: jnp.asarray(values[name], dtype) for name in numbers}
         results = self._functions[batched](values, lengths, {**sizes, "": count}, dtype)
         results = {name: jnp.asarray(value, dtype) for name, value in results.items()}
+        if weight is not None:
+            results = {name: value * weight for name, value in results.items()}
         scale = 1 / count if batch == "mean" else 1.0
         loss = results[self.loss]
         total = jnp.sum(loss) * scale if loss.ndim else loss * (scale * count)
@@ -149,15 +156,43 @@ class PureFunction:
             for name, d_name in self.gradients
         }
 
+    def _weight(self, arrays: Mapping[str, Any], sizes: Mapping[str, int]) -> Any:
+        """Return what results are multiplied by, if by anything: 1, NaN for what is impossible.
 
-def _as_jax(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values as arrays of JAX; DataError for what is none."""
+        It is a factor and no choice, so that derivatives of the results are NaN as well.
+        """
+        weight = None
+        for name, declared in self.system.inputs.items():
+            if isinstance(declared.type, Token):
+                fine = kernels_jax.all_tokens(arrays[name], int(declared.type.size.bind(sizes)))
+            elif declared.kind == "distribution":
+                fine = kernels_jax.all_distributions(arrays[name])
+            else:
+                continue
+            if isinstance(fine, jax.core.Tracer):
+                own = jnp.where(fine, 1, jnp.nan)
+                weight = own if weight is None else weight * own
+            elif not fine:
+                check_inputs(self.system, sizes, {name: np.asarray(arrays[name])})
+        return weight
+
+
+def _as_arrays(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return values as arrays, those of JAX as they are; DataError for what is none."""
     arrays = {}
     for name, value in values.items():
         try:
-            arrays[name] = jnp.asarray(value)
-        except (TypeError, ValueError) as error:
+            array = value if isinstance(value, np.ndarray | jax.Array) else jnp.asarray(value)
+        except (TypeError, ValueError, OverflowError) as error:
             raise DataError(
                 f"the value of {name} is not an array: {error}", remedy="give an array of numbers"
             ) from None
+        if not isinstance(array, jax.Array):
+            array = as_arrays({name: array})[name]
+        if not any(jnp.issubdtype(array.dtype, kind) for kind in (jnp.integer, jnp.floating)):
+            raise DataError(
+                f"the value of {name} holds {array.dtype}, not real numbers",
+                remedy="give arrays of floats, or of integers",
+            )
+        arrays[name] = array
     return arrays

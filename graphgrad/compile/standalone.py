@@ -12,24 +12,24 @@ from graphgrad.compile.code import KERNELS
 from graphgrad.compile.functions import value_and_grad
 from graphgrad.compile.kernels import BY_COLUMNS, UNPACKED
 from graphgrad.compile.schedule import Schedule
-from graphgrad.dims import Dim, Token
+from graphgrad.compile.standalone_door import door_source, token_sizes
+from graphgrad.dims import Token
 from graphgrad.notation.text import circuit_text
 
 _WRAPPER = '''
 def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
+    values = {{**params, **inputs}}
+    checked(values, lengths, sizes)
     dtype = np.result_type(*params.values()).type
     dtype = dtype if issubclass(dtype, np.floating) else np.float64
-    values = {{name: np.asarray(value, dtype) for name, value in {{**params, **inputs}}.items()}}
-{tokens}    results = compiled(values, lengths, sizes, dtype)
+    values = {{
+        name: np.asarray(value, {own}) for name, value in values.items()
+    }}
+    results = compiled(values, lengths, sizes, dtype)
     loss = np.sum(results.pop("{loss}"), dtype=dtype){examples}
     return loss, {{name[{cut}:]: np.array(g, dtype) for name, g in results.items()}}
 '''
-_TOKENS = """    for name, size in {{{sizes}}}.items():
-        values[name] = token = np.asarray(inputs[name])
-        if token.dtype.kind not in "iu" or not ((token >= 0) & (token < size)).all():
-            raise ValueError(f"{{name}} holds tokens: integers from 0 to {{size - 1}}")
-"""
 _CONSTANTS = (
     f"BY_COLUMNS = {BY_COLUMNS}  # how float64 factors lie, where this was made",
     f"UNPACKED = {UNPACKED}  # the size of products that need no copies, where this was made",
@@ -50,21 +50,10 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
     examples = times_examples(schedule, loss)
     cut = len(function.prefix)
     text = "\n\n\n".join([*(part.strip() for part in parts), body.strip()])
-    sizes = ", ".join(f'"{name}": {_given(size)}' for name, size in token_sizes(circuit).items())
-    tokens = _TOKENS.format(sizes=sizes) if sizes else ""
-    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples, tokens=tokens)
-    return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'
-
-
-def token_sizes(circuit: Circuit) -> dict[str, Dim]:
-    """Return the inputs that are tokens, and how many tokens there are."""
-    kinds = {name: given.type for name, given in circuit.check().inputs.items()}
-    return {name: kind.size for name, kind in kinds.items() if isinstance(kind, Token)}
-
-
-def _given(dim: Dim) -> str:
-    """Return a dimension as code that looks sizes up by name."""
-    return str(Dim(tuple((f'sizes["{name}"]', count) for name, count in dim.terms), dim.constant))
+    tokens = tuple(token_sizes(circuit))
+    own = f"None if name in {tokens} else dtype" if tokens else "dtype"
+    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples, own=own)
+    return f'"""{header(circuit)}"""\n\n{text}\n\n{door_source(circuit)}\n{wrapper}'
 
 
 def times_examples(schedule: Schedule, loss: str) -> str:

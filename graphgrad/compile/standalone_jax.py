@@ -6,7 +6,14 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.emit_jax import emit
 from graphgrad.compile.functions import value_and_grad
 from graphgrad.compile.run_jax import KERNELS
-from graphgrad.compile.standalone import header, needed, times_examples, token_sizes
+from graphgrad.compile.standalone import header, needed, times_examples
+from graphgrad.compile.standalone_door import (
+    as_tuple,
+    dim_lookup,
+    distributions,
+    door_source,
+    token_sizes,
+)
 
 _IMPORTS = """import jax
 import jax.numpy as jnp
@@ -16,23 +23,43 @@ _WRAPPER = '''
 def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict).
 
-    To be jitted as a function of the first two: lengths and sizes are plain numbers.
+    To be jitted as a function of the first two: lengths and sizes are plain numbers.{nan}
     """
-    values = {{name: jnp.asarray(value) for name, value in {{**params, **inputs}}.items()}}
-    dtype = jnp.result_type(*(values[name] for name in params))
+    values = {{**params, **inputs}}
+    checked(values, lengths, sizes)
+{weight}    dtype = jnp.result_type(*map(jnp.asarray, params.values()))
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
-{tokens}    results = compiled(values, lengths, sizes, dtype)
+    values = {{
+        name: jnp.asarray(value, {own}) for name, value in values.items()
+    }}
+    results = compiled(values, lengths, sizes, dtype)
     loss = jnp.sum(results.pop("{loss}"), dtype=dtype){examples}
-    return loss, {{name[{cut}:]: jnp.asarray(g, dtype) for name, g in results.items()}}
+    gradients = {{name[{cut}:]: jnp.asarray(g, dtype) for name, g in results.items()}}
+    return {returned}
 '''
-_NUMBERS = """    values = {{name: value.astype(dtype) for name, value in values.items()}}
+_REAL = """    for name, value in values.items():
+        if jnp.iscomplexobj(value):
+            raise ValueError(f"{name} holds something else than real numbers")
 """
-_TOKENS = """    for name, value in values.items():
-        if name not in {names}:
-            values[name] = value.astype(dtype)
-        elif not jnp.issubdtype(value.dtype, jnp.integer):
-            raise ValueError(f"{{name}} holds tokens: integers, not {{value.dtype}}")
-"""
+_WEIGHT = '''
+
+def weight(values, sizes):
+    """Return 1; where a token or a distribution is none, NaN if JAX traces it, else ValueError."""
+    whole = 1
+    for name, size in {sizes}:  # of a distribution None
+        given = values[name] if isinstance(values[name], jax.Array) else np.asarray(values[name])
+        fine = all_distributions(given) if size is None else all_tokens(given, size)
+        if isinstance(fine, jax.core.Tracer):
+            whole = whole * jnp.where(fine, 1, jnp.nan)
+        elif not fine:
+            kind = "distributions: entries of 0 or more with the sum 1"
+            kind = kind if size is None else f"tokens: integers from 0 to {{size - 1}}"
+            raise ValueError(f"{{name}} holds {{kind}}")
+    return whole
+'''
+_WEIGHTED = "loss * whole, {name: g * whole for name, g in gradients.items()}"
+_NAN = """
+    Where JAX traces the inputs, a token or a distribution that is none makes every result NaN."""
 
 
 def jax_module_source(circuit: Circuit, loss: str = "loss") -> str:
@@ -42,11 +69,25 @@ def jax_module_source(circuit: Circuit, loss: str = "loss") -> str:
     """
     function = value_and_grad(circuit, loss)
     schedule = function.compiled.schedule_for(frozenset(circuit.check().inputs))
-    body = emit(schedule)
-    examples, cut = times_examples(schedule, loss), len(function.prefix)
-    parts = [_IMPORTS, *needed(body, KERNELS), body]
+    body, weight = emit(schedule), _weight(circuit)
+    door = door_source(circuit, contents=False) + _REAL + weight
+    parts = [_IMPORTS, *needed(body + door, KERNELS), body]
     text = "\n\n\n".join(part.strip() for part in parts)
-    names = tuple(token_sizes(circuit))
-    tokens = (_TOKENS if names else _NUMBERS).format(names=names)
-    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples, tokens=tokens)
-    return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'
+    tokens = tuple(token_sizes(circuit))
+    wrapper = _WRAPPER.format(
+        loss=loss,
+        cut=len(function.prefix),
+        examples=times_examples(schedule, loss),
+        nan=_NAN if weight else "",
+        weight="    whole = weight(values, sizes)\n" if weight else "",
+        own=f"None if name in {tokens} else dtype" if tokens else "dtype",
+        returned=_WEIGHTED if weight else "loss, gradients",
+    )
+    return f'"""{header(circuit)}"""\n\n{text}\n\n{door}\n{wrapper}'
+
+
+def _weight(circuit: Circuit) -> str:
+    """Return the source of `weight(values, sizes)`; nothing where all real numbers are possible."""
+    sizes = [f'("{name}", {dim_lookup(dim)})' for name, dim in token_sizes(circuit).items()]
+    sizes += [f'("{name}", None)' for name in distributions(circuit)]
+    return _WEIGHT.format(sizes=as_tuple(sizes)) if sizes else ""

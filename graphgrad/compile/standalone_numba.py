@@ -15,6 +15,7 @@ from graphgrad.compile.code import size_code
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.functions import compile_circuit
 from graphgrad.compile.standalone import header, times_examples
+from graphgrad.compile.standalone_door import door_source, token_sizes
 
 _WRAPPER = '''
 def named({scalars}, B, {returned}):
@@ -26,27 +27,20 @@ def named({scalars}, B, {returned}):
 
 def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
+    values = {{**params, **inputs}}
+    checked(values, lengths, sizes)
     dtype = np.result_type(*params.values())
     dtype = dtype if dtype.kind == "f" else np.dtype(float)
-    values = {{**params, **inputs}}
-    arrays = []
-    for name in {names}:
-        value, own = np.atleast_1d(values[name]), dtype
-{tokens}        arrays.append(np.ascontiguousarray(value, own))
+    arrays = [np.ascontiguousarray(values[name], {own}) for name in {names}]
     real = np.empty(0, dtype)
     numbers = {values}, sizes[""]
     allocated = results(*numbers, real)
     room = work(*numbers, real)
-    if not compiled(*numbers, real, True, *arrays, *room, *allocated):
-        raise ValueError("shapes do not fit, a token is out of range, or targets do not sum to 1")
+    if not compiled(*numbers, real, False, *arrays, *room, *allocated):
+        raise ValueError("shapes do not fit")
     loss, gradients = named(*numbers, *allocated)
     return np.sum(loss){examples}, gradients
 '''
-_TOKENS = """        if name in {names}:
-            own = np.int64
-            if value.dtype.kind not in "iu":
-                raise ValueError(f"{{name}} holds tokens: integers, not {{value.dtype}}")
-"""
 
 
 def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
@@ -62,13 +56,13 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     scalars = [*program.lengths, *map(size_code, program.sizes)]
     values = [f'lengths["{index.name}"]' for index in indices]
     values += [f'sizes["{size}"]' for size in program.sizes]
-    names = tuple(name for name, leaf in schedule.leaves.items() if leaf.token)
+    tokens = tuple(token_sizes(circuit))
     gradients = [
         f'        "{name[cut:]}": {program.results[name]},' for name in made.gradients.values()
     ]
     wrapper = _WRAPPER.format(
         names=program.arrays,
-        tokens=_TOKENS.format(names=names) if names else "",
+        own=f"np.int64 if name in {tokens} else dtype" if tokens else "dtype",
         scalars=", ".join(scalars),
         values=", ".join(values),
         returned=", ".join(program.returned),
@@ -79,7 +73,7 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     body = program.source.replace(", cache=True)", ")")
     parts = ["import numpy as np\nfrom numba import njit", _functions(body), body.strip()]
     text = "\n\n\n".join(part for part in parts if part)
-    return f'"""{header(circuit)}"""\n\n{text}\n\n{wrapper}'
+    return f'"""{header(circuit)}"""\n\n{text}\n\n{door_source(circuit)}\n{wrapper}'
 
 
 def _functions(body: str) -> str:

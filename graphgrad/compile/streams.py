@@ -3,7 +3,9 @@
 `streamed(circuit)` is the circuit in which every value before the first step is an input. The state
 of a stream is, for each variable or input that is read k steps back, its last k steps; where the
 number of a step matters, the number of steps so far, too, under the name of the index. What is no
-sum over steps counts once a piece: a mean is that of the piece, a penalty is added with each.
+sum over steps counts once a piece: a mean is that of the piece, a penalty is added with each. A
+mean over chosen steps of which the piece has none is zero, as is what it adds to the gradient: a
+loss that leaves out the first steps has pieces in which nothing counts.
 """
 
 from __future__ import annotations
@@ -20,9 +22,10 @@ from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import as_arrays
 from graphgrad.compile.pieces import Clock, check_pieces, counted_on, numbers_in, refusal
+from graphgrad.conditions import ALWAYS
 from graphgrad.dims import Token
 from graphgrad.errors import DataError
-from graphgrad.ir import OPS, At, Expr, topological
+from graphgrad.ir import OPS, At, Expr, constant, rebuilt, topological
 from graphgrad.system import System
 
 
@@ -30,16 +33,18 @@ from graphgrad.system import System
 class Stream:
     """A circuit whose values before the first step are inputs.
 
-    `depths` says how many steps of which variable or input make up the state; `inputs` are the
-    names of the inputs for them: that of `h[0]`, `h[-1]` and so on. With a clock, the number of
-    steps so far is part of the state, under the name of the index.
+    `start` is the circuit of the first piece, in which they are not. `depths` says how many steps
+    of which variable or input make up the state; `inputs` are the names of the inputs for them:
+    that of `h[0]`, `h[-1]` and so on. With a clock, the number of steps so far is part of the
+    state, under the name of the index.
     """
 
     circuit: Circuit
     depths: Mapping[str, int]
     inputs: Mapping[At, str]
     index: str
-    clock: Clock | None = None
+    clock: Clock | None
+    start: Circuit
 
 
 def streamed(circuit: Circuit) -> Stream:
@@ -54,7 +59,27 @@ def streamed(circuit: Circuit) -> Stream:
             raise refusal(f"{index.length} is not known before the last piece", place)
     _check_sums(system)
     counted, clock = counted_on(circuit, means=False)
-    return opened(counted, index.name, clock)
+    stream = opened(_with_empty_means(counted), index.name, clock)
+    return replace(stream, start=_with_empty_means(circuit))
+
+
+def _with_empty_means(circuit: Circuit) -> Circuit:
+    """Return the circuit in which a mean over no step is zero."""
+    declared = circuit.declared()
+    done: dict[int, Expr] = {}
+    changed = False
+    for expr in topological([equation.root for equation in declared.equations.values()]):
+        made = rebuilt(expr, [done[id(arg)] for arg in expr.args])
+        if expr.op is OPS["reduce"] and expr.attr.kind == "mean" and expr.attr.condition != ALWAYS:
+            attr = expr.attr._replace(kind="sum")
+            total = Expr(expr.op, made.args, attr, expr.type, expr.place)
+            count = OPS["reduce"](constant(1), attr=attr)
+            made, changed = total / OPS["maximum"](count, constant(1)), True
+        done[id(expr)] = made
+    if not changed:
+        return circuit
+    equations = {n: replace(e, root=done[id(e.root)]) for n, e in declared.equations.items()}
+    return Circuit.of(replace(declared, equations=equations))
 
 
 def _check_sums(system: System) -> None:
@@ -100,7 +125,7 @@ def opened(circuit: Circuit, index: str, clock: Clock | None) -> Stream:
                 result.input(given, *kind)
             result.define_boundary(name, False, step, Expr(OPS["input"], attr=given, type=kind))
             inputs[key] = given
-    return Stream(result, depths, inputs, index, clock)
+    return Stream(result, depths, inputs, index, clock, circuit)
 
 
 def state_inputs(stream: Stream, state: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -32,7 +33,9 @@ def made(**options: Any) -> Function:
 OPTIONS: list[tuple[dict[str, Any], str]] = [
     *(({"threads": n}, "threads=") for n in (0, -1, 1.5, "2", True, None)),
     *(({"dtype": each}, "no type of real numbers") for each in ("foo", "int32", complex)),
-    ({"wrt": 3}, "names nothing to differentiate by"),
+    *(({"dtype": each}, "no type of real numbers") for each in ({"h": 1}, {"h": "f4"})),
+    *(({"wrt": each}, "names nothing to differentiate by") for each in (3, np.array(3), [3])),
+    ({"backend": np.array(["numpy", "jax"])}, "there is no back end"),
     ({"loss": None}, "is no name"),
     ({"loss": "nope"}, "no nope to differentiate"),
     ({"loss": "nope", "checkpoint": 100}, "no nope to differentiate"),
@@ -55,6 +58,23 @@ def test_impossible_options_are_refused(options: dict[str, Any], message: str) -
     assert caught.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("trunkate", r"did you mean truncate\?"),
+        ("jit", "its options are: .*wrt, backend, dtype, threads, truncate, checkpoint"),
+        ("lengths", "give lengths= with the data"),
+    ],
+)
+def test_unknown_options_are_refused_in_the_name_of_what_was_called(name: str, remedy: str) -> None:
+    for caller, call in (("value_and_grad", made), ("compile", gg.parse(RNN).compile)):
+        with pytest.raises(gg.GraphgradError, match=f"{caller} has no option {name}") as caught:
+            call(**{name: True})
+        assert re.match(remedy, caught.value.remedy or "")
+    with pytest.raises(gg.GraphgradError, match="value_and_grad has no option grad"):
+        made(grad="loss")
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 @pytest.mark.parametrize(("options", "message"), CALLS, ids=lambda each: str(each)[:40])
 def test_impossible_calls_are_refused(options: dict[str, Any], message: str, backend: str) -> None:
@@ -70,6 +90,13 @@ def test_names_and_sizes_that_cannot_be_are_refused() -> None:
     circuit = gg.parse(RNN)
     with pytest.raises(gg.GraphgradError, match="1 is neither a parameter nor an input"):
         made()({1: 2, "W": W}, x=X)
+    with pytest.raises(gg.GraphgradError, match="is no name"):
+        circuit.compile(grad=np.array(["loss", "h"]))  # type: ignore[arg-type]
+    with pytest.raises(gg.DataError, match="batched=3 names no variables"):
+        circuit.compile("h").source_for(3)  # type: ignore[arg-type]
+    with pytest.raises(gg.GraphgradError, match="X is not declared") as caught:
+        circuit.compile("h").source_for("X")
+    assert caught.value.remedy == "did you mean x?"
     for output in (["h"], 3):
         with pytest.raises(gg.GraphgradError, match="is no name"):
             circuit.compile(output)  # type: ignore[arg-type]
@@ -176,6 +203,23 @@ def test_no_result_shares_memory_with_another_or_with_what_was_given(backend: st
                 assert not np.shares_memory(value, everything[other]), (name, other)
 
 
+@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("batch", ["mean", "sum"])
+def test_the_gradient_by_a_number_is_an_array_that_can_be_written_to(
+    batch: str, backend: str
+) -> None:
+    circuit = gg.parse("x[t]: input()\nw: param()\nloss = sum(w * x[t] for t in steps)")
+    whole, pieces = (
+        gg.value_and_grad(circuit, backend=backend, checkpoint=plan)
+        for plan in (None, {"every": 2})
+    )
+    x = np.ones((3, 4))
+    for function, options in ((whole, {}), (whole, {"lengths": [3, 1, 2, 3]}), (pieces, {})):
+        _, gradients = function({"w": 0.5}, x=x, batch=batch, **options)
+        gradients["w"][...] = 7
+        assert gradients["w"] == 7
+
+
 PENALTY = RNN.replace("sum(sum(h[t]) for t in steps)", "sum(W * W)")
 
 
@@ -243,3 +287,20 @@ def test_gradients_by_inputs_have_the_shape_of_the_inputs(
         np.testing.assert_array_equal(grads["x"], np.ones((3, *batch)))
         np.testing.assert_array_equal(grads["q"], np.full((*batch, 2), 4.0))
         grads["x"] += 1  # memory of its own
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
+def test_a_gradient_by_an_input_that_nothing_reads_leaves_other_zeros_alone(backend: str) -> None:
+    """Zeros of each example (d_q) are not those that are the same for all (in d_a)."""
+    circuit = gg.parse(
+        "q: input(H)\nx[t]: input(H)\nu: param(H)\na[0] = tanh(ones(H))\n"
+        "v[t] = cos(v[t+1]) + u\na[t] = v[t+1] / (1 + a[t-2] ** 2) + u\n"
+        "loss = 3 * mean(sum(a[t+1]) for t in steps)"
+    )
+    with pytest.warns(UserWarning, match="q"):
+        function = gg.value_and_grad(circuit, backend=backend, wrt=["q", "u"])
+    _, gradients = function({"u": W[0]}, x=X, q=X[0], batch="sum")
+    _, wanted = gg.value_and_grad(circuit, wrt=["u"])({"u": W[0]}, x=X, q=X[0], batch="sum")
+    close(gradients["u"], wanted["u"])
+    assert gradients["q"].shape == X[0].shape
+    assert not gradients["q"].any()

@@ -258,3 +258,50 @@ def test_requests_that_cannot_be_met():
     if np.longdouble(0).itemsize > 8:
         with pytest.raises(gg.DataError, match="float64 at most"):
             gg.value_and_grad(circuit, backend="jax")(longer)
+
+
+SCALAR = "x[t]: input()\nw: param()\nloss = sum(w * x[t] for t in steps)\n"
+LOOKED_UP = """n[t]: token(N)
+y[t]: distribution(N)
+E: param(N, N)
+loss = sum(cross_entropy(softmax(E[n[t]]), y[t]) for t in steps)
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("n", np.array([[0, 3]]), r"n\[0, 1\] = 3 is not a token below 3"),
+        ("n", np.array([[0, -1]]), r"n\[0, 1\] = -1 is not a token below 3"),
+        ("n", np.array([[0, 2**32 + 1]]), r"n\[0, 1\] = 4294967297 is not a token"),
+        ("y", np.full((1, 2, 3), 0.5), "y is declared a distribution"),
+    ],
+)
+def test_the_pure_function_of_impossible_inputs_is_an_error_or_nan(name, value, message, oracle):
+    pure = gg.value_and_grad(gg.parse(LOOKED_UP), backend="jax").pure
+    params = {"E": np.eye(3, dtype="f4")}
+    data = {"n": np.array([[0, 2]]), "y": np.full((1, 2, 3), 1 / 3, "f4")}
+    assert np.isfinite(oracle.jit(pure)(params, **data)[0])
+    changed = data | {name: value}
+    with pytest.raises(gg.DataError, match=message):
+        pure(params, **changed)
+    if value.max() >= 2**32:  # JAX counts in 32 bits before it traces anything
+        return
+    loss, grads = oracle.jit(pure)(params, **changed)
+    assert np.isnan(loss)
+    assert np.isnan(grads["E"]).all()
+    again = oracle.jit(oracle.grad(lambda given, **rest: pure(given, **rest)[0]))
+    assert np.isnan(again(params, **changed)["E"]).any()
+    each = oracle.vmap(lambda given: pure(params, **(data | {name: given}))[0])
+    found = each(oracle.numpy.stack([data[name], value]))
+    assert [bool(nan) for nan in np.isnan(found)] == [False, True]
+
+
+def test_the_pure_function_takes_real_numbers_alone():
+    pure = gg.value_and_grad(gg.parse(SCALAR), backend="jax").pure
+    x = np.array([[2**33]])  # more than JAX counts to with its usual setting
+    assert float(pure({"w": np.float32(1)}, x=x)[0]) == 2**33
+    with pytest.raises(gg.DataError, match="the value of w holds complex64, not real numbers"):
+        pure({"w": np.complex64(1j)}, x=x)
+    with pytest.raises(gg.DataError, match="the value of x is a masked array"):
+        pure({"w": np.float32(1)}, x=np.ma.masked_equal(x, 1))

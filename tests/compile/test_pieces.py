@@ -120,6 +120,31 @@ def test_the_number_of_steps_so_far_is_part_of_the_state() -> None:
         gg.parse("h[t] = h[t-1] + 1 / tau").compile("h")({}, tau=2, return_state=True)
 
 
+@pytest.mark.parametrize(
+    "backend", ["numpy", pytest.param("numba", marks=pytest.mark.oracle("numba"))]
+)
+def test_a_mean_over_chosen_steps_is_zero_in_a_piece_without_one(backend: str) -> None:
+    """A loss that leaves out the first steps: states go on, and nothing else counts there."""
+    text = (
+        "x[t]: input(H)\nW: param(H, H)\nh[t] = tanh(W @ h[t-1] + x[t])\n"
+        "loss = {}(sum(h[t]) for t in steps if t > 5)"
+    )
+    mean, total = (
+        gg.value_and_grad(gg.parse(text.format(kind)), backend=backend) for kind in ("mean", "sum")
+    )
+    params, x = {"W": np.eye(2) / 2}, np.linspace(-1, 1, 48).reshape(12, 2, 2)
+    state = None
+    for start, count in ((0, 1), (4, 3), (8, 4)):  # in the first piece no step is chosen
+        piece = {"state": state, "return_state": True, "x": x[start : start + 4]}
+        loss, grads, state = mean(params, **piece)
+        wanted, sums, _ = total(params, **piece)
+        close(loss, wanted / count)
+        close(grads["W"], sums["W"] / count)
+        assert (loss == 0) == (start == 0)
+    with pytest.raises(gg.DomainError, match="a mean over no step"):
+        mean(params, x=x[:4])
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_what_is_no_stream_is_refused_with_the_reason(name: str) -> None:
     circuit, params, inputs = data(name, 5)

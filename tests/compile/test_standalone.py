@@ -95,3 +95,51 @@ def test_tokens_that_are_none_are_refused(tokens: list[Any]) -> None:
     with pytest.raises(ValueError, match="n holds tokens: integers from 0 to 2"):
         function({"E": np.ones(3)}, data, {"t": 1}, {"N": 2, "": 1})
     assert function({"E": np.ones(3)}, {"n": [[2]]}, {"t": 1}, {"N": 2, "": 1})[0] == 1
+
+
+TARGETS = """n[t]: token(N)
+y[t]: distribution(N)
+E: param(N, N)
+loss = sum(cross_entropy(softmax(E[n[t]]), y[t]) + at(E[n[t]], 1) for t in steps)
+"""
+PARAMS = {"E": np.eye(3)}
+DATA = {"n": np.array([[0, 2], [1, 1]]), "y": np.full((2, 2, 3), 1 / 3)}
+LENGTHS, SIZES = {"t": 2}, {"N": 3, "": 2}
+IMPOSSIBLE: list[tuple[dict[str, Any], str]] = [
+    ({"E": np.eye(4)}, r"E has the shape \(4, 4\), not \(3, 3\)"),
+    ({"E": 0.5}, r"E has the shape \(\), not \(3, 3\)"),
+    ({"n": np.array([[0, 1]])}, r"n has the shape \(1, 2\), not \(2, 2\)"),
+    ({"y": np.full((2, 1, 3), 1 / 3)}, r"y has the shape \(2, 1, 3\), not \(2, 2, 3\)"),
+    ({"y": None}, "no value for y"),
+    ({"z": np.ones(3)}, "unknown: z"),
+    ({"E": np.eye(3) + 1j}, "E holds something else than real numbers"),
+    ({"n": np.array([[0, 2], [1, 3]])}, "n holds tokens: integers from 0 to 2"),
+    ({"n": np.array([[0, 2], [1, -1]])}, "n holds tokens: integers from 0 to 2"),
+    ({"n": np.array([[0, 2], [1, 2**32]])}, "n holds tokens: integers from 0 to 2"),
+    ({"n": np.array([[0.0, 2], [1, 1]])}, "n holds tokens: integers from 0 to 2"),
+    ({"y": np.full((2, 2, 3), 1 / 2)}, "y holds distributions: .* sum 1"),
+    ({"y": np.array([-1, 1, 1]) * np.ones((2, 2, 1))}, "y holds distributions: entries of 0 or"),
+]
+
+
+def check_door(function: Any, changes: dict[str, Any], message: str) -> None:
+    """Assert that values that do not fit are refused in these words, while right ones pass."""
+    function(PARAMS, DATA, LENGTHS, SIZES)
+    given = {name: value for name, value in (PARAMS | DATA | changes).items() if value is not None}
+    params = {"E": given.pop("E")}
+    with pytest.raises(ValueError, match=message):
+        function(params, given, LENGTHS, SIZES)
+
+
+@pytest.mark.parametrize(("changes", "message"), IMPOSSIBLE, ids=lambda each: str(each)[:30])
+def test_arrays_that_do_not_fit_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    check_door(values_and_grads(TARGETS), changes, message)
+
+
+def test_lengths_and_sizes_that_cannot_be_are_refused() -> None:
+    function = values_and_grads(TARGETS)
+    with pytest.raises(ValueError, match="lengths and sizes are 1 or more"):
+        function(PARAMS, DATA, {"t": 0}, SIZES)
+    small = {"n": DATA["n"] * 0, "y": np.ones((2, 2, 1))}
+    with pytest.raises(ValueError, match="there is no component 1 of 1"):
+        function({"E": np.eye(1)}, small, LENGTHS, {"N": 1, "": 2})

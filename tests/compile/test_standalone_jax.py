@@ -10,7 +10,17 @@ import pytest
 
 import graphgrad as gg
 from graphgrad.cli import main
-from tests.compile.test_standalone import TRAINABLE
+from graphgrad.compile.standalone_jax import jax_module_source
+from tests.compile.test_standalone import (
+    DATA,
+    IMPOSSIBLE,
+    LENGTHS,
+    PARAMS,
+    SIZES,
+    TARGETS,
+    TRAINABLE,
+    check_door,
+)
 
 pytestmark = pytest.mark.oracle("jax")
 
@@ -45,13 +55,41 @@ def test_the_module_computes_what_the_library_computes(
 
 
 def test_whole_numbers_are_floats_and_tokens_whole_numbers() -> None:
-    from graphgrad.compile.standalone_jax import jax_module_source
-
     text = "n[t]: token(N)\nE: param(N)\nloss = sum(tanh(E[n[t]]) for t in steps)"
     namespace: dict[str, Any] = {}
     exec(jax_module_source(gg.parse(text)), namespace)
     function, sizes = namespace["value_and_grad"], {"N": 2, "": 1}
     loss, _ = function({"E": np.array([0, 1])}, {"n": np.array([[1]])}, {"t": 1}, sizes)
     assert loss == pytest.approx(np.tanh(1))
-    with pytest.raises(ValueError, match="n holds tokens: integers, not float32"):
+    with pytest.raises(ValueError, match="n holds tokens: integers from 0 to 1"):
         function({"E": np.array([0, 1])}, {"n": np.array([[0.5]])}, {"t": 1}, sizes)
+
+
+def module(text: str) -> Any:
+    """The function of the module of a circuit."""
+    namespace: dict[str, Any] = {}
+    exec(jax_module_source(gg.parse(text)), namespace)
+    return namespace["value_and_grad"]
+
+
+@pytest.mark.parametrize(("changes", "message"), IMPOSSIBLE, ids=lambda each: str(each)[:30])
+def test_arrays_that_do_not_fit_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    check_door(module(TARGETS), changes, message)
+
+
+NUMBERS = [*IMPOSSIBLE[7:10], *IMPOSSIBLE[11:]]
+"""Those that only the numbers show, not their types."""
+
+
+@pytest.mark.parametrize(("changes", "message"), NUMBERS, ids=lambda each: str(each)[:30])
+def test_where_jax_traces_them_impossible_inputs_make_results_nan(
+    changes: dict[str, Any], message: str, oracle: Any
+) -> None:
+    function = oracle.jit(lambda p, i: module(TARGETS)(p, i, LENGTHS, SIZES))
+    with oracle.enable_x64(True):
+        loss, grads = function(PARAMS, DATA)
+        assert np.isfinite(loss)
+        assert np.isfinite(grads["E"]).all()
+        loss, grads = function(PARAMS, DATA | changes)
+    assert np.isnan(loss), message
+    assert np.isnan(grads["E"]).all()

@@ -11,6 +11,7 @@ import pytest
 import graphgrad as gg
 from graphgrad.cli import main
 from graphgrad.compile.standalone_numba import numba_module_source
+from tests.compile.test_standalone import IMPOSSIBLE, TARGETS, check_door
 
 TRAINABLE = [
     name
@@ -60,7 +61,7 @@ def test_whole_numbers_are_floats_and_tokens_whole_numbers() -> None:
     function, sizes = namespace["value_and_grad"], {"N": 2, "": 1}
     loss, _ = function({"E": np.array([0, 1])}, {"n": np.array([[1]])}, {"t": 1}, sizes)
     assert loss == pytest.approx(np.tanh(1))
-    with pytest.raises(ValueError, match="n holds tokens: integers, not float64"):
+    with pytest.raises(ValueError, match="n holds tokens: integers from 0 to 1"):
         function({"E": np.array([0, 1])}, {"n": np.array([[0.5]])}, {"t": 1}, sizes)
 
 
@@ -82,3 +83,11 @@ def test_circuits_may_have_the_names_of_the_module(name: str) -> None:
         params, data = {"w": np.array(0.5)}, {"x": np.ones((2, 1))}
         found = namespace["value_and_grad"](params, data, {"t": 2}, {"": 1})
         assert found == (3.25, {"w": 3.0})
+
+
+@pytest.mark.parametrize(("changes", "message"), IMPOSSIBLE, ids=lambda each: str(each)[:30])
+def test_arrays_that_do_not_fit_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    namespace: dict[str, Any] = {}
+    source = numba_module_source(gg.parse(TARGETS))
+    exec(source.replace("from numba import njit", STAND_IN), namespace)
+    check_door(namespace["value_and_grad"], changes, message)
