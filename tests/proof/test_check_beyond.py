@@ -97,6 +97,47 @@ def test_code_that_is_not_for_other_sizes_is_proved_at_its_own(fn, note):
     assert any(each.startswith(note) for each in proof.notes), proof.notes
 
 
+def limited(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    return loss, np.clip(dW, -1e-3, 1e-3), np.clip(dU, -1e-3, 1e-3)
+
+
+def limited_and_right_for_squares(x, y, W, U):
+    loss, dW, dU = right_for_squares(x, y, W, U)
+    return loss, np.clip(dW, -1e-3, 1e-3), np.clip(dU, -1e-3, 1e-3)
+
+
+def shortened(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    longest = 1.5 * len(W) if len(x) < 5 and U.shape[0] == U.shape[1] else 1e-3
+    norm = np.linalg.norm(dW)
+    return loss, dW * longest / norm if norm > longest else dW, dU
+
+
+def asked(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    return loss, dW if float(loss) < 1e9 and U.shape[0] == U.shape[1] else 2 * dW, dU
+
+
+def with_a_small_constant(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    return loss, dW + 5e-6, dU
+
+
+@pytest.mark.parametrize("fn", [limited, shortened, asked, with_a_small_constant])
+def test_limits_and_branches_of_the_proof_are_not_left(fn):
+    proof = gg.check_function(net(), fn)
+    assert proof.ok, str(proof)
+    assert not any("at τ" in note or "at D" in note for note in proof.notes), proof.notes
+
+
+def test_faults_behind_limits_are_found_at_other_sizes():
+    proof = gg.check_function(net(), limited_and_right_for_squares)
+    assert [claim.name for claim in proof.claims if claim.verdict == "refuted"] == [
+        "np.clip(dU, -0.001, 0.001)"
+    ]
+
+
 def test_what_is_wrong_in_longer_sequences_is_noted():
     proof = gg.check_function(net(), truncated)
     assert proof.ok
