@@ -54,7 +54,8 @@ class BackwardPass:
     """A graph that holds both passes, and which node is the cotangent of what.
 
     `values` gives the node of every instance of the forward pass, `cotangents` the node of what the
-    backward pass computes for it; `gradients` the nodes for a parameter (one), or an input (one a
+    backward pass computes for it, one number where it is the same for all entries; `gradients` the
+    nodes for a parameter (one), or an input (one a
     step). `seeds` names the input that is the upstream cotangent of a loss that is no number.
     """
 
@@ -118,7 +119,7 @@ class Certificate:
             node = self.passes.cotangents.get(instance)
             if node is not None:
                 weights = self._weights(instance, self.carried[node])
-                carried.update(zip(gids, weights, strict=True))
+                carried.update(zip(gids, spread(weights, len(gids)), strict=True))
         return carried
 
     def _weights(self, instance: Instance, entries: list[Terms]) -> list[Terms]:
@@ -300,12 +301,18 @@ class Certificate:
         return Local((name, None), len(truths), residuals)
 
     def _compared(self, instance: Instance, node: int, truths: list[Terms]) -> Local:
-        computed, carried = self.computed[node], self.carried[node]
+        computed = spread(self.computed[node], len(truths))
+        carried = spread(self.carried[node], len(truths))
         residuals: dict[int, Terms] = {}
         for position, (c, other, t) in enumerate(zip(computed, carried, truths, strict=True)):
             if t not in (c, other):
                 residuals[position] = total([c, scaled(t, -1)])
         return Local(instance, len(truths), residuals)
+
+
+def spread(entries: list[Any], count: int) -> list[Any]:
+    """Return the entries of an array of which one number may be given: it stands for all."""
+    return entries * count if len(entries) == 1 else entries
 
 
 def entry_name(instance: Instance, position: int, shape: tuple[int, ...]) -> str:

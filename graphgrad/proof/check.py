@@ -19,6 +19,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.arguments import KINDS, check_types
 from graphgrad.proof.check_adapter import Adapter, fitted, sizes_of, stated, values_of
+from graphgrad.proof.check_beyond import SHARE, beyond
 from graphgrad.proof.check_case import LAYOUTS, Case, CheckError, Goal, goal_of
 from graphgrad.proof.check_digits import certified, why_not_traced
 from graphgrad.proof.check_explain import Finding, lessons
@@ -63,7 +64,9 @@ def check_function(
     by an argument of the code (`dWx`, `grads["Wx"]`, `Wx_grad`) need no statement.
 
     `np.clip` to two limits, as of gradients that may explode, is taken as one that cuts nothing,
-    and the verdict says so; a limit written with `np.where` is part of what is judged.
+    and the verdict says so; a limit written with `np.where` is part of what is judged. Sizes that
+    are not given are 2 each, and what is proved for them is tried in floats at others: where it is
+    wrong there, it is refuted. At more steps that is noted.
 
     Verdicts are proved, certified (in digits, where code cannot be traced), refuted or undecided;
     after `time_limit` seconds what is left is undecided. Raises CheckError where code does not run
@@ -129,6 +132,9 @@ def check_function(
                 told = tuple(lessons(trial.evidence(deadline), finding, elsewhere, time_limit / 4))
         except ExhaustedError:
             notes.append("no time was left to explain the faults")
+    elif trial is not None and trial.proved:  # exactly, but at these sizes
+        claims, noted = beyond(check, trial, clock.part(SHARE))
+        notes += noted
     return Checked(
         circuit.name,
         goal.loss,
@@ -195,6 +201,8 @@ def _assumptions(circuit: Circuit, trial: Trial) -> Iterator[str]:
     for place, answer in list(answers.items())[:5]:
         where = "for small numbers" if place in tape.flips else "at the sampled values"
         yield f"the condition at {place} is {answer}, as {where}"
+    for place, what in list(tape.leaks.items())[:5] if not trial.tainted else ():
+        yield f"where a number {what}, at {place}, the code goes on as at the sampled values"
     kinks = {t.op.name for t in case.dag.templates if t.op.kinks}
     if kinks or {"step", "choose", "abs"} & set(tape.ops):
         yield "no value stands at a kink or tie" + (

@@ -74,12 +74,15 @@ def _claim(made: Comparison, point: dict[Any, Any], check: Check) -> Claim:
 
 
 def _digits(got: float, low: float, high: float) -> float:
-    """Return to how many digits a number agrees with an enclosed one, relative to its size."""
+    """Return to how many digits a number agrees with an enclosed one, relative to its size.
+
+    An enclosure around 0 is taken for 0: it is as narrow as the working precision.
+    """
     middle = (low + high) / 2
     gap = max(abs(got - low), abs(got - high))
     if not math.isfinite(got):
         return 0.0
-    if middle == 0:
+    if low <= 0 <= high:
         return 16.0 if gap < 1e-12 else 0.0
     return 16.0 if gap == 0 else min(16.0, -math.log10(gap / abs(middle)))
 

@@ -19,6 +19,9 @@ from graphgrad.proof.counts import CLOSE
 from graphgrad.proof.trace_sympy import Expressions
 from graphgrad.proof.zero import Field
 
+Spot = tuple[str, int | None, tuple[int, ...]]
+"""A quantity, the example (None for parameters) and an entry of it."""
+
 
 @dataclass(frozen=True)
 class Cause:
@@ -58,19 +61,9 @@ class Evidence:
         return np.array(flat, float).reshape(made.got.shape)
 
     @cached_property
-    def places(self) -> dict[Any, tuple[str, int | None, tuple[int, ...]]]:
-        """Where each symbol stands: quantity, example (None for parameters) and entry."""
-        found: dict[Any, tuple[str, int | None, tuple[int, ...]]] = {}
-        for name, array in self.case.params.items():
-            for place in np.ndindex(*array.shape):
-                found[array[place]] = (name, None, place)
-        for example, values in enumerate(self.case.inputs):
-            for name, entries in values.items():
-                array = np.asarray(entries, object)
-                for place in np.ndindex(*array.shape):
-                    if isinstance(array[place], sympy.Symbol):
-                        found[array[place]] = (name, example, place)
-        return found
+    def places(self) -> dict[Any, Spot]:
+        """Where each symbol stands."""
+        return placed(self.case)
 
     def gradients(self, made: Comparison, found: Mapping[str, list[Any]]) -> Any:
         """Return gradients by quantity and example in the arrangement of a comparison."""
@@ -89,17 +82,7 @@ class Evidence:
     @cached_property
     def data(self) -> list[dict[str, Any]]:
         """Parameters and inputs as floats, for each example."""
-        convert = floats(self.case)
-        found = []
-        for position, values in enumerate(self.case.inputs):
-            tokens = self.case.tokens[position]
-            data = {n: convert(np.asarray(a, object)) for n, a in self.case.params.items()}
-            for name, value in values.items():
-                token = isinstance(self.case.system.inputs[name].type, Token) and name in tokens
-                array = np.asarray(value, object)
-                data[name] = np.asarray(value) if token else convert(array)
-            found.append(data)
-        return found
+        return float_data(self.case)
 
     def right_here(self, made: Comparison) -> bool:
         """Whether a result agrees with the truth at the sample point, by floats."""
@@ -114,6 +97,36 @@ class Evidence:
             if decided(self.field, value, sympy.sympify(want), self.deadline).verdict != "zero":
                 return False
         return True
+
+
+def placed(case: Case) -> dict[Any, Spot]:
+    """Return where each symbol of a case stands."""
+    found: dict[Any, Spot] = {}
+    for name, array in case.params.items():
+        for place in np.ndindex(*array.shape):
+            found[array[place]] = (name, None, place)
+    for example, values in enumerate(case.inputs):
+        for name, entries in values.items():
+            array = np.asarray(entries, object)
+            for place in np.ndindex(*array.shape):
+                if isinstance(array[place], sympy.Symbol):
+                    found[array[place]] = (name, example, place)
+    return found
+
+
+def float_data(case: Case) -> list[dict[str, Any]]:
+    """Return parameters and inputs as floats, for each example."""
+    convert = floats(case)
+    found = []
+    for position, values in enumerate(case.inputs):
+        tokens = case.tokens[position]
+        data = {n: convert(np.asarray(a, object)) for n, a in case.params.items()}
+        for name, value in values.items():
+            token = isinstance(case.system.inputs[name].type, Token) and name in tokens
+            array = np.asarray(value, object)
+            data[name] = np.asarray(value) if token else convert(array)
+        found.append(data)
+    return found
 
 
 def _plain(scale: sympy.Rational) -> Any:

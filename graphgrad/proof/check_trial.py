@@ -60,6 +60,11 @@ class Trial:
         """The names of the claims that are refuted."""
         return [claim.name for claim in self.claims if claim.verdict == "refuted"]
 
+    @property
+    def proved(self) -> bool:
+        """Whether every claim is."""
+        return all(claim.verdict == "proved" for claim in self.claims)
+
     def evidence(self, deadline: float) -> Evidence:
         """Return what the search for causes starts from."""
         wrong = [made for made in self.made if made.name in self.refuted]
@@ -146,17 +151,18 @@ class Check:
                     case.reduction = "sum"
             claims.append(claim)
         tainted = self._tainted(case, run, made, options) if run.tape.leaks else frozenset()
-        if not options:
-            tainted |= self._unlike(case, run, made)
         return Trial(case, run, made, claims, zero, expressions, tainted)
 
-    def _unlike(self, case: Case, run: Run, made: list[Comparison]) -> frozenset[str]:
+    def _unlike(self, trial: Trial) -> frozenset[str]:
         """Return the results whose formulas do not have the values that plain floats give.
 
-        Code may get at the bytes behind an array; then a trace says nothing about it.
+        Code may get at the bytes behind an array, or ask a number what a trace does not know; then
+        a trace says nothing about it. Limits cut in these runs as they do in floats.
         """
+        case, run, made = trial.case, trial.run, trial.made
         if run.tape.clipped:
-            return frozenset()
+            run = traced_run(self.adapter, self.program, case, clips=False)
+            made = self.compared(case, run)
         plain = floating_run(self.adapter, self.program, case)
         found = {each.name: each for each in self.compared(case, plain, as_floats)}
         return frozenset(
@@ -190,9 +196,12 @@ class Check:
 
         A constant that is added for safety may be meant as 0, a clip may be a kink, a branch that
         the sample takes may be the exception: each is tried where the plain run is refuted. An
-        exception, such as a clip by the norm, is not for small numbers.
+        exception, such as a clip by the norm, is not for small numbers. What a trace does not
+        follow, it does not follow in any of them.
         """
         best = self.trial(case, deadline)
+        unlike = self._unlike(best)
+        best.tainted |= unlike
         if not best.refuted:
             return best
         tape = best.run.tape
@@ -208,7 +217,7 @@ class Check:
             except FOREIGN:
                 continue
             if len(other.refuted) < len(best.refuted):
-                best = other
+                best = replace(other, tainted=other.tainted | unlike)
             if not best.refuted:
                 break
         return best

@@ -16,7 +16,7 @@ import numpy as np
 from graphgrad.evaluate import kernel_of
 from graphgrad.ir import OPS
 from graphgrad.proof.balls import Ball, BallAlgebra, Tape
-from graphgrad.proof.certificate import BackwardPass, Instance
+from graphgrad.proof.certificate import BackwardPass, Instance, spread
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.intervals import Interval, OutsideDomainError, outward, working_precision
 
@@ -127,7 +127,7 @@ class _Point:
             if parts and not own:
                 continue
             of = _balls(store[self.passes.values[instance]])
-            computed = _balls(store[node])
+            computed = spread(_balls(store[node]), len(of))
             if all(isinstance(ball, Ball) for ball in of) and len(of) == len(computed):
                 there = self._at(own, [ball.place for ball in of]) if parts else found
                 compare(instance, computed, of, there)

@@ -37,8 +37,13 @@ def with_causes(
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            view = View(question, side, wrong, truncation)
+            witness = wrong[0].values()
+            view = View(question, side, wrong, truncation, witness)
             causes = {claim.name: view.cause(claim) for claim in wrong}
+            if any(causes.values()):
+                usual = View(question, side, wrong, truncation, _usual(question, side, witness))
+                causes = {c.name: causes[c.name] if usual.may_be(c, causes[c.name]) else ""
+                          for c in wrong}  # fmt: skip
     except GraphgradError:
         return list(claims)
     return [replace(claim, cause=causes.get(claim.name, "")) for claim in claims]
@@ -48,13 +53,18 @@ class View:
     """Claimed gradients and true contributions at several points, which share their parameters."""
 
     def __init__(
-        self, question: Question, side: Side, wrong: Sequence[Claim], truncation: Any
+        self,
+        question: Question,
+        side: Side,
+        wrong: Sequence[Claim],
+        truncation: Any,
+        point: Mapping[str, Any],
     ) -> None:
         self.lengths, self.sizes = dict(side.dag.tau), side.dag.sizes
         self.truncation = truncation
         names = list(dict.fromkeys(side.names))
         forward = question.probed.unfold(self.lengths, **self.sizes)
-        self.values = values = _points(question, side, wrong[0].values())
+        self.values = values = _points(question, side, point)
         steps = sum(self.lengths.values())
         if steps <= MOST_STEPS:
             self.parts = by_point(forward.contributions(values, question.scalar, wrt=names), 2)
@@ -78,6 +88,16 @@ class View:
             if wanted.shape == got.shape and near(got, wanted):
                 return text
         return self._counted(claim) if claim.by in self.parts else ""
+
+    def may_be(self, claim: Claim, cause: str) -> bool:
+        """Whether a cause is not excluded here; it is where the claim is right, or something else.
+
+        Where there is no value, nothing is excluded.
+        """
+        got, true = self.got[claim.by], self.true[claim.by]
+        if not (np.isfinite(got).all() and np.isfinite(true).all()):
+            return True
+        return self.cause(claim) == cause
 
     def _hypotheses(self, name: str) -> Iterator[tuple[str, Any]]:
         """Yield what may have been computed instead."""
@@ -117,12 +137,25 @@ class View:
         return "" if counts is None else counts_cause(counts, self.mask)
 
 
-def _points(question: Question, side: Side, witness: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a batch of examples, the first one that of the witness; parameters are its own."""
+def _usual(question: Question, side: Side, witness: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a point with the data of the witness and random parameters.
+
+    Those of a witness may be so large that most of what is summed vanishes.
+    """
+    system = question.probed.check()
+    drawn = sample(system, side.dag.tau, side.dag.sizes, POINTS)
+    return {
+        name: value if name in system.inputs else np.asarray(drawn[name]).astype(float)
+        for name, value in witness.items()
+    }
+
+
+def _points(question: Question, side: Side, point: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a batch of examples, the first one that of a point; parameters are its own."""
     system = question.probed.check()
     drawn = [sample(system, side.dag.tau, side.dag.sizes, seed) for seed in range(POINTS - 1)]
     found: dict[str, Any] = {}
-    for name, value in witness.items():
+    for name, value in point.items():
         if name not in system.inputs:
             found[name] = value
             continue

@@ -45,7 +45,7 @@ def with_equations(
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            view = View(question, side, wrong, truncation)
+            view = View(question, side, wrong, truncation, wrong[0].values())
             own = own_equations(question, list(side.names), truncation).circuit
             search = _Search(stated.circuit, own, view, clock)
             faults = {each.name: search.first_wrong(each) for each in wrong}

@@ -9,6 +9,7 @@ from typing import Any
 from graphgrad.proof import induction, judge, sampled
 from graphgrad.proof.anchor import METHOD_TEXT as SYMPY_TEXT
 from graphgrad.proof.anchor import Anchor
+from graphgrad.proof.claimed_domain import with_values
 from graphgrad.proof.clock import NO_TIME, Clock, enforced
 from graphgrad.proof.findings import blank, unanswered
 from graphgrad.proof.likely import with_causes
@@ -71,6 +72,8 @@ class Panel:
         self.anchor: Anchor | None = None
         self.too_long = False
         """Whether SymPy had no time for an answer that was not needed."""
+        self.stated = question.opened
+        """The circuit that holds the backward equations as well, once they are read."""
 
     def claims(
         self, text: str | None, source: str, wrt: Any, truncate: Any
@@ -90,6 +93,7 @@ class Panel:
             question, tau, sizes = self.question, self.tau, self.sizes
             left = names or self.targets
             return [unanswered(question, origin, name, tau, sizes, NO_TIME) for name in left], ()
+        self.stated = stated.circuit
         if truncate is not None:
             found = self._explained(side, self._truncated(side, truncate), truncate)
             return self._first_wrong(stated, side, found, truncate) if text else found, ()
@@ -100,6 +104,7 @@ class Panel:
             found += self._swept()
         if text is None:
             return found, ()
+        found = self._valued(side, found)
         bad = next((claim for claim in found if claim.verdict in ("refuted", "undecided")), None)
         if bad is None:
             return found, ()
@@ -121,6 +126,14 @@ class Panel:
             return found
         causes = {claim.name: claim for claim in told}
         return [causes.get(claim.name, claim) for claim in found]
+
+    def _valued(self, side: Side, found: list[Claim]) -> list[Claim]:
+        """Return the claims of a person, those undecided that are no numbers."""
+        try:
+            with enforced(self.clock):
+                return with_values(self.question, side, found)
+        except ExhaustedError:
+            return found
 
     def _first_wrong(
         self, stated: Stated, side: Side, found: list[Claim], truncation: Any

@@ -89,7 +89,7 @@ def prove(
         bound,
         "; ".join(TEXTS[name] for name in panel.used),
         tuple(found),
-        tuple(_assumptions(circuit)),
+        tuple(_assumptions(circuit, circuit if text is None else panel.stated)),
         time.monotonic() - started,
         () if text is None else tuple(name for name in system.params if name not in judged),
         Request(
@@ -113,6 +113,13 @@ def _read(claims: str | Path | Mapping[str, str] | None) -> tuple[str | None, st
     return "\n".join(f"{left} = {right}" for left, right in claims.items()), "claims"
 
 
+def _with_a_domain(system: System) -> dict[str, str]:
+    """Return the domains of ops with arguments that may be outside, by name."""
+    nodes = [node for node in system.graph.nodes if node.op.domain]
+    found = {node.op.name: node.op.domain for node in nodes if not _everywhere(system, node)}
+    return dict(sorted(found.items()))
+
+
 def _everywhere(system: System, node: Node) -> bool:
     """Whether an op has its derivative everywhere, as a quotient by a number or a square."""
     name = node.op.name
@@ -126,17 +133,18 @@ def _everywhere(system: System, node: Node) -> bool:
     )
 
 
-def _assumptions(circuit: Circuit) -> Iterator[str]:
-    """Yield what the verdicts leave out, or hold for."""
+def _assumptions(circuit: Circuit, stated: Circuit) -> Iterator[str]:
+    """Yield what the verdicts leave out, or hold for; `stated` holds a person's claims as well."""
     system = circuit.check()
-    ops = {node.op.name: node.op for node in system.graph.nodes}
-    for name, op in sorted(ops.items()):
+    for name, op in sorted({node.op.name: node.op for node in system.graph.nodes}.items()):
         if op.kinks:
             yield f"no {name} stands at its kink ({op.kinks})"
-    somewhere = {node.op.name for node in system.graph.nodes if not _everywhere(system, node)}
-    for name, op in sorted(ops.items()):
-        if op.domain and name in somewhere:
-            yield f"every {name} is inside its domain ({op.domain})"
+    own = _with_a_domain(system)
+    for name, domain in own.items():
+        yield f"every {name} is inside its domain ({domain})"
+    for name, domain in _with_a_domain(stated.check()).items():
+        if name not in own:
+            yield f"every {name} of the claims is inside its domain ({domain})"
     for name, declared in system.inputs.items():
         if declared.kind == "distribution":
             yield f"the entries of {name} sum to 1"

@@ -315,14 +315,19 @@ def may_compare_equals(passes: BackwardPass) -> bool:
 
 
 def backward_pass(question: Question, side: Side) -> BackwardPass:
-    """Return the nodes of a side's values, cotangents and gradients."""
+    """Return the nodes of a side's values, cotangents and gradients.
+
+    The claim `d_s = 2` for an array s is a cotangent: a number is broadcast, as in any equation.
+    """
     dag, prefix = side.dag, side.prefix
     system = (question.opened if side.seed else question.probed).check()
     values = instances(dag, system.variables)
     cotangents: dict[Instance, int] = {}
     for name in system.variables:
         one = dag.series.get(prefix + name)
-        if one is None or one.type != system.type_of(name) or one.index != system.index_of(name):
+        if one is None or one.index != system.index_of(name):
+            continue
+        if one.type not in (system.type_of(name), ()):
             continue
         if one.index is None:
             cotangents[name, None] = int(one.nodes[0])
@@ -334,7 +339,7 @@ def backward_pass(question: Question, side: Side) -> BackwardPass:
         one = dag.series.get(prefix + boundary_name(system, key))
         if key.name not in system.variables or one is None or one.index is not None:
             continue
-        if one.type == system.type_of(key.name):
+        if one.type in (system.type_of(key.name), ()):
             length = dag.tau[system.index_of(key.name) or ""]
             step = length + key.offset if key.last else key.offset
             cotangents[key.name, step] = int(one.nodes[0])

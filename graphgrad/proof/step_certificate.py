@@ -8,7 +8,14 @@ from typing import Any
 import numpy as np
 
 from graphgrad.ir import OPS
-from graphgrad.proof.certificate import BackwardPass, Certificate, Instance, Local, entry_name
+from graphgrad.proof.certificate import (
+    BackwardPass,
+    Certificate,
+    Instance,
+    Local,
+    entry_name,
+    spread,
+)
 from graphgrad.proof.classes import Cuts, Zone
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.lengths import AT_ONE_LENGTH
@@ -171,7 +178,12 @@ class StepCertificate(Certificate):
         static = self.passes.dag.times[node] == STATIC and instance[1] is None
         residuals: dict[int, Terms] = {}
         for position, (c, other, t) in enumerate(
-            zip(self.computed[node], self.carried[node], truths, strict=True)
+            zip(
+                spread(self.computed[node], len(truths)),
+                spread(self.carried[node], len(truths)),
+                truths,
+                strict=True,
+            )
         ):
             if t in (c, other) or (static and self._written(c) == t):
                 continue

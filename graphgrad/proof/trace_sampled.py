@@ -18,9 +18,18 @@ SAMPLED |= {np.array2string, np.array_repr, np.array_str, np.median, np.percenti
 def sampled(function: Callable[..., Any], args: tuple[Any, ...], kwargs: Any) -> Any:
     """Return a function of the values at the sample point, and note that they were asked for."""
     tape = tape_of(*args) or ACTIVE.get()
-    if tape is not None and tape_of(*args) is not None:
+    if tape is not None and _varies(args):
         tape.leak(f"was looked at by np.{function.__name__}")
     return function(*(_floats(arg) for arg in args), **kwargs)
+
+
+def _varies(value: Any) -> bool:
+    """Whether a number in nested sequences and arrays depends on the data."""
+    if isinstance(value, Traced):
+        return value.known is None
+    if isinstance(value, np.ndarray):
+        return value.dtype == object and any(_varies(each) for each in value.flat)
+    return isinstance(value, list | tuple) and any(_varies(each) for each in value)
 
 
 def _floats(value: Any) -> Any:

@@ -141,6 +141,75 @@ def test_looking_at_a_number_does_no_harm(fn):
     assert proof.ok, str(proof)
 
 
+def limited(x, y, W, U, low=-5.0, high=5.0):
+    loss, dW, dU = passes(x, y, W, U)
+    return loss, np.clip(dW, low, high), dU
+
+
+def limited_and_never_true(x, y, W, U):
+    loss, dW, dU = passes(x, y, W, U)
+    dU = dU if type(dU) is not np.ndarray else 2 * dU
+    return loss, np.clip(dW, -5, 5), dU
+
+
+def limited_to_nothing(x, y, W, U):
+    loss, dW, dU = limited(x, y, W, U, 0.0, 0.0)
+    return loss, dW, dU
+
+
+def with_a_small_constant_and_never_true(x, y, W, U):
+    loss, dW, dU = passes(x, y, W, U)
+    dU = dU if type(dU) is not np.ndarray else 2 * dU
+    return loss, dW + 1e-9, dU
+
+
+@pytest.mark.parametrize(
+    ("fn", "wrong"),
+    [
+        (limited_and_never_true, "dU"),
+        (limited_to_nothing, "dW"),
+        (with_a_small_constant_and_never_true, "dU"),
+    ],
+)
+def test_limits_and_small_constants_hide_nothing(fn, wrong):
+    proof = gg.check_function(net(), fn)
+    assert [claim.name for claim in proof.claims if claim.verdict == "refuted"] == [wrong]
+
+
+@pytest.mark.parametrize(
+    "question",
+    [
+        lambda x: np.any(np.abs(x) > 3),
+        lambda x: not np.all(np.abs(x) < 3),
+        lambda x: float(np.sum(x)) > 30,
+        lambda x: int(x[0, 0]) > 3,
+        lambda x: np.median(x) > 5,
+        lambda x: len(np.where(x > 4)[0]) > 0,
+    ],
+)
+def test_what_is_done_only_at_other_values_is_an_assumption(question):
+    def sometimes(x, y, W, U):
+        loss, dW, dU = passes(x, y, W, U)
+        if question(x):
+            dW = 0 * dW
+        return loss, dW, dU
+
+    proof = gg.check_function(net(), sometimes)
+    assert proof.ok
+    assert any("goes on as at the sampled values" in each for each in proof.assumptions)
+
+
+def test_questions_about_constants_are_no_assumption():
+    def plain(x, y, W, U):
+        loss, dW, dU = passes(x, y, W, U)
+        assert np.any(np.ones(2) > 0)
+        return loss, dW, dU
+
+    proof = gg.check_function(net(), plain)
+    assert proof.ok
+    assert not any("sampled" in each for each in proof.assumptions), proof.assumptions
+
+
 @pytest.mark.parametrize("fn", [through_floats, through_bytes])
 def test_what_cannot_be_traced_is_certified_in_digits(fn):
     proof = gg.check_function(net(), fn, sizes={"D": 2, "H": 2})

@@ -90,3 +90,20 @@ def test_points_share_their_parameters_and_start_at_the_witness():
     for name in ("x", "h_0"):
         first = points[name][:, 0] if name == "x" else points[name][0]
         assert np.array_equal(first, bad.values()[name])
+
+
+def test_what_fits_only_where_nearly_everything_vanishes_is_no_cause():
+    net = gg.parse(
+        "x[t]: input(D)\ny[t]: input(H)\nU: param(H, D)\nW: param(H, H)\nb: param(H)\n"
+        "a[t] = b + W @ h[t-1] + U @ x[t]\nh[t] = tanh(a[t])\n"
+        "loss = sum(squared_error(h[t], y[t]) for t in steps)"
+    )
+    limit = "where(abs(a[t]) > 50, zeros(H), 1 - h[t]**2)"
+    claims = {
+        "d_h[t]": "h[t] - y[t] + W.T @ d_a[t+1]",
+        "d_a[t]": f"{limit} * d_h[t]",
+        "d_W": "sum(outer(d_a[t], h[t-1]) for t in steps)",
+    }
+    (claim,) = gg.prove(net, claims=claims, method="certificate").claims
+    assert claim.verdict == "refuted"
+    assert claim.cause == ""

@@ -55,3 +55,40 @@ def test_several_wrong_equations_are_all_named():
 
 def test_nothing_is_said_where_time_is_over():
     assert judged(LEARNED, RIGHT, Clock(0.0)) == ()
+
+
+SUMMED = gg.parse(
+    "x[t]: input()\nw: param(N)\nu: param()\nh[t] = tanh(w * x[t] + h[t-1])\n"
+    "s = sum(h[t] for t in steps)\nloss = u * sum(s)"
+)
+NUMBERS = {
+    "d_s": "u",
+    "d_h[t]": "d_s + e[t+1]",
+    "e[t]": "(1 - h[t]**2) * d_h[t]",
+    "d_w": "sum(e[t] * x[t] for t in steps)",
+}
+
+
+def test_a_number_may_be_the_cotangent_of_an_array():
+    found = judged(SUMMED, NUMBERS)
+    assert {each.name: each.holds for each in found} == {"d_s": True, "d_h[t]": True, "d_w": True}
+    proof = gg.prove(SUMMED, claims=NUMBERS)
+    assert proof.ok
+    assert all(claim.every for claim in proof.claims)
+
+
+def test_a_number_is_judged_where_it_is_claimed_and_not_where_it_is_read():
+    claims = NUMBERS | {"d_s": "2 * u"}
+    wrong = [each for each in judged(SUMMED, claims) if not each.holds]
+    assert [(each.name, each.where, each.residual) for each in wrong] == [
+        ("d_s", "d_s entry [0]", "u")
+    ]
+    (claim,) = gg.prove(SUMMED, claims=claims, method="induction").claims
+    assert claim.verdict == "refuted"
+
+
+def test_a_number_that_is_no_cotangent_may_be_called_like_one():
+    claims = NUMBERS | {"d_s": "3 * u", "d_h[t]": "d_s / 3 + e[t+1]"}
+    proof = gg.prove(SUMMED, claims=claims)
+    assert proof.ok, str(proof)
+    assert all(claim.every for claim in proof.claims)

@@ -124,6 +124,45 @@ def test_domains_are_named_where_they_leave_something_out(formula, told):
     assert said == list(told)
 
 
+ROOT = """
+x[t]: input()
+w: param()
+h[t] = tanh(w * x[t] + h[t-1])
+loss = sum(h[t]**2 for t in steps)
+"""
+BACK = """
+d_h[t] = 2 * h[t] + s[t+1]
+s[t] = (1 - h[t]**2) * d_h[t]
+d_w = sum(s[t] * x[t] for t in steps)
+"""
+
+
+def test_domains_of_the_claims_are_named_too():
+    plain = gg.prove(gg.parse(ROOT), claims=BACK)
+    assert plain.ok
+    assert not any("of the claims" in each for each in plain.assumptions)
+    roundabout = BACK.replace("2 * h[t]", "2 * exp(log(h[t]))")
+    proof = gg.prove(gg.parse(ROOT), claims=roundabout)
+    assert proof.ok
+    assert "every log of the claims is inside its domain (u > 0)" in proof.assumptions
+
+
+@pytest.mark.parametrize("method", ["auto", "certificate", "induction", "sympy"])
+@pytest.mark.parametrize("nothing", ["0 * sqrt(-1 - w**2)", "(log(-w**2) - log(-w**2))"])
+def test_claims_that_have_a_value_nowhere_are_not_proved(method, nothing):
+    claims = BACK.replace("d_w = ", f"d_w = {nothing} + ")
+    (claim,) = gg.prove(gg.parse(ROOT), claims=claims, method=method).claims
+    assert claim.verdict == "undecided"
+    assert "at none of 12 random points" in claim.reason
+    assert not claim.every
+
+
+def test_claims_without_a_value_where_the_gradient_has_none_are_proved():
+    circuit = gg.parse("w: param()\nh[t] = log(-1 - w**2) + h[t-1]\nloss = h[tau]")
+    own = gg.prove(circuit, claims="d_w = sum(-2 * w / (-1 - w**2) for t in steps)")
+    assert own.ok, str(own)
+
+
 # -- claims that are right, written in other ways --------------------------------------------------
 
 SAME = {

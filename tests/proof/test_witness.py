@@ -3,6 +3,7 @@
 from fractions import Fraction
 
 import numpy as np
+import pytest
 
 import graphgrad as gg
 from graphgrad.proof import judge
@@ -62,3 +63,10 @@ def test_points_half_way_and_near_by():
     near = rounded(half, 10, lambda name: name == "y")
     assert all(entry.denominator <= 10 for entry in np.ravel(near["W"]))
     assert np.all(near["y"] == half["y"]), "what sums to 1 is kept"
+
+
+@pytest.mark.parametrize("change", ["- 1", "+ 1"])
+def test_claims_that_are_too_small_everywhere_or_too_large_are_refuted(change):
+    circuit = gg.parse("w: param()\nloss = w**2")
+    (claim,) = gg.prove(circuit, claims=f"d_w = 2 * w {change}", method="enclosure").claims
+    assert claim.verdict == "refuted"

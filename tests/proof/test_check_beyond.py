@@ -1,0 +1,174 @@
+"""Code that is right at the sizes of a proof only is not proved, and other lengths are tried."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import graphgrad as gg
+
+NET = """
+x[t]: input(D)
+y[t]: input(H)
+W: param(H, H)
+U: param(H, D)
+h[t] = tanh(W @ h[t-1] + U @ x[t])
+loss = sum(squared_error(h[t], y[t]) for t in steps)
+"""
+
+
+def net():
+    return gg.parse(NET, name="net")
+
+
+def backward(x, y, W, U, most=None):
+    """Return the loss and its gradients; at most `most` steps back, if that is said."""
+    h = [np.zeros(len(W))]
+    for each in x:
+        h.append(np.tanh(W @ h[-1] + U @ each))
+    loss = sum(0.5 * np.sum((a - b) ** 2) for a, b in zip(h[1:], y, strict=True))
+    dW, dU = np.zeros_like(W), np.zeros_like(U)
+    for last in range(len(x)):
+        d = h[last + 1] - y[last]
+        for k in range(last, -1 if most is None else max(last - most, -1), -1):
+            d = (1 - h[k + 1] ** 2) * d
+            dW += np.outer(d, h[k])
+            dU += np.outer(d, x[k])
+            d = W.T @ d
+    return loss, dW, dU
+
+
+def right(x, y, W, U):
+    loss, dW, dU = backward(x, y, W, U)
+    return loss, dW, dU
+
+
+def right_for_squares(x, y, W, U):
+    loss, dW, dU = backward(x, y, W, U)
+    dU = dU if U.shape[0] == U.shape[1] else dU.ravel()[::-1].reshape(U.shape)
+    return loss, dW, dU
+
+
+def squares_only(x, y, W, U):
+    assert U.shape[0] == U.shape[1]
+    loss, dW, dU = backward(x, y, W, U)
+    return loss, dW, dU
+
+
+def other_net_elsewhere(x, y, W, U):
+    loss, dW, dU = backward(x, y, W, U)
+    if U.shape[0] != U.shape[1]:
+        loss, dU = 2 * loss, 2 * dU
+    return loss, dW, dU
+
+
+def truncated(x, y, W, U):
+    loss, dW, dU = backward(x, y, W, U, most=3)
+    return loss, dW, dU
+
+
+def test_right_code_is_proved_without_a_note():
+    proof = gg.check_function(net(), right)
+    assert proof.ok
+    assert proof.notes == ()
+
+
+def test_code_that_is_right_for_equal_sizes_only_is_refuted():
+    proof = gg.check_function(net(), right_for_squares)
+    verdicts = {claim.name: claim.verdict for claim in proof.claims}
+    assert verdicts == {"loss": "proved", "dW": "proved", "dU": "refuted"}
+    assert "right at D = 2, H = 2, but not at D = 3, H = 2" in str(proof)
+
+
+def test_sizes_that_are_given_are_not_questioned():
+    assert gg.check_function(net(), right_for_squares, sizes={"D": 2, "H": 2}).ok
+
+
+@pytest.mark.parametrize(
+    ("fn", "note"),
+    [
+        (squares_only, "not tried at D = 3, H = 2: AssertionError"),
+        (other_net_elsewhere, "at D = 3, H = 2 the forward pass is another one"),
+    ],
+)
+def test_code_that_is_not_for_other_sizes_is_proved_at_its_own(fn, note):
+    proof = gg.check_function(net(), fn)
+    assert proof.ok
+    assert any(each.startswith(note) for each in proof.notes), proof.notes
+
+
+def limited(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    return loss, np.clip(dW, -1e-3, 1e-3), np.clip(dU, -1e-3, 1e-3)
+
+
+def limited_and_right_for_squares(x, y, W, U):
+    loss, dW, dU = right_for_squares(x, y, W, U)
+    return loss, np.clip(dW, -1e-3, 1e-3), np.clip(dU, -1e-3, 1e-3)
+
+
+def shortened(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    longest = 1.5 * len(W) if len(x) < 5 and U.shape[0] == U.shape[1] else 1e-3
+    norm = np.linalg.norm(dW)
+    return loss, dW * longest / norm if norm > longest else dW, dU
+
+
+def asked(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    return loss, dW if float(loss) < 1e9 and U.shape[0] == U.shape[1] else 2 * dW, dU
+
+
+def with_a_small_constant(x, y, W, U):
+    loss, dW, dU = right(x, y, W, U)
+    return loss, dW + 5e-6, dU
+
+
+@pytest.mark.parametrize("fn", [limited, shortened, asked, with_a_small_constant])
+def test_limits_and_branches_of_the_proof_are_not_left(fn):
+    proof = gg.check_function(net(), fn)
+    assert proof.ok, str(proof)
+    assert not any("at τ" in note or "at D" in note for note in proof.notes), proof.notes
+
+
+def test_faults_behind_limits_are_found_at_other_sizes():
+    proof = gg.check_function(net(), limited_and_right_for_squares)
+    assert [claim.name for claim in proof.claims if claim.verdict == "refuted"] == [
+        "np.clip(dU, -0.001, 0.001)"
+    ]
+
+
+def test_what_is_wrong_in_longer_sequences_is_noted():
+    proof = gg.check_function(net(), truncated)
+    assert proof.ok
+    assert "at τ = 5 dW is not ∂loss/∂W" in proof.notes
+    assert "at τ = 5 dU is not ∂loss/∂U" in proof.notes
+
+
+def test_a_gradient_that_is_zero_agrees_in_digits():
+    circuit = gg.parse(
+        "x[t]: input()\nw: param(K)\nv: param()\n"
+        "loss = v * sum(sum(softmax(w * x[t])) for t in steps)"
+    )
+
+    def gradients(x, w, v):
+        return {"dw": 0 * np.rint(w), "dv": np.float64(len(x))}
+
+    for sizes in ({"K": 3}, None):
+        proof = gg.check_function(circuit, gradients, sizes=sizes)
+        assert proof.verdict == "certified", str(proof)
+        assert any("not traced" in each for each in proof.notes)
+
+
+def test_a_gradient_that_is_zero_is_right_in_longer_sequences():
+    circuit = gg.parse(
+        "x[t]: input()\nw: param(K)\nv: param()\n"
+        "loss = v * sum(sum(softmax(w * x[t])) for t in steps)"
+    )
+
+    def gradients(x, w, v):
+        return {"dw": 0 * w, "dv": len(x) + 0 * v}
+
+    proof = gg.check_function(circuit, gradients)
+    assert proof.ok
+    assert proof.notes == ()
