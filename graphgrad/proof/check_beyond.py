@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.autodiff import cotangent_prefix
 from graphgrad.dims import Token
 from graphgrad.proof.check_adapter import float_values
 from graphgrad.proof.check_case import Case
@@ -70,7 +71,7 @@ class FloatCase(Case):
         free = [n for n, i in inputs if not isinstance(i.type, Token) and i.kind != "distribution"]
         names = [*self.params, *(name for name in free if name not in self.tokens[0])]
         graph = self.dag.grad(self.goal.loss, wrt=names)
-        prefix = next(n for n in graph.outputs if n.endswith(names[0]))[: -len(names[0])]
+        prefix = cotangent_prefix(self.system.declared.names())
         outputs = {name: prefix + name for name in names}
         found = [graph.evaluate(data, outputs=[*outputs.values()]) for data in float_data(self)]
         slopes = {}
