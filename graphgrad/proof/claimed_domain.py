@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.autodiff import cotangent_prefix
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.points import PLAIN, sample
 from graphgrad.proof.question import Question, Side, backward_pass
@@ -31,7 +32,7 @@ def with_values(question: Question, side: Side, found: Sequence[Claim]) -> list[
     system, names = question.probed.check(), [claim.by for claim in left]
     graph = question.probed.unfold(dict(side.dag.tau), **side.dag.sizes)
     truth = graph.grad(question.scalar, wrt=names)
-    prefix = next(n for n in truth.outputs if n.endswith(names[0]))[: -len(names[0])]
+    prefix = cotangent_prefix(system.declared.names())
     wanted, valued = dict.fromkeys(names, 0), dict.fromkeys(names, 0)
     for seed in range(PLAIN):
         values = sample(system, side.dag.tau, side.dag.sizes, seed)
