@@ -203,7 +203,7 @@ DECLARED = (
         ("2 * v * (k * w)", "2 * v * (k * w)"),
         ("v * (ones(H) / k)", "v / k"),
         ("ones(H) / 2 * v + v * (ones(H) / 2)", "v"),
-        ("v - ones(H) / k", "v - 1 / k"),
+        ("v - ones(H) / k", "v - ones(H) / k"),
         ("M * (ones(H, H) / 3)", "M / 3"),
         ("sqrt(v) ** 2", "v"),
         ("w + (v - x[1])", "w + v - x[1]"),

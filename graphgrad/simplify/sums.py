@@ -72,8 +72,11 @@ def _merged(expr: Expr, a: Expr, b: Expr) -> Expr | None:
 
 
 def _broadcast(expr: Expr, a: Expr, b: Expr) -> Expr | None:
-    """Return `a ± s` for `a ± s·ones`: a scalar is broadcast anyway."""
-    first, second = ones_times(a), ones_times(b)
+    """Return `a ± s` for `a ± s·ones`: a scalar is broadcast anyway.
+
+    `ones(H) / n` stays, as it says the shape, which may follow from nothing else.
+    """
+    first, second = (None if each.op is OPS["div"] else ones_times(each) for each in (a, b))
     if not expr.shape or (first is None) == (second is None):
         return None
     if second is not None and a.shape:
