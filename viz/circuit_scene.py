@@ -11,7 +11,8 @@ import networkx as nx
 
 from graphgrad.conditions import ALWAYS
 from graphgrad.ir import At
-from viz.items import MINUS, TRANSPOSED, Item, Link, Structure
+from graphgrad.notation.names import symbol
+from viz.items import MINUS, TRANSPOSED, Item, Link, Product, Structure
 from viz.label import Label, Run, roman
 from viz.scene import CircuitScene, Edge, Node
 from viz.structure import boundary_key
@@ -153,19 +154,34 @@ def edge_label(link: Link, parts: Structure) -> Label | None:
         return roman(link.sign) if link.sign else None
     label: Label | None = None
     for product in link.labels:
-        part = _product([_factor(name.removeprefix(MINUS), parts) for name in product])
-        part = roman(MINUS) + part if product[0].startswith(MINUS) else part
+        part = _product(product, parts)
         label = part if label is None else label + roman(", ") + part
     return label
 
 
-def _product(factors: list[Label]) -> Label:
-    """Return the factors side by side; a space parts a word, such as Win, from what is next."""
+def _product(product: Product, parts: Structure) -> Label:
+    """Return a number and factors side by side, divisors behind a stroke."""
+    factors = [_factor(name, parts) for name in product.factors]
+    label = _side_by_side([*map(_number, product.above), *factors])
+    if product.below:
+        below = _side_by_side([*map(_number, product.below)])
+        several = len(product.below) > 1
+        label = label + (roman("/(") + below + roman(")") if several else roman("/") + below)
+    return roman(MINUS) + label if product.negative else label
+
+
+def _side_by_side(factors: list[Label]) -> Label:
+    """Return the factors in a row; a space parts a word, such as Win, from what is next."""
     product = factors[0]
     for before, factor in pairwise(factors):
         words = not (before.runs[0].italic and factor.runs[0].italic)
+        words = words and not before.text[0].isdigit()
         product = product + roman(" ") + factor if words else product + factor
     return product
+
+
+def _number(text: str) -> Label:
+    return roman(text) if text[0].isdigit() else Label(symbol(text).runs())
 
 
 def _factor(name: str, parts: Structure) -> Label:

@@ -6,23 +6,19 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from graphgrad.circuit import Circuit
-from graphgrad.conditions import holds
+from graphgrad.conditions import Condition, holds, names_in, negate
 from graphgrad.ir import Expr, topological
-from graphgrad.notation.names import symbol
 from graphgrad.notation.naming import Names
-from graphgrad.ops import FUNCTIONS
-from graphgrad.simplify import is_one
+from graphgrad.simplify import is_one, is_zero
 from viz.flow_back import Primal
+from viz.formulas import Formulas, product
 from viz.items import Structure
-from viz.label import Label, Run, roman
-from viz.numbers import Number, Numbers, parted, without
-from viz.operations import SIGNS
+from viz.label import Label, roman
+from viz.numbers import NUMBERS, Number, Numbers, in_print, parted, without
 from viz.scene import Node
 
 LONGEST = 18
 """The most letters and signs that are written beside an arrow."""
-DEEPEST = 6
-OF_COMPONENTS = ("sum", "mean", "max")
 MAX_NODES = 24
 
 
@@ -33,10 +29,18 @@ class Factor(NamedTuple):
     shift: int
 
 
+class Test(NamedTuple):
+    """A condition of a term, as it stands `shift` steps after the term itself."""
+
+    condition: Condition
+    shift: int
+
+
 class Term(NamedTuple):
     """One term of a cotangent: factors applied to the cotangent `source`, `lag` steps away.
 
-    `source` is None where the loss itself is differentiated; `divided` are the divisors.
+    `source` is None where the loss itself is differentiated; `divided` are the divisors; `tests`
+    are the conditions without which the term is zero.
     """
 
     factors: tuple[Factor, ...]
@@ -44,6 +48,7 @@ class Term(NamedTuple):
     source: str | None
     lag: int
     negative: bool
+    tests: tuple[Test, ...] = ()
 
 
 class Derivatives:
@@ -60,8 +65,9 @@ class Derivatives:
         parts: Structure,
         lengths: Mapping[str, int],
     ) -> None:
-        self._names, self._lengths = names, lengths
+        self._lengths = lengths
         self._values = {index.length: lengths[name] for name, index in adjoint.indices.items()}
+        self._formulas = Formulas(names, lengths, self._values)
         self._primals = primals
         self._roots = {name: e.root for name, e in adjoint.equations.items()}
         self._cotangents = {n for n in adjoint.equations if n in primals or n.startswith("delta")}
@@ -72,6 +78,12 @@ class Derivatives:
                     source, there = (None, None) if term.source is None else primals[term.source]
                     key = of, source, there is not None
                     self._known.setdefault(key, []).append(term)
+        self._scalars = {
+            name
+            for group in (adjoint.params, adjoint.inputs, adjoint.variables)
+            for name, each in group.items()
+            if getattr(each, "shape", None) == ()
+        }
         self._sources = {of for of, at in primals.values() if at is None}
         self._numbers = Numbers(parts, self._sources)
 
@@ -87,10 +99,25 @@ class Derivatives:
             found = self._from_the_loss(of, source)
         if start is not None and own is not None and not boundary:
             found = [term for term in found if term.lag == own - start]
+        steps = [start if own is None else own - term.lag for term in found]
+        found = [term for term, k in zip(found, steps, strict=True) if self._is_there(term, k)]
         if len(found) != 1:  # a sum of several would be too long
             return None
         (term,) = found
         return self._label(term, start if own is None else own - term.lag, own)
+
+    def _is_there(self, term: Term, step: int | None) -> bool:
+        """Whether a term that stands in the equation of step `step` is not zero by a condition.
+
+        Where the step is not known, it is taken to be there.
+        """
+        for test in term.tests:
+            values = self._values
+            if step is not None:
+                values = values | dict.fromkeys(self._lengths, step + test.shift)
+            if names_in(test.condition) <= values.keys() and not holds(test.condition, values):
+                return False
+        return True
 
     def _from_the_loss(self, of: str, source: str) -> list[Term]:
         """Return the derivatives of what has no equation for its cotangent, a number times 1."""
@@ -98,35 +125,39 @@ class Derivatives:
             reads = self._numbers.between.get((source, of), ())
             return [_term(read.number, read.lag) for read in reads if read.number is not None]
         behind = self._numbers.behind.get(source, ())
+        lags = {read.lag for read in self._numbers.between.get((source, of), ())}
+        if len(lags) > 1:  # the equation does not say which of its terms is of which step
+            return []
         terms = self._known.get((of, None, False), [])
         found = [_divided(term, number) for term in terms for number in behind]
-        return [term for term in found if term is not None]
+        return [term._replace(lag=sum(lags)) for term in found if term is not None]
 
     # -- terms ----------------------------------------------------------------------------------
 
     def _terms(self, root: Expr) -> Iterator[Term]:
         """Yield the terms of a cotangent's equation that are products with one cotangent."""
-        pending: list[tuple[Expr, bool, tuple[Factor, ...]]] = [(root, False, ())]
+        pending: list[tuple[Expr, Term]] = [(root, Term((), (), None, 0, False))]
         while pending:
-            expr, negative, divided = pending.pop()
+            expr, term = pending.pop()
             kind = expr.op.name
             if kind in ("add", "sub") and self._inside(expr):
-                pending.append((expr.args[0], negative, divided))
-                pending.append((expr.args[1], negative != (kind == "sub"), divided))
+                other = term._replace(negative=term.negative != (kind == "sub"))
+                pending += [(expr.args[0], term), (expr.args[1], other)]
             elif kind == "choose":
-                pending += [(arg, negative, divided) for arg in expr.args if arg.op.name != "const"]
+                pending += [(arg, _if(term, test, 0)) for arg, test in _branches(expr)]
             elif kind == "reduce":
-                pending.append((expr.args[0], negative, divided))
+                pending.append((expr.args[0], _if(term, expr.attr.condition, 0)))
             elif kind == "neg":
-                pending.append((expr.args[0], not negative, divided))
+                pending.append((expr.args[0], term._replace(negative=not term.negative)))
             elif kind == "div" and not self._inside(expr.args[1]):
-                pending.append((expr.args[0], negative, (*divided, Factor(expr.args[1], 0))))
+                divided = (*term.divided, Factor(expr.args[1], 0))
+                pending.append((expr.args[0], term._replace(divided=divided)))
             else:
-                term = self._product(expr, negative, divided)
-                if term is not None:
-                    yield term
+                found = self._product(expr, term)
+                if found is not None:
+                    yield found
 
-    def _product(self, expr: Expr, negative: bool, divided: tuple[Factor, ...]) -> Term | None:
+    def _product(self, expr: Expr, term: Term) -> Term | None:
         """Return a product of factors and one cotangent, cotangents in equations replaced."""
         factors: list[Factor] = []
         lag = 0
@@ -135,32 +166,35 @@ class Derivatives:
             if kind in ("read", "static"):
                 name = expr.attr.name if kind == "read" else expr.attr
                 if name in self._primals:
-                    return Term(tuple(factors), divided, name, lag - _lag(expr), negative)
+                    lag -= _lag(expr)
+                    return term._replace(factors=tuple(factors), source=name, lag=lag)
                 if name in self._cotangents:
                     lag -= _lag(expr)
                     expr = self._roots[name]
                     continue
             if kind == "neg":
-                negative, expr = not negative, expr.args[0]
+                term, expr = term._replace(negative=not term.negative), expr.args[0]
+            elif kind == "choose":
+                branches = _branches(expr)
+                if len(branches) != 1:
+                    return None
+                expr, test = branches[0]
+                term = _if(term, test, lag)
             elif kind == "reduce":
-                expr = expr.args[0]
+                term, expr = _if(term, expr.attr.condition, lag), expr.args[0]
             elif not self._inside(expr):
-                number, rest = parted(expr)
-                every = [*number.factors, *([] if is_one(rest) else [rest])]
-                factors += [Factor(each, lag) for each in every]
-                below = tuple(Factor(each, lag) for each in number.divided)
-                minus = negative != number.negative
-                return Term(tuple(factors), (*divided, *below), None, lag, minus)
+                term = _times(term, factors, expr, lag)
+                return term._replace(factors=tuple(factors), lag=lag)
             elif kind == "div":
                 if self._inside(expr.args[1]):
                     return None
-                divided = (*divided, Factor(expr.args[1], lag))
+                term = term._replace(divided=(*term.divided, Factor(expr.args[1], lag)))
                 expr = expr.args[0]
             elif kind in ("mul", "matmul"):
                 holds = [self._inside(arg) for arg in expr.args]
                 if all(holds):
                     return None
-                factors.append(Factor(expr.args[holds.index(False)], lag))
+                term = _times(term, factors, expr.args[holds.index(False)], lag)
                 expr = expr.args[holds.index(True)]
             else:
                 return None
@@ -183,75 +217,71 @@ class Derivatives:
             return roman("−1") if term.negative else None
         if len(topological([each.value for each in every])) > MAX_NODES:
             return None
-        binding = 2 if len(every) > 1 or term.negative else 0
+        (first, above), (second, below) = map(_literals, (term.factors, term.divided))
+        found = in_print(Number(first, second, term.negative))
+        if found is None:
+            return None
+        negative, (*top,), (*bottom,) = found
+        above.sort(key=lambda each: not self._is_scalar(each.value))
+        binding = 2 if len(top) + len(bottom) + len(above) + len(below) > 1 or negative else 0
 
         def shown(each: Factor, outer: int) -> Label | None:
             here = None if step is None else step + each.shift
-            return self._formula(each.value, outer, here, own)
+            return self._formulas.of(each.value, outer, here, own)
 
-        above = [shown(each, binding) for each in term.factors]
-        below = [shown(each, 3) for each in term.divided]
-        if any(part is None for part in (*above, *below)):
+        over = [*map(roman, top), *(shown(each, binding) for each in above)]
+        several = len(below) + len(bottom) > 1
+        under = [*map(roman, bottom), *(shown(each, 2 if several else 3) for each in below)]
+        if any(part is None for part in (*over, *under)):
             return None
-        found = _product([part for part in above if part is not None] or [roman("1")])
-        for part in below:
-            assert part is not None
-            found = found + roman("/") + part
-        if len(found.text) > LONGEST:
-            return None
-        return roman("−") + found if term.negative else found
-
-    def _formula(
-        self, expr: Expr, outer: int, here: int | None, own: int | None, depth: int = 0
-    ) -> Label | None:
-        """Return a formula that stands at step `here`; `outer` is how tightly its context binds.
-
-        Times are written where they are not `own`, the step of the value.
-        """
-        kind = expr.op.name
-        if depth > DEEPEST:
-            return None
-        if kind == "const":
-            return roman(f"{expr.attr:g}".replace("-", "−"))
-        if kind == "size" or (kind == "counter" and expr.attr in self._values):
-            return Label(symbol(str(expr.attr)).runs())
-        if kind == "counter":
-            return None if here is None else roman(str(here))
-        if kind == "reduce":
-            return self._counted(expr)
-        if kind in ("param", "input", "static"):
-            return Label(self._names[expr.attr].runs())
-        if kind in ("read", "at_step"):
-            time = _time(expr, here)
-            marked = "" if time in ("", str(own)) else f"({time})"
-            return Label(self._names[expr.attr.name].runs(sup=marked))
-        binding = {"add": 1, "sub": 1, "neg": 1, "mul": 2, "matmul": 2, "pow": 3, "transpose": 3}
-        own_binding = binding.get(kind, 4)
-        parts = [
-            self._formula(
-                arg,
-                own_binding + ((kind == "sub" and position == 1) or kind == "pow"),
-                here,
-                own,
-                depth + 1,
+        label = product([part for part in over if part is not None] or [roman("1")])
+        divisor = product([part for part in under if part is not None])
+        if under:
+            label = label + (
+                roman("/(") + divisor + roman(")") if several else roman("/") + divisor
             )
-            for position, arg in enumerate(expr.args)
-        ]
-        if any(part is None for part in parts):
+        if len(label.text) > LONGEST:
             return None
-        given = [part for part in parts if part is not None]
-        found = _composed(kind, given)
-        if found is not None and own_binding < outer:
-            return roman("(") + found + roman(")")
-        return found
+        return roman("−") + label if negative else label
 
-    def _counted(self, expr: Expr) -> Label | None:
-        """Return the number of steps that a sum of ones is over."""
-        _, over, test = expr.attr
-        if expr.attr.kind != "sum" or not is_one(expr.args[0]):
-            return None
-        steps = range(1, self._lengths[over] + 1)
-        return roman(str(sum(bool(holds(test, self._values | {over: step})) for step in steps)))
+    def _is_scalar(self, expr: Expr) -> bool:
+        """Whether an expression is made of numbers alone, so that it can be written first."""
+        leaves = [each for each in topological([expr]) if not each.args]
+        names = (e.attr.name if e.op.name in ("read", "at_step") else e.attr for e in leaves)
+        return all(
+            each.op.name in NUMBERS or name in self._scalars
+            for each, name in zip(leaves, names, strict=True)
+        )
+
+
+def _branches(expr: Expr) -> list[tuple[Expr, Condition]]:
+    """Return the arguments of a choice that are not zero, and when each is chosen."""
+    both_ways = zip(expr.args, (expr.attr, negate(expr.attr)), strict=True)
+    return [(arg, test) for arg, test in both_ways if not is_zero(arg)]
+
+
+def _if(term: Term, condition: Condition, shift: int) -> Term:
+    """Return a term that is zero without a condition."""
+    return term._replace(tests=(*term.tests, Test(condition, shift)))
+
+
+def _times(term: Term, factors: list[Factor], expr: Expr, shift: int) -> Term:
+    """Add a factor, its number apart; return the term with the divisor and sign of the number."""
+    number, rest = parted(expr)
+    factors += [Factor(each, shift) for each in number.factors]
+    factors += [] if is_one(rest) and not rest.args else [Factor(rest, shift)]
+    divided = (*term.divided, *(Factor(each, shift) for each in number.divided))
+    return term._replace(divided=divided, negative=term.negative != number.negative)
+
+
+def _literals(factors: Sequence[Factor]) -> tuple[tuple[Expr, ...], list[Factor]]:
+    """Return the factors that are literals, which become one, and the others."""
+    plain = [
+        all(each.op.name in ("const", "mul", "div") for each in topological([factor.value]))
+        for factor in factors
+    ]
+    pairs = list(zip(factors, plain, strict=True))
+    return tuple(f.value for f, one in pairs if one), [f for f, one in pairs if not one]
 
 
 def _term(number: Number, lag: int) -> Term:
@@ -273,48 +303,9 @@ def _divided(term: Term, number: Number) -> Term | None:
     )
 
 
-def _composed(kind: str, parts: Sequence[Label]) -> Label | None:
-    """Return an operation on formulas that are bracketed already."""
-    if kind in ("add", "sub"):
-        return parts[0] + roman(" + " if kind == "add" else " − ") + parts[1]
-    if kind == "neg":
-        return roman("−") + parts[0]
-    if kind in ("mul", "matmul"):
-        return _product(parts)
-    if kind == "transpose":
-        return parts[0] + Label((Run("⊤", level=1),))
-    if kind == "pow":
-        base = parts[0]
-        if any(run.level > 0 for run in base.runs):
-            base = roman("(") + base + roman(")")
-        return base + Label((Run(parts[1].text, level=1),))
-    if kind == "lookup":
-        return parts[0] + Label(tuple(run._replace(level=-1) for run in parts[1].runs))
-    if len(parts) == 1 and (kind in FUNCTIONS or kind in OF_COMPONENTS):
-        return roman(SIGNS.get(kind, kind)) + roman("(") + parts[0] + roman(")")
-    return None
-
-
 def _step(node: Node) -> int | None:
     """Return the step that a node belongs to; a static one is only drawn near some step."""
     return node.time if "time" in dict(node.data) else None
-
-
-def _time(expr: Expr, here: int | None) -> str:
-    """Return the step that a value is read at by what stands at step `here`, empty if unknown."""
-    if expr.op.name == "read":
-        return "" if here is None else str(here - expr.attr.lag)
-    if not expr.attr.last:
-        return str(expr.attr.offset)
-    return f"τ{expr.attr.offset:+d}" if expr.attr.offset else "τ"
-
-
-def _product(parts: Sequence[Label]) -> Label:
-    """Return factors side by side, with a dot before a number."""
-    found = parts[0]
-    for part in parts[1:]:
-        found = found + roman("·") + part if part.text[:1].isdigit() else found + part
-    return found
 
 
 def _lag(expr: Expr) -> int:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from graphgrad.conditions import ALWAYS, Condition
 from graphgrad.declared import Declared
@@ -23,7 +23,19 @@ Role = Literal["source", "applied", "unwritten", "bias"]
 (it multiplies the value of a function, say), or as an addend."""
 
 MINUS, TRANSPOSED = "−", "⊤"
-"""Before the first factor of a product, and behind any."""
+"""Before a product, and behind any factor."""
+
+
+class Product(NamedTuple):
+    """What a value is multiplied by: parameters and the like, times `above` over `below`.
+
+    The latter are literals and the names of sizes and lengths.
+    """
+
+    factors: tuple[str, ...]
+    negative: bool = False
+    above: tuple[str, ...] = ()
+    below: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -63,7 +75,7 @@ class Link:
     at: At | None = None
     over: str | None = None
     condition: Condition = ALWAYS
-    labels: tuple[tuple[str, ...], ...] = ()
+    labels: tuple[Product, ...] = ()
     role: Role = "source"
     blocked: bool = False
     sign: str = ""

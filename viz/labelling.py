@@ -32,6 +32,10 @@ CLEARANCES = (0.23, 0.12, 0.46, 0.77, 1.15)
 """Distances of a text from its line, in ems, the best first."""
 CLOSE = (0.23, 0.12, 0.54)
 """The same for a derivative: there are other lines of its colour, and one beside its own."""
+RIVAL = 0.1
+"""A derivative is nearer to its own line than to any other, by this, in ems."""
+APART = 0.9
+"""Closer beside each other than this, in ems, two texts could be read as one."""
 TOUCHING = 0.12
 """Closer than this, in ems, a text touches the line that its own accompanies."""
 
@@ -146,13 +150,14 @@ def _along(
             box = PlacedLabel("", widest, x + dx, y + dy).box
             trouble += room.trouble(box)
             across = (x + foot[0], y + foot[1]), (x + dx, y + dy)
-            parted = room.between(*across, _own(group[number]))
-            trouble += parted if pattern.kind == "adjoint" else 0
+            own = _own(group[number])
+            parted = room.between(*across, own)
+            if pattern.kind == "adjoint":
+                trouble += parted + room.rivals(box, clearance + RIVAL * widest.size, own)
             if not trouble:
                 strangers += 3 * parted
-                strangers += room.strangers(
-                    box, max(clearance + 0.3 * near, near), _own(group[number])
-                )
+                strangers += room.strangers(box, max(clearance + 0.3 * near, near), own)
+                strangers += room.in_one_line(box, APART * widest.size)
                 strangers += room.strangers(box, TOUCHING * widest.size, {group[number].id})
         if best is None or (trouble, strangers) < best[:2]:
             best = (trouble, strangers, dx, dy)
@@ -168,10 +173,13 @@ def _along(
             yield from _along(plan, room, [item], marks)
         return
     if best[0] and group[0].kind == "adjoint":
-        return  # a derivative is left out where it would be in the way
+        if len(group) > 1:  # a derivative is left out where it would be in the way
+            for item in group:
+                yield from _along(plan, room, [item], marks)
+        return
     for item, (x, y), text in zip(group, anchors, texts, strict=True):
         label = PlacedLabel(item.id, text, x + best[2], y + best[3])
-        room.add(label.box)
+        room.add_text(label.box)
         yield label
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Hashable, Iterator, Sequence
+from fractions import Fraction
 from typing import NamedTuple
 
 from graphgrad.conditions import ALWAYS, Condition
@@ -28,6 +29,9 @@ class Number(NamedTuple):
             self.divided + other.divided,
             self.negative != other.negative,
         )
+
+
+ONE = Number()
 
 
 class Read(NamedTuple):
@@ -152,6 +156,38 @@ def parted(expr: Expr) -> tuple[Number, Expr]:
             number, expr = number.times(given), expr.args[1 - place]
         else:
             return number, expr
+
+
+def in_print(number: Number) -> tuple[bool, tuple[str, ...], tuple[str, ...]] | None:
+    """Return whether a number is negative, and what it is made of over what it is divided by.
+
+    Literals become one; None where a part is neither a literal nor a name.
+
+    >>> in_print(Number((constant(2),), (constant(6),)))
+    (False, (), ('3',))
+    """
+    value, decimal = Fraction(-1 if number.negative else 1), False
+    names: tuple[list[str], list[str]] = [], []
+    pending = [(each, 1) for each in number.divided] + [(each, 0) for each in number.factors]
+    while pending:
+        expr, below = pending.pop()
+        kind = expr.op.name
+        if kind in ("mul", "div"):
+            pending += [(expr.args[1], below ^ (kind == "div")), (expr.args[0], below)]
+        elif kind in ("counter", "size"):
+            names[below].append(str(expr.attr))
+        elif kind != "const" or not expr.attr:
+            return None
+        else:
+            literal = Fraction(str(expr.attr))
+            value = value / literal if below else value * literal
+            decimal = decimal or literal.denominator > 1
+    shown = abs(value)
+    texts = str(shown.numerator), str(shown.denominator)
+    if decimal and Fraction(str(float(shown))) == shown:
+        texts = f"{float(shown):.15g}", "1"
+    first, second = ([text] if text != "1" else [] for text in texts)
+    return value < 0, (*first, *names[0]), (*second, *names[1])
 
 
 def without(factors: Sequence[Expr], number: Sequence[Expr]) -> list[int] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import defaultdict
+from collections import Counter, defaultdict
 
 from viz.grid import Across, Cell, Grid, Inner, Plan, Tap, base_row
 from viz.layout_circuit import LOOP_ANGLE
@@ -91,10 +91,11 @@ class Ports:
     def _key(self, item: Across, manner: Manner) -> tuple[object, ...]:
         """What stands for a line from another column at the nodes of one row.
 
-        Lines from another index set come from different distances, but only one to each node.
+        Lines from another index set come from different distances, but only one to each node. In a
+        circuit, in which all stand in one column, the delay tells them apart.
         """
         tail, head = self._plan.columns[item.tail[0]], self._plan.columns[item.head[0]]
-        far = item.distance if tail.template[0] == head.template[0] else -1
+        far = (item.distance or item.delay) if tail.template[0] == head.template[0] else -1
         return (manner, base_row(item.tail[1]), item.kind, item.side, far)
 
     def _departing(self, item: Across) -> tuple[object, ...]:
@@ -152,10 +153,13 @@ class Ports:
         tracks: Tracks,
     ) -> None:
         sideways = {name for net in tracks.nets for name in net.entries}
+        ends = Counter((item.tail, item.head) for item in self._plan.across)
         for item in self._plan.across:
             if chosen[item.id] == "duct" and item.id not in sideways:
                 toward = -item.side if item.distance else item.side
                 wish = 0.36 * self._plan.sizes[item.head[1]].width * toward
+                if not item.distance and ends[item.tail, item.head] > 1:
+                    wish += 0.01 * toward * self._nearness(item, tracks)
                 wishes[self._place(item.head, tracks.borders[item.id])].setdefault(
                     self._key(item, "duct"), wish
                 )
@@ -163,6 +167,15 @@ class Ports:
                 mine = wishes[self._place(item.head, self._line_side(item))]
                 source = self._grid.centre(item.tail)
                 mine.setdefault(self._key(item, "line"), self._straight(item.head, source))
+
+    def _nearness(self, item: Across, tracks: Tracks) -> int:
+        """Which track a line turns from, from far to near: the nearest arrives outermost.
+
+        So of lines over different delays from one node to another, none runs across the others.
+        """
+        key = base_row(item.tail[1]), item.side, item.kind, item.delay
+        track = tracks.horizontal[tracks.channel(self._plan, item)][key].start
+        return track * tracks.borders[item.id]
 
     def _avoid_loops(self, wishes: defaultdict[Place, dict[object, float]]) -> None:
         """Keep arriving lines on the inner side of where self loops leave and arrive."""

@@ -15,12 +15,14 @@ class Room:
 
     def __init__(self, router: Router, nodes: Sequence[PlacedNode]) -> None:
         self._boxes: list[Box] = []
+        self._texts = BoxIndex()
         self._segments: list[tuple[str, Point, Point]] = []
         self._box_index, self._segment_index = BoxIndex(), BoxIndex()
         for node in nodes:
             self.add(node.box)
         for mark in router.ink.marks:
             self.add(mark.box)
+        self._thin = {e.id for e in router.ink.edges if e.kind in ("parameter", "gradient")}
         for edge in router.ink.edges:
             points = flatten(edge.curve)
             for start, end in pairwise([*points, edge.tip] if edge.tip else points):
@@ -31,6 +33,16 @@ class Room:
         """Take a place."""
         self._box_index.add(len(self._boxes), box)
         self._boxes.append(box)
+
+    def add_text(self, box: Box) -> None:
+        """Take a place for a text."""
+        self._texts.add(len(self._boxes), box)
+        self.add(box)
+
+    def in_one_line(self, box: Box, gap: float) -> int:
+        """How many texts stand so close beside a text that they could be read as one."""
+        wide = (box[0] - gap, box[1], box[2] + gap, box[3])
+        return sum(_meet(wide, self._boxes[number]) for number in self._texts.near(wide))
 
     def add_outline(self, box: Box) -> None:
         """Take the border of a frame; its inside stays free."""
@@ -53,6 +65,13 @@ class Room:
         wide = (box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
         nodes = sum(_meet(wide, self._boxes[number]) for number in self._box_index.near(wide))
         return nodes + len({name for name in self._lines(box, margin) if name not in own})
+
+    def rivals(self, box: Box, margin: float, own: Collection[str]) -> int:
+        """How many lines but its own come so close to a text that it could be theirs.
+
+        The thin lines of parameters have no texts of this kind.
+        """
+        return len({n for n in self._lines(box, margin) if n not in own and n not in self._thin})
 
     def between(self, start: Point, end: Point, own: Collection[str]) -> int:
         """How many lines, but its own, part a text from the place on its line."""

@@ -14,9 +14,10 @@ from graphgrad.notation.naming import Names
 from graphgrad.notation.text import expression_text
 from graphgrad.ops import LOSSES
 from graphgrad.system import System, leaf_type
-from viz.items import MINUS, TRANSPOSED, Item, Level, Link, Role, Structure
+from viz.items import TRANSPOSED, Item, Level, Link, Product, Role, Structure
 from viz.kinds import before_recurrences, targets
 from viz.label import Label, roman
+from viz.numbers import ONE, Number, in_print, parted
 from viz.operations import SIGNS, sign
 from viz.scene import NodeKind
 
@@ -44,17 +45,25 @@ def structure(
 
 @dataclass(frozen=True)
 class _Context:
-    """Where in an equation an expression stands."""
+    """Where in an equation an expression stands.
+
+    `number` goes with `labels`; `inner` is its part from where these are `parted` from others.
+    """
 
     head: str
     condition: Condition = ALWAYS
     over: str | None = None
     labels: tuple[str, ...] = ()
-    negative: bool = False
+    number: Number = ONE
+    inner: Number = ONE
     parted: bool = False
     role: Role = "source"
     blocked: bool = False
     sign: str = ""
+
+    def times(self, number: Number) -> _Context:
+        """Return the context of what is multiplied by a number."""
+        return replace(self, number=self.number.times(number), inner=self.inner.times(number))
 
 
 class _Reader:
@@ -216,6 +225,9 @@ class _Reader:
         What is in between, as in A @ (u[t] * (B @ h[t])), parts the inner ones from the others.
         """
         kind = expr.op.name
+        number, rest = _numbered(expr) if kind in ("mul", "div") else (ONE, expr)
+        if rest is not expr:
+            return [(rest, replace(context.times(number), role="source"))]
         role: Role = "source"
         if kind in ("add", "sub"):
             role = "bias"
@@ -223,44 +235,50 @@ class _Reader:
             role = context.role
         outside = replace(context, role=role)
         if kind in LINEAR:
-            outside = replace(outside, parted=True)
+            inner = context.inner if context.parted else ONE
+            outside = replace(outside, parted=True, inner=inner)
         elif kind not in ("add", "sub", "neg"):
-            outside = replace(outside, labels=(), negative=False, parted=False)
+            outside = _unlabelled(outside)
         minus = {"sub": (False, True), "neg": (True,)}.get(kind, (False,) * len(expr.args))
         inside = [
             (
                 arg,
                 replace(
-                    outside,
-                    negative=outside.negative != each,
+                    outside.times(Number(negative=each)),
                     blocked=outside.blocked or position in expr.op.blocked,
                 ),
             )
             for position, (arg, each) in enumerate(zip(expr.args, minus, strict=True))
         ]
         if kind == "div":
-            inside[1] = (expr.args[1], replace(outside, labels=(), negative=False, parted=False))
+            inside[1] = (expr.args[1], _unlabelled(outside))
         if kind in ("matmul", "mul", "lookup"):
             ranks = [self._factor(arg) for arg in expr.args]
             if ranks[0] != ranks[1]:
                 best = ranks.index(min(ranks))
-                factor, other = expr.args[best], expr.args[1 - best]
-                goes_on = kind == "mul" or (kind == "matmul" and best == 0)
-                goes_on = goes_on and not context.parted
-                base = _unsigned(factor)
-                applied = replace(
-                    context,
-                    role=role,
-                    labels=(*(context.labels if goes_on else ()), _factor_text(base)),
-                    negative=(goes_on and context.negative) != (base is not factor),
-                    parted=False,
-                )
-                inside = [(factor, replace(context, role="applied")), (other, applied)]
+                inside = self._applied(kind, best, expr.args[best], expr.args[1 - best], context)
         return list(reversed(inside))
+
+    def _applied(
+        self, kind: str, position: int, factor: Expr, other: Expr, context: _Context
+    ) -> list[tuple[Expr, _Context]]:
+        """Return a factor that stands beside an arrow, and what it is applied to."""
+        goes_on = kind == "mul" or (kind == "matmul" and position == 0)
+        goes_on = goes_on and not context.parted
+        own, base = _numbered(factor)
+        number = context.number if goes_on or not context.labels else context.inner
+        applied = replace(
+            context,
+            role="source",
+            labels=(*(context.labels if goes_on else ()), _factor_text(base)),
+            number=number.times(own),
+            parted=False,
+        )
+        return [(base, replace(context, role="applied")), (other, applied)]
 
     def _factor(self, expr: Expr) -> tuple[int, int]:
         """Rank how well an operand can stand beside the arrow of the other; the lowest does."""
-        expr = _unsigned(expr)
+        expr = _numbered(expr)[1]
         base = expr.args[0] if expr.op.name == "transpose" else expr
         kind, never = base.op.name, (9, 0)
         if kind == "param":
@@ -287,10 +305,9 @@ class _Reader:
             self._link(context, key)
 
     def _link(self, context: _Context, tail: str, lag: int = 0, at: At | None = None) -> None:
-        product = context.labels
-        if product and context.negative:
-            product = (MINUS + product[0], *product[1:])
-        labels = (product,) if product and context.role != "applied" else ()
+        found = in_print(context.number)
+        product = Product(context.labels, *found) if found is not None else Product(())
+        labels = (product,) if product.factors and context.role != "applied" else ()
         self.links.append(
             Link(
                 tail, context.head, lag, at, context.over, context.condition, labels, context.role,
@@ -328,8 +345,15 @@ def boundary_key(key: At) -> str:
     return f"{key.name}[{end}{key.offset:+d}]" if end else f"{key.name}[{key.offset}]"
 
 
-def _unsigned(expr: Expr) -> Expr:
-    return expr.args[0] if expr.op.name == "neg" else expr
+def _numbered(expr: Expr) -> tuple[Number, Expr]:
+    """Return the number that an expression is multiplied by, if it can be printed, and the rest."""
+    number, rest = parted(expr)
+    return (number, rest) if in_print(number) is not None else (ONE, expr)
+
+
+def _unlabelled(context: _Context) -> _Context:
+    """Return the context of what is not multiplied by the factors outside, as in a function."""
+    return replace(context, labels=(), number=ONE, inner=ONE, parted=False)
 
 
 def _factor_text(expr: Expr) -> str:
@@ -348,10 +372,10 @@ def _merged(links: list[Link], items: Mapping[str, Item]) -> list[Link]:
     """
     fed = {link.head for link in links if items[link.tail].kind != "parameter"}
     written = {
-        (link.head, name.removeprefix(MINUS).removesuffix(TRANSPOSED))
+        (link.head, name.removesuffix(TRANSPOSED))
         for link in links
         for product in link.labels
-        for name in product
+        for name in product.factors
     }
     found: dict[Link, list[Link]] = {}
     for link in links:

@@ -16,7 +16,7 @@ from graphgrad.adjoint.rules import Rules
 from graphgrad.causality import Unit
 from graphgrad.conditions import ALWAYS, Affine, Compare, Condition, both, names_in
 from graphgrad.ir import OPS, Expr, read, reduce, topological
-from graphgrad.simplify import is_neg, is_zero, simplified
+from graphgrad.simplify import is_neg, is_zero, ones_times, simplified
 from graphgrad.substitute import at_step, tree
 
 
@@ -278,14 +278,16 @@ def _is_cheap(value: Expr) -> bool:
         return True
     if value.op.name in ("neg", "transpose") and not value.args[0].args:
         return True
-    if value.op.name == "mul" and value.args[1].op.name == "fill":
-        value = value.args[0]
+    longest = 2
+    scale = ones_times(value) if value.shape else None
+    if scale is not None:  # it goes on as a number: a matrix of equal ones is no name worth
+        value, longest = scale, 4
     order = topological([value])
     inner = [expr for expr in order if expr.args]
     plain = all(expr.args or expr.op.name in _NUMBERS for expr in order)
     return (
         plain
-        and len(inner) <= 2
+        and len(inner) <= longest
         and not value.shape
         and all(expr.op.name in ("add", "sub", "mul", "div", "neg") for expr in inner)
     )

@@ -6,7 +6,18 @@ written are never simplified.
 """
 
 from graphgrad.simplify.core import Memo, is_neg, is_one, is_zero, same, simplified
+from graphgrad.simplify.products import ones_times
 from graphgrad.simplify.structure import polished
 from graphgrad.simplify.sums import total
 
-__all__ = ["Memo", "is_neg", "is_one", "is_zero", "polished", "same", "simplified", "total"]
+__all__ = [
+    "Memo",
+    "is_neg",
+    "is_one",
+    "is_zero",
+    "ones_times",
+    "polished",
+    "same",
+    "simplified",
+    "total",
+]

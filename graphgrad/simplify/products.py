@@ -18,6 +18,12 @@ def ones_times(expr: Expr) -> Expr | None:
         s, filled = expr.args
         if filled.op is OPS["fill"] and filled.attr.value == 1 and not s.shape:
             return s
+    divisors = _below_one(expr)
+    if divisors and expr.shape and not any(divisor.shape for divisor in divisors):
+        scale = constant(1)
+        for divisor in divisors:
+            scale = plain(scale / divisor)
+        return scale
     return None
 
 
@@ -40,6 +46,8 @@ def _mul(expr: Expr, a: Expr, b: Expr) -> Expr | None:
         if folded is not None:
             return _led_by(folded, spine)
     regrouped = _regrouped(a, b)
+    if regrouped is None:
+        regrouped = _numbers_joined(a, b)
     if regrouped is not None:
         return regrouped
     number = _numbers(a, b)
@@ -76,6 +84,15 @@ def _regrouped(a: Expr, b: Expr) -> Expr | None:
     return None
 
 
+def _numbers_joined(a: Expr, b: Expr) -> Expr | None:
+    """Return `0.02 * u * v` for `2 * u * (0.01 * v)`: two numbers become one."""
+    (first, spine), (second, _) = _leading(a), _leading(b)
+    if b.op is not OPS["mul"] or second is not b.args[0]:
+        return None
+    number = _numbers(first, second)
+    return None if number is None else plain(_led_by(number, spine) * b.args[1])
+
+
 def _numbers(a: Expr, b: Expr) -> Expr | None:
     """Multiply numbers out where the decimal fraction that is shown stays exact."""
     if a.op is not OPS["const"] or b.op is not OPS["const"]:
@@ -88,12 +105,25 @@ def _numbers(a: Expr, b: Expr) -> Expr | None:
 
 
 def _reciprocal(a: Expr, b: Expr) -> Expr | None:
-    """Return `b / n` for `1 / n * b`."""
-    if a.op is OPS["div"] and is_one(a.args[0]):
-        return plain(b / a.args[1]) if b.shape or not a.shape else None
-    if b.op is OPS["div"] and is_one(b.args[0]):
-        return plain(a / b.args[1]) if a.shape or not b.shape else None
+    """Return `b / n` for `1 / n * b`, `b / n / m` for `1 / n / m * b`."""
+    for one, other in ((a, b), (b, a)):
+        divisors = _below_one(one)
+        if divisors:
+            if one.shape and not other.shape:
+                return None
+            for divisor in divisors:
+                other = plain(other / divisor)
+            return other
     return None
+
+
+def _below_one(quotient: Expr) -> list[Expr]:
+    """Return what 1 is divided by, one divisor after the other; none for other expressions."""
+    divisors: list[Expr] = []
+    while quotient.op is OPS["div"]:
+        divisors.append(quotient.args[1])
+        quotient = quotient.args[0]
+    return divisors[::-1] if is_one(quotient) else []
 
 
 @rule("div")

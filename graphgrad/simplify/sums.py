@@ -62,18 +62,21 @@ def _merged(expr: Expr, a: Expr, b: Expr) -> Expr | None:
     """Return `a ± b` (by the op of `expr`) as one term; None if they have nothing in common."""
     if a.shape != b.shape:
         return None
-    if expr.op is OPS["add"] and same(a, b):
+    if expr.op is OPS["add"] and a.op is not OPS["choose"] and same(a, b):
         return plain(2 * a)
     for way in (_joined, _factored, _over_one_denominator, _chosen_together, _summed_together):
         found = way(expr, a, b)
         if found is not None:
             return found
-    return None
+    return plain(2 * a) if expr.op is OPS["add"] and same(a, b) else None
 
 
 def _broadcast(expr: Expr, a: Expr, b: Expr) -> Expr | None:
-    """Return `a ± s` for `a ± s·ones`: a scalar is broadcast anyway."""
-    first, second = ones_times(a), ones_times(b)
+    """Return `a ± s` for `a ± s·ones`: a scalar is broadcast anyway.
+
+    `ones(H) / n` stays, as it says the shape, which may follow from nothing else.
+    """
+    first, second = (None if each.op is OPS["div"] else ones_times(each) for each in (a, b))
     if not expr.shape or (first is None) == (second is None):
         return None
     if second is not None and a.shape:

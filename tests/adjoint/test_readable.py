@@ -153,6 +153,14 @@ def test_equations_as_a_textbook_has_them(name: str) -> None:
             "loss = sum(cross_entropy(q[t], p[t]) for t in steps)",
             "delta_q[t] = q[t] * sum(p[t]) - p[t]",
         ),
+        # a number times ones is put in where it is used, and numbers become one
+        ("M: param(N, N)\nloss = h[tau] + sum(M * M) / 2", "d_M = M"),
+        ("M: param(N, N)\nloss = h[tau] + mean(M * M) / 2", "d_M = M / N / N"),
+        ("loss = h[tau] * h[tau] / 2", "d_h[t] = h[tau] if t == tau else 0"),
+        (
+            "v[t] = 0.01 * h[t] ** 2\nloss = sum(sin(v[t]) for t in steps)",
+            "d_h[t] = 0.02 * h[t] * d_v[t]",
+        ),
     ],
 )
 def test_one_thing_at_a_time(text: str, line: str) -> None:

@@ -149,3 +149,24 @@ def lies_on(at: Point, edge: PlacedEdge) -> bool:
         math.dist(a, at) + math.dist(at, b) < math.dist(a, b) + 0.05
         for a, b in pairwise([*points, edge.tip] if edge.tip else points)
     )
+
+
+TAPS = """
+x[t]: input()
+a: param()
+p[t] = x[t] + g[t-1] * g[t-2]
+q[t] = p[t] * g[t-1] + g[t-2] * g[t-3]
+g[t] = tanh(a * q[t])
+"""
+
+
+def test_lines_over_different_delays_arrive_beside_each_other() -> None:
+    """Those of one node, from above: each with its own arrowhead, and none across another."""
+    layout = viz.circuit(gg.parse(TAPS)).layout
+    tips = [e.tip for e in layout.edges if e.tail == "g" and e.head == "q" and e.tip is not None]
+    assert len(tips) == 3
+    assert min(math.dist(a, b) for a, b in pairwise(sorted(tips))) > 5
+    down = {e.id for e in layout.edges if e.head == "q" and e.edge and e.edge.delay in (1, 2)}
+    assert len(down) == 2
+    assert [pair for pair in crossings(layout) if set(pair) <= down] == []
+    assert touched_heads(layout) == shared_runs(layout) == []

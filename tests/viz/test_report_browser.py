@@ -337,14 +337,44 @@ def test_long_equations_go_on_over_the_page(show):
 
 
 def test_printed_pages_are_full(show, elman):
-    """The declarations stand in two columns, the pictures on one page, proofs go on over it."""
+    """The declarations stand in two columns, the pictures side by side, proofs go on over pages."""
     first, second, third = printed(show(elman))
     assert "Declarations" in first
     assert "Backward: " in first
     assert "Circuit: " in second
     assert "Unfolded" in second
-    assert "How far" in third
+    assert "How far" in second
     assert "boundary values" in third
+
+
+TRANSDUCER = """
+# Encoder-decoder
+s: steps(m)
+t: steps(n)
+x[s]: input(D)
+y[t]: distribution(K)
+W: param(H, H)
+U: param(H, D)
+R: param(H, H)
+C: param(H, H)
+S: param(H, K)
+V: param(K, H)
+h[s] = tanh(W @ h[s-1] + U @ x[s])
+g[0] = tanh(C @ h[m])
+g[t] = tanh(R @ g[t-1] + S @ y[t-1])
+yhat[t] = softmax(V @ g[t])
+L[t] = cross_entropy(yhat[t], y[t])
+loss = sum(L[t] for t in steps)
+"""
+
+
+def test_a_long_backward_pass_leaves_no_page_half_empty(show):
+    """The pictures find room behind the equations that went on over the page."""
+    pages = printed(show(viz.report(gg.parse(TRANSDUCER))))
+    (pictures,) = [text for text in pages if "Circuit: " in text]
+    for text in ("Unfolded", "How far"):
+        assert text in pictures
+    assert pages.index(pictures) == 1
 
 
 def test_notebook_frame(running, tmp_path, elman):
