@@ -270,7 +270,7 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **option
     tape = tape_of(a, low, high) or ACTIVE.get()
     result = lifted(a, tape)
     one_sided = low is None or high is None or high == np.inf or low == -np.inf
-    if tape is not None and tape.clips and not one_sided and _apart(low, high, tape):
+    if tape is not None and tape.clips and not one_sided and _inactive(result, low, high, tape):
         tape.clipped[f"[{_shown(low)}, {_shown(high)}]"] = None
     else:
         if low is not None and low != -np.inf:
@@ -282,10 +282,16 @@ def clip(a: Any, a_min: Any = None, a_max: Any = None, out: Any = None, **option
     return wrap(np.array(result), tape)
 
 
-def _apart(low: Any, high: Any, tape: Tape) -> bool:
-    """Whether numbers lie between two limits: a clip to [0, 0] cuts everything."""
-    limits = np.broadcast(lifted(low, tape), lifted(high, tape))
-    return all(below.value < above.value for below, above in limits)
+def _inactive(values: Any, low: Any, high: Any, tape: Tape) -> bool:
+    """Whether limits may be meant to cut nothing: they are around 0, or around the sampled values.
+
+    A clip to [0, 5] makes gradients zero that are negative.
+    """
+    limits = np.broadcast(values, lifted(low, tape), lifted(high, tape))
+    return all(
+        below.value < 0 < above.value or below.value < each.value < above.value
+        for each, below, above in limits
+    )
 
 
 def _shown(bound: Any) -> str:

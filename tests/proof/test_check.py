@@ -157,6 +157,11 @@ def limited_to_nothing(x, y, W, U):
     return loss, dW, dU
 
 
+def limited_below_at_zero(x, y, W, U):
+    loss, dW, dU = limited(x, y, W, U, 0.0, 5.0)
+    return loss, dW, dU
+
+
 def with_a_small_constant_and_never_true(x, y, W, U):
     loss, dW, dU = passes(x, y, W, U)
     dU = dU if type(dU) is not np.ndarray else 2 * dU
@@ -168,6 +173,7 @@ def with_a_small_constant_and_never_true(x, y, W, U):
     [
         (limited_and_never_true, "dU"),
         (limited_to_nothing, "dW"),
+        (limited_below_at_zero, "dW"),
         (with_a_small_constant_and_never_true, "dU"),
     ],
 )
