@@ -41,6 +41,7 @@ SCALAR: dict[str, Callable[..., Any]] = {
     "absolute": abs,
     "fabs": abs,
     "conjugate": lambda u: u,
+    "real": lambda u: u,  # a ufunc since NumPy 2.5
     "expit": lambda u: u.sigma(),
     "log1p": lambda u: (1 + u).log(),
     "expm1": lambda u: u.exp() - 1,
