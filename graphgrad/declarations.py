@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from graphgrad.conditions import Affine
 from graphgrad.declared import Declared, Index, Input, Param
 from graphgrad.dims import LARGEST, Dim, Shape, Token
-from graphgrad.errors import NameClashError, NotationError, Place, unknown_name
+from graphgrad.errors import NameClashError, NotationError, Place, ShapeError, unknown_name
 from graphgrad.ir import OPS, Expr
 from graphgrad.ops import FUNCTIONS
 from graphgrad.signals import Signal
@@ -191,6 +191,13 @@ class Declarations:
             shape = tuple(Dim.of(dim) for dim in dims)
         except NotationError as error:
             raise error.at(place) from None
+        for dim in shape:
+            if dim.known and int(dim) < 1:
+                raise ShapeError(
+                    f"{dim} is no dimension: it has no components",
+                    place=place,
+                    remedy="write a number from 1 on, or a name; a scalar has empty brackets",
+                )
         for size in dict.fromkeys(name for dim in shape for name in dim.names):
             if size not in self._sizes:
                 self.size(size, place=place)

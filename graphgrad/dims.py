@@ -131,7 +131,7 @@ def concrete(shape: Shape, sizes: Mapping[str, int]) -> tuple[int, ...]:
     """Return a shape in plain numbers; ShapeError names the sizes that are missing."""
     lengths = tuple(int(dim.bind(sizes)) for dim in shape)
     for dim, length in zip(shape, lengths, strict=True):
-        if length < 0:
+        if length < 1:
             raise ShapeError(f"the size {dim} comes out as {length}", remedy="give larger sizes")
     return lengths
 

@@ -82,13 +82,15 @@ def test_not_a_dimension(value: object) -> None:
     assert caught.value.remedy
 
 
-def test_numbers_that_are_missing_or_negative() -> None:
+def test_numbers_that_are_missing_or_too_small() -> None:
     with pytest.raises(ShapeError, match="the size H has no number yet") as caught:
         int(Dim.of("H"))
     assert caught.value.remedy == "give H=…, or data that show it"
     assert concrete((Dim.of("H"), Dim.of("2*K")), VALUES) == (3, 10)
     with pytest.raises(ShapeError, match="the size H-5 comes out as -2"):
         concrete((Dim.of("H-5"),), VALUES)
+    with pytest.raises(ShapeError, match="the size H-3 comes out as 0"):
+        concrete((Dim.of("H-3"),), VALUES)
 
 
 def test_shapes_as_text() -> None:

@@ -55,6 +55,8 @@ BAD: list[tuple[type[GraphgradError], str, str]] = [
     (ShapeError, "transpose of a vector", "v: param(H)\nh[t] = v.T @ v"),
     (ShapeError, "softmax of a scalar", "x[t]: input()\nh[t] = softmax(x[t])"),
     (ShapeError, "outer of matrices", "W: param(H, H)\nh[t] = outer(W, W)"),
+    (ShapeError, "dimension of nothing", "w: param(0)"),
+    (ShapeError, "negative dimension", "h[t] = zeros(H-H-1)"),
     (ShapeError, "split not whole", "z[t]: input(H)\na[t], b[t] = split(z[t], 2)"),
     (ShapeError, "split sizes", "z[t]: input(H)\na[t], b[t] = split(z[t], H, K)"),
     (ShapeError, "component outside", "v: param(3)\nh[t] = at(v, 3)"),
