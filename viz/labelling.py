@@ -36,6 +36,8 @@ RIVAL = 0.1
 """A derivative is nearer to its own line than to any other, by this, in ems."""
 APART = 0.9
 """Closer beside each other than this, in ems, two texts could be read as one."""
+SIZES = (1.0, 0.8)
+"""Sizes of a text beside a line: a smaller one where the usual one has no room."""
 TOUCHING = 0.12
 """Closer than this, in ems, a text touches the line that its own accompanies."""
 
@@ -131,16 +133,52 @@ def _along(
 
     Lines of a static node differ in length; if no place suits all of them, each has its own.
     """
-    texts: list[Typeset] = []
-    for item in group:
-        assert item.edge is not None
-        assert item.edge.label is not None
-        texts.append(typeset(item.edge.label, plan.style.font_size, text_width))
+    anchors = [_anchor(plan, item) for item in group]
+    found = []
+    for size in SIZES if group[0].kind != "adjoint" else SIZES[:1]:
+        texts = _texts(group, size * plan.style.font_size)
+        found.append((*_place(room, group, anchors, texts, marks), texts))
+        if not found[-1][0]:
+            break
+    trouble, (dx, dy), texts = min(found, key=lambda each: each[0])
+    pattern = group[0]
+    if (
+        trouble
+        and len(group) > 1
+        and not (pattern.tail in plan.cells and pattern.head in plan.cells)
+    ):
+        for item in group:
+            yield from _along(plan, room, [item], marks)
+        return
+    if trouble and pattern.kind == "adjoint":
+        if len(group) > 1:  # a derivative is left out where it would be in the way
+            for item in group:
+                yield from _along(plan, room, [item], marks)
+        return
+    for item, (x, y), text in zip(group, anchors, texts, strict=True):
+        label = PlacedLabel(item.id, text, x + dx, y + dy)
+        room.add_text(label.box)
+        yield label
+
+
+def _texts(group: Sequence[PlacedEdge], size: float) -> list[Typeset]:
+    """The labels of edges, set in a size."""
+    labels = [item.edge.label for item in group if item.edge is not None]
+    return [typeset(label, size, text_width) for label in labels if label is not None]
+
+
+def _place(
+    room: Room,
+    group: Sequence[PlacedEdge],
+    anchors: Sequence[Point],
+    texts: Sequence[Typeset],
+    marks: dict[str, DelayMark],
+) -> tuple[int, Point]:
+    """The best place of the texts of a group, relative to its anchors, after what is in its way."""
     sample = sorted({0, len(group) // 2, len(group) - 1})
     widest = max(texts, key=lambda text: text.width)
     near = NEAR * widest.size
-    best: tuple[int, int, float, float] | None = None
-    anchors = [_anchor(plan, item) for item in group]
+    best: tuple[int, int, Point] | None = None
     shortest = min(range(len(group)), key=lambda number: _length(group[number]))
     pattern, anchor = group[shortest], anchors[shortest]
     for dx, dy, clearance, foot in _offsets(pattern, anchor, widest, marks.get(pattern.id)):
@@ -148,39 +186,21 @@ def _along(
         for number in sample:
             x, y = anchors[number]
             box = PlacedLabel("", widest, x + dx, y + dy).box
-            trouble += room.trouble(box)
             across = (x + foot[0], y + foot[1]), (x + dx, y + dy)
             own = _own(group[number])
-            parted = room.between(*across, own)
+            trouble += room.trouble(box) + room.between(*across, own)
             if pattern.kind == "adjoint":
-                trouble += parted + room.rivals(box, clearance + RIVAL * widest.size, own)
+                trouble += room.rivals(box, clearance + RIVAL * widest.size, own)
             if not trouble:
-                strangers += 3 * parted
                 strangers += room.strangers(box, max(clearance + 0.3 * near, near), own)
                 strangers += room.in_one_line(box, APART * widest.size)
                 strangers += room.strangers(box, TOUCHING * widest.size, {group[number].id})
         if best is None or (trouble, strangers) < best[:2]:
-            best = (trouble, strangers, dx, dy)
+            best = (trouble, strangers, (dx, dy))
         if trouble == strangers == 0:
             break
     assert best is not None
-    if (
-        best[0]
-        and len(group) > 1
-        and not (pattern.tail in plan.cells and pattern.head in plan.cells)
-    ):
-        for item in group:
-            yield from _along(plan, room, [item], marks)
-        return
-    if best[0] and group[0].kind == "adjoint":
-        if len(group) > 1:  # a derivative is left out where it would be in the way
-            for item in group:
-                yield from _along(plan, room, [item], marks)
-        return
-    for item, (x, y), text in zip(group, anchors, texts, strict=True):
-        label = PlacedLabel(item.id, text, x + best[2], y + best[3])
-        room.add_text(label.box)
-        yield label
+    return best[0], best[2]
 
 
 def _anchor(plan: Plan, item: PlacedEdge) -> Point:
