@@ -299,7 +299,9 @@ def _define_split(
                 names.append((name, index, target))
                 scope.add(index)
             case _:
-                raise converter.error(target, "write a[t], b[t] = split(z[t], 2)")
+                raise converter.error(
+                    target, "this is not a variable", "write a[t], b[t] = split(z[t], 2)"
+                )
     whole = converter.expression(operand, scope)
     for position, (name, space, target) in enumerate(names):
         part = OPS["part"](whole, attr=Part(sizes, position), place=converter.place(value))

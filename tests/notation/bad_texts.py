@@ -192,6 +192,7 @@ BAD: list[tuple[type[GraphgradError], str, str]] = [
     (NotationError, "function without brackets", "h[t] = tanh"),
     (NotationError, "too many arguments", "h[t] = tanh(1, 2)"),
     (NotationError, "too few arguments", "h[t] = maximum(1)"),
+    (NotationError, "number for a piece", "v: param(4)\na, 2 = split(v, 2)"),
     (NotationError, "split without names", "v: param(H)\nh[t] = split(v, H)"),
     (NotationError, "piece that is not there", "v: param(4)\nh[t] = split(v, 2)[2]"),
     (NotationError, "number of pieces and names", "v[t]: input(4)\na[t], b[t], c[t] = split(v[t], 2)"),
