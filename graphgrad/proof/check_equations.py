@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -120,7 +120,9 @@ def equation_causes(
     got = {each.name: evidence.got(each) for each in judged if each.fits}
     partial: list[Cause] = []
     open_names = {each.name for each in wrong}
-    for mutant in mutants(backward.equations, shapes_of(evidence.case.goal.circuit.check())):
+    shared = _behind(backward, right)
+    changes = mutants(backward.equations, shapes_of(evidence.case.goal.circuit.check()))
+    for mutant in sorted(changes, key=lambda each: each.right in shared):
         if time.monotonic() > first or not open_names:
             break
         if mutant.right in idle:
@@ -156,6 +158,18 @@ def equation_causes(
         left = [each for each in wrong if each.name not in named]
         chosen += _second_causes(evidence, both, left, stop)
     return chosen
+
+
+def _behind(backward: Backward, quantities: Collection[str | None]) -> set[str]:
+    """Return the equations that gradients are computed from: a fault there would show in them."""
+    found: set[str] = set()
+    pending = [f"{backward.prefix}{quantity}" for quantity in quantities]
+    while pending:
+        text = backward.equations.get(pending.pop(), "")
+        if text and text not in found:
+            found.add(text)
+            pending += re.findall(r"\w+", text.partition(" = ")[2])
+    return found
 
 
 def _holds(
