@@ -98,7 +98,7 @@ def check_function(
                 check.adapter = fitted(
                     adapter, program, partial(check.case, length, apart), results
                 )
-            except CheckError:  # an object may know its sizes already
+            except GraphgradError:  # an object may know its sizes, a mean may need more steps
                 check.adapter = fitted(adapter, program, partial(check.case, tau, chosen), results)
             case = check.case(tau, chosen)
             notes = list(check.adapter.notes(program))

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from random import Random
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy
@@ -105,6 +105,8 @@ class Case:
     seed: int = 0
     zeros: frozenset[str] = frozenset()
     point: dict[Any, Fraction] = field(default_factory=dict)
+    ahead: ClassVar[int] = 1
+    """At the first step two examples differ in their tokens (1), or share them (0)."""
 
     def __post_init__(self) -> None:
         self.used: set[str] = set()
@@ -144,7 +146,8 @@ class Case:
         """Return integers for the tokens of an example: some repeat, and some differ.
 
         No two inputs hold the same ones, where there are as many: code that takes one for the other
-        is wrong.
+        is wrong. So do two examples, at some steps; at others they share one, where code that adds
+        to a row twice may count it once.
         """
         found: dict[str, Any] = {}
         for name, declared in self.system.inputs.items():
@@ -153,9 +156,9 @@ class Case:
             size = declared.type.size if isinstance(declared.type, Token) else declared.type[-1]
             (count,) = concrete((size,), self.sizes)
             length = 1 if declared.index is None else self.lengths[declared.index]
-            first = Random(f"{example}").randrange(count) + len(found)
-            stride = Random(f"{name} {example}").choice((1, 2)) if count > 2 else 1
-            drawn = [(first + (k + 1) // 2 * stride) % count for k in range(length)]
+            stride = 2 if count > 3 else 1
+            places = [(self.ahead + k + example) // 2 for k in range(length)]
+            drawn = [(len(found) + place * stride) % count for place in places]
             found[name] = np.array(drawn) if declared.index is not None else np.array(drawn[0])
         return found
 

@@ -27,7 +27,7 @@ def simple_causes(
     found = []
     for text, wanted, kind in _simple(evidence, made, at_once=at_once):
         exact = evidence.confirmed(made, wanted)
-        if exact or all(near(p.values(made), numbers(p.case, wanted)) for p in points):
+        if exact or all(near(p.got(made), numbers(p.case, wanted)) for p in points):
             found.append(Cause(text, (made.name,), exact, kind))
     return found
 

@@ -40,7 +40,7 @@ def contributions(evidence: Evidence, made: Comparison, points: list[Evidence]) 
         if parts is None:
             return None
         columns.append(parts)
-        rows.append(point.values(made).ravel())
+        rows.append(point.got(made).ravel())
     return solved(made.name, np.concatenate(columns), np.concatenate(rows), tau)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,6 +20,9 @@ from graphgrad.proof.check_judge import Comparison
 from graphgrad.proof.check_mutants import Mutant, mutants, neighbours, shapes_of
 
 _parse = door("graphgrad.notation.parse:parse")
+DOUBLED = re.compile(r"\b(?:sum|mean)\(\(")
+FIRST = 0.7
+"""Of the time for changes that explain results alone; the rest is for further ones beside them."""
 
 
 @dataclass
@@ -52,7 +55,10 @@ def backward_of(goal: Goal, targets: tuple[str, ...]) -> Backward | None:
 
 def changed(backward: Backward, mutant: Mutant) -> Circuit | None:
     """Return the circuit with one equation changed, None where it cannot be computed."""
-    text = backward.text.replace(f"\n{mutant.right}\n", f"\n{mutant.text}\n")
+    return _parsed(backward.text.replace(f"\n{mutant.right}\n", f"\n{mutant.text}\n"))
+
+
+def _parsed(text: str) -> Circuit | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -91,13 +97,17 @@ def evaluated(
     return results
 
 
-def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> list[Cause]:
+def equation_causes(
+    evidence: Evidence, backward: Backward, limit: float, points: Sequence[Evidence] = ()
+) -> list[Cause]:
     """Return changes of one equation that give what the code returns, the best first.
 
     A change that explains every result, right and wrong, is returned alone. A result that is right
-    at the sample values, and wrong beyond a limit only, is explained by none.
+    at the sample values, and wrong beyond a limit only, is explained by none. What is not confirmed
+    exactly must hold at other sample `points` too.
     """
     stop = min(time.monotonic() + limit, evidence.deadline)
+    first = stop - (1 - FIRST) * limit
     judged = [each for each in evidence.made if each.symbols is not None]
     wrong = [each for each in evidence.refuted if each.symbols is not None and each.fits]
     right = {each.quantity for each in judged} - {each.quantity for each in wrong}
@@ -110,8 +120,10 @@ def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> lis
     got = {each.name: evidence.got(each) for each in judged if each.fits}
     partial: list[Cause] = []
     open_names = {each.name for each in wrong}
-    for mutant in mutants(backward.equations, shapes_of(evidence.case.goal.circuit.check())):
-        if time.monotonic() > stop or not open_names:
+    shared = _behind(backward, right)
+    changes = mutants(backward.equations, shapes_of(evidence.case.goal.circuit.check()))
+    for mutant in sorted(changes, key=lambda each: each.right in shared):
+        if time.monotonic() > first or not open_names:
             break
         if mutant.right in idle:
             continue
@@ -131,6 +143,8 @@ def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> lis
         exact = symbolic is not None and all(
             evidence.confirmed(each, evidence.gradients(each, symbolic)) for each in explained
         )
+        if not exact and not _holds(points, backward, circuit, explained):
+            continue
         cause = Cause(
             mutant.cause, tuple(each.name for each in explained), exact,
             "equation", (mutant.right, neat(mutant.text)),
@@ -138,24 +152,85 @@ def equation_causes(evidence: Evidence, backward: Backward, limit: float) -> lis
         if whole:
             return [cause]
         partial.append(cause)
-    chosen = _best(partial)
+    chosen, both = _together(evidence, backward, partial, judged)
     if chosen:
         named = {name for cause in chosen for name in cause.explains}
         left = [each for each in wrong if each.name not in named]
-        chosen += _second_causes(evidence, backward, chosen[0], left, stop)
+        chosen += _second_causes(evidence, both, left, stop)
     return chosen
 
 
+def _behind(backward: Backward, quantities: Collection[str | None]) -> set[str]:
+    """Return the equations that gradients are computed from: a fault there would show in them."""
+    found: set[str] = set()
+    pending = [f"{backward.prefix}{quantity}" for quantity in quantities]
+    while pending:
+        text = backward.equations.get(pending.pop(), "")
+        if text and text not in found:
+            found.add(text)
+            pending += re.findall(r"\w+", text.partition(" = ")[2])
+    return found
+
+
+def _holds(
+    points: Sequence[Evidence], backward: Backward, circuit: Circuit, made: Sequence[Comparison]
+) -> bool:
+    """Whether a changed backward pass gives what the code returns at other points."""
+    for point in points:
+        found = evaluated(point, backward, circuit, exact=False)
+        if found is None or not all(near(point.got(m), point.gradients(m, found)) for m in made):
+            return False
+    return True
+
+
+def _together(
+    evidence: Evidence, backward: Backward, causes: Sequence[Cause], judged: Sequence[Comparison]
+) -> tuple[list[Cause], Backward]:
+    """Return causes that can all be there at once, and the equations with their changes.
+
+    Those that explain most come first. A later one must leave what the earlier ones explain.
+    """
+    chosen: list[Cause] = []
+    covered: set[str] = set()
+    for cause in sorted(causes, key=lambda each: -len(each.explains)):
+        if set(cause.explains) <= covered:
+            continue
+        both = _with(backward, cause)
+        if chosen and not _fits(evidence, both, judged, covered | set(cause.explains)):
+            continue
+        backward = both
+        chosen.append(cause)
+        covered |= set(cause.explains)
+    return chosen, backward
+
+
+def _with(backward: Backward, cause: Cause) -> Backward:
+    """Return the equations with the change of a cause; as they are where another one made it."""
+    assert cause.change is not None
+    right, wrong = cause.change
+    return replace(backward, text=backward.text.replace(f"\n{right}\n", f"\n{wrong}\n"))
+
+
+def _fits(
+    evidence: Evidence, backward: Backward, judged: Sequence[Comparison], names: set[str]
+) -> bool:
+    """Whether backward equations give what the code returns under some names."""
+    circuit = _parsed(backward.text)
+    found = None if circuit is None else evaluated(evidence, backward, circuit, exact=False)
+    return found is not None and all(
+        near(evidence.got(each), evidence.gradients(each, found))
+        for each in judged
+        if each.name in names
+    )
+
+
 def _second_causes(
-    evidence: Evidence, backward: Backward, first: Cause, left: list[Comparison], stop: float
+    evidence: Evidence, both: Backward, left: list[Comparison], stop: float
 ) -> Iterator[Cause]:
-    """Yield changes that explain further results beside a first one, each of its own equation."""
-    assert first.change is not None
-    text = backward.text.replace(f"\n{first.change[0]}\n", f"\n{first.change[1]}\n")
-    both = replace(backward, text=text)
+    """Yield changes that explain further results beside others, each of its own equation."""
     shapes = shapes_of(evidence.case.goal.circuit.check())
     for made in left:
-        for mutant in mutants(_own(backward, made), shapes, neighbours(backward.equations)):
+        for mutant in mutants(_own(both, made), shapes, neighbours(both.equations)):
             if time.monotonic() > stop:
                 return
             circuit = changed(both, mutant)
@@ -191,19 +266,25 @@ def neat(text: str) -> str:
 
     >>> neat("d_W = sum((outer(d_a[t], h[t - 1]) for t in steps))")
     'd_W = sum(outer(d_a[t], h[t-1]) for t in steps)'
+    >>> neat("d_w = sum((a[t] for t in steps)) + sum((b[t] * (1 - h[t]) for t in steps))")
+    'd_w = sum(a[t] for t in steps) + sum(b[t] * (1 - h[t]) for t in steps)'
     """
     for sign in "+-":
         text = re.sub(rf"\[(\w+) \{sign} (\d+)\]", rf"[\1{sign}\2]", text)
-    text = re.sub(r"(sum|mean)\(\((.*)\)\)$", r"\1(\2)", text)
+    start = 0
+    while (found := DOUBLED.search(text, start)) is not None:
+        start = found.end() - 1
+        end = _closing(text, start)
+        if text[end + 1 : end + 2] == ")":
+            text = text[:start] + text[start + 1 : end] + text[end + 1 :]
     return text.replace(" ** ", "**")
 
 
-def _best(causes: list[Cause]) -> list[Cause]:
-    """Return causes, those that explain most first, until nothing new is explained."""
-    chosen: list[Cause] = []
-    covered: set[str] = set()
-    for cause in sorted(causes, key=lambda each: -len(each.explains)):
-        if not set(cause.explains) <= covered:
-            chosen.append(cause)
-            covered |= set(cause.explains)
-    return chosen
+def _closing(text: str, start: int) -> int:
+    """Return where the bracket that opens at a place is closed."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += {"(": 1, ")": -1}.get(text[place], 0)
+        if depth == 0:
+            return place
+    return len(text)

@@ -50,12 +50,7 @@ class Evidence:
     deadline: float
 
     def got(self, made: Comparison) -> Any:
-        """Return what the code computed, as floats at the sample point."""
-        flat = [entry.value for entry in made.got.flat]
-        return np.array(flat, float).reshape(made.got.shape)
-
-    def values(self, made: Comparison) -> Any:
-        """Return what the code computed, as floats at this case's own point."""
+        """Return what the code computed, as floats at the case's point."""
         point = {p: float(self.case.number(p)) for p in leaves(self.tape)}
         flat = self.tape.evaluate([entry.node for entry in made.got.flat], point)
         return np.array(flat, float).reshape(made.got.shape)

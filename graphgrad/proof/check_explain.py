@@ -74,14 +74,15 @@ def _gradient_lessons(
     """Yield lessons on gradients; those with one cause share one, and those with none."""
     yield from (_shape_lesson(evidence, made) for made in gradients if not made.fits)
     shaped = [each for each in gradients if each.fits]
+    others = points() if shaped else []
     if {"step", "choose", "abs"} & set(evidence.tape.ops):
+        evidence, *others = _telling([evidence, *others], shaped)
         beyond = [each for each in shaped if evidence.right_here(each)]
         shaped = [each for each in shaped if each not in beyond]
         if beyond:
             yield _beyond_lesson(beyond, found_at)
     if not shaped:
         return
-    others = points()
     simple = {
         made.name: simple_causes(evidence, made, others, at_once=found_at.at_once(made.name))
         for made in shaped
@@ -91,7 +92,7 @@ def _gradient_lessons(
         counts = contributions(evidence, made, others)
         if counts is not None:
             counted[made.name] = counts
-    found = _equation_causes(evidence, shaped, simple, limit)
+    found = _equation_causes(evidence, shaped, simple, limit, others)
     groups: dict[str, list[Comparison]] = {}
     chosen: dict[str, Cause | None] = {}
     whole = next((c for c in found if set(c.explains) >= {made.name for made in shaped}), None)
@@ -117,7 +118,11 @@ def _gradient_lessons(
 
 
 def _equation_causes(
-    evidence: Evidence, shaped: list[Comparison], simple: dict[str, list[Cause]], limit: float
+    evidence: Evidence,
+    shaped: list[Comparison],
+    simple: dict[str, list[Cause]],
+    limit: float,
+    points: Sequence[Evidence],
 ) -> list[Cause]:
     """Return changes of one backward equation that explain results; look only where needed."""
     if all(simple.values()) and len({causes[0].text for causes in simple.values()}) == 1:
@@ -135,7 +140,13 @@ def _equation_causes(
     right = evaluated(evidence, backward, backward.circuit, exact=False)
     for made in shaped:
         simple[made.name] += example_causes(evidence, made, right) if right else []
-    return equation_causes(evidence, backward, limit)
+    return equation_causes(evidence, backward, limit, points)
+
+
+def _telling(points: list[Evidence], wrong: Sequence[Comparison]) -> list[Evidence]:
+    """Return sample points, that first at which most results are wrong: a mask may hide a fault."""
+    first = max(points, key=lambda point: sum(not point.right_here(made) for made in wrong))
+    return [first, *(point for point in points if point is not first)]
 
 
 def _lesson(

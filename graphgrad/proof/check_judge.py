@@ -185,7 +185,7 @@ def _unnamed(
 
     The results of a backward function may stand in the order of forward's arguments, `return da @
     Wx.T, da @ Wh.T, x.T @ da`; or those of a function have the names of its arguments, `{"W": dW}`,
-    be it beside others that say so, `{"W": dW, "dh0": dh}`.
+    be it beside others that say so, `{"W": dW, "dh0": dh}`. A dict of them may have any name.
     """
     known = {**values.symbols, **dict.fromkeys(quantities(case.goal))}
     paths = program.last_results(outcomes)
@@ -196,7 +196,19 @@ def _unnamed(
     taken = [name for name in program.stages[0].parameters if name in values.symbols]
     if len(program.stages) > 1 and len(paths) == len(taken) and not set(paths) & set(known):
         return dict(zip(paths, taken, strict=True))
-    return {path: path for path in paths if path in values.symbols}
+    named = {path: path for path in paths if path in values.symbols}
+    return named or _keyed(paths, values)
+
+
+def _keyed(paths: Sequence[str], values: Values) -> dict[str, str]:
+    """Return the entries of the one dict all of whose keys are arguments: `out.W` is W of `out`."""
+    parts = [path.rpartition(".") for path in paths]
+    dicts: dict[str, dict[str, str]] = {}
+    for path, (name, dot, key) in zip(paths, parts, strict=True):
+        if dot:
+            dicts.setdefault(name, {})[path] = key
+    full = [keys for keys in dicts.values() if all(key in values.symbols for key in keys.values())]
+    return full[0] if len(full) == 1 else {}
 
 
 def _stated_results(

@@ -139,6 +139,10 @@ def _local(
             yield from _sums(node, left)
         elif name in CURVED and len(args) == 1:
             yield 3, f"in {left}, {_text(args[0])} stands where {_text(node)} belongs", args[0]
+        elif name == "where" and len(args) == 3:
+            for kept in args[1:]:
+                cause = f"in {left}, {_text(kept)} stands where {_text(node)} belongs"
+                yield 1, cause, kept
         elif name == "outer" and len(args) == 2:
             turned = ast.Call(node.func, [args[1], args[0]], [])
             yield 1, f"{left} is transposed: {_text(turned)} instead of {_text(node)}", turned
@@ -160,8 +164,9 @@ def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]
             turned = ast.BinOp(b, ast.Sub(), a)
             yield 1, f"in {left}, {_text(turned)} stands where {_text(node)} belongs", turned
     elif isinstance(node.op, ast.Mult | ast.Div):
-        yield 1, _lacking(left, b), a
-        if isinstance(node.op, ast.Mult):
+        divided = isinstance(node.op, ast.Div)
+        yield 1, f"{left} lacks the division by {_text(b)}" if divided else _lacking(left, b), a
+        if not divided:
             yield 1, _lacking(left, a), b
     elif isinstance(node.op, ast.Pow):
         yield 2, f"in {left}, {_text(a)} stands where {_text(node)} belongs", a
@@ -171,6 +176,8 @@ def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]
     elif isinstance(node.op, ast.MatMult) and isinstance(a, ast.Name):
         turned = ast.BinOp(ast.Attribute(a, "T"), ast.MatMult(), b)
         yield 1, f"{left} multiplies by {_text(turned.left)} instead of {_text(a)}", turned
+    if isinstance(node.op, ast.MatMult):
+        yield 2, _lacking(left, a), b
 
 
 def _slopes(node: ast.BinOp) -> Iterator[ast.expr]:

@@ -307,5 +307,7 @@ def _under(path: str, key: Any) -> str:
     return f"{path}.{key}" if path else str(key)
 
 
-def _is_array(value: Any) -> bool:
-    return bool(value) and all(np.ndim(each) == 0 for each in value)
+def _is_array(value: tuple[Any, ...]) -> bool:
+    """Whether a tuple is a row of numbers; np.ndim would make an array of a ragged list."""
+    nested = (list, tuple, dict)
+    return bool(value) and not any(isinstance(e, nested) or np.ndim(e) for e in value)

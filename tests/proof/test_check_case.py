@@ -19,12 +19,20 @@ MODEL = gg.parse(
 @pytest.mark.parametrize("tau", [2, 3, 5])
 def test_tokens_repeat_and_differ_from_step_to_step_and_input_to_input(count, tau):
     case = Case(goal_of(MODEL, "loss"), tau, {"V": count, "H": 2}, 3, "batch_first")
+    assert all(len(set(drawn.tolist())) > 1 for drawn in case.tokens[0].values())
     for tokens in case.tokens:
         for drawn in tokens.values():
-            assert len(set(drawn.tolist())) > 1
             assert len(set(drawn.tolist())) < tau or tau < 3
         for one, other in combinations(list(tokens.values())[: min(count, 3)], 2):
             assert (one != other).any()
+
+
+@pytest.mark.parametrize("count", [2, 3, 4, 5])
+def test_examples_differ_in_their_tokens_and_share_one(count):
+    case = Case(goal_of(MODEL, "loss"), 3, {"V": count, "H": 2}, 2, "batch_first")
+    first, second = case.tokens
+    for name in first:
+        assert (first[name] == second[name]).tolist() == [False, True, False]
 
 
 def passes(x, y, E, R):
@@ -112,3 +120,82 @@ def test_a_change_that_shows_in_two_equations_is_named_in_both():
     assert "d_h[t] multiplies by W instead of W.T" in told
     assert "d_h_0_ multiplies by W instead of W.T" in told
     assert "With this change beside the other the backward equations give exactly" in told
+
+
+WORDS = gg.parse(
+    "x[t]: token(V)\nE: param(V, H)\nW: param(H, H)\nh[t] = tanh(W @ h[t-1] + E[x[t]])\n"
+    "loss = sum(sum(h[t]) for t in steps)"
+)
+
+
+def words(x, E, W, rows=None, at_once=False):
+    """Return gradients for examples (time, example); those by E go to `rows` of it."""
+    rows = x if rows is None else rows
+    h = np.zeros((len(x) + 1, x.shape[1], len(W)))
+    for t in range(len(x)):
+        h[t + 1] = np.tanh(h[t] @ W.T + E[x[t]])
+    dE, dW, ahead = np.zeros_like(E), np.zeros_like(W), np.zeros_like(h[0])
+    for t in reversed(range(len(x))):
+        da = (1 - h[t + 1] ** 2) * (1 + ahead)
+        dW += da.T @ h[t]
+        if at_once:
+            dE[rows[t]] += da
+        else:
+            np.add.at(dE, rows[t], da)
+        ahead = da @ W
+    return h[1:].sum(), {"E": dE, "W": dW}
+
+
+def rows_are_added(x, E, W):
+    loss, grads = words(x, E, W)
+    return loss, grads
+
+
+def rows_of_the_neighbour(x, E, W):
+    loss, grads = words(x, E, W, rows=x[:, ::-1])
+    return loss, grads
+
+
+def one_example_for_all(x, E, W):
+    loss, grads = words(np.stack([x[:, 0]] * x.shape[1], axis=1), E, W)
+    return loss, grads
+
+
+def shared_rows_once(x, E, W):
+    loss, grads = words(x, E, W, at_once=True)
+    return loss, grads
+
+
+@pytest.mark.parametrize(
+    ("fn", "wrong"),
+    [
+        (rows_are_added, set()),
+        (rows_of_the_neighbour, {"grads.E"}),
+        (one_example_for_all, {"loss", "grads.E", "grads.W"}),
+        (shared_rows_once, {"grads.E"}),
+    ],
+)
+@pytest.mark.parametrize("size", [2, 3])
+def test_the_tokens_of_one_example_are_not_taken_for_those_of_another(fn, wrong, size):
+    proof = gg.check_function(WORDS, fn, batch=2, sizes={"V": size, "H": 2})
+    assert {claim.name for claim in proof.claims if claim.verdict == "refuted"} == wrong
+    assert proof.verdict == ("refuted" if wrong else "proved")
+
+
+def test_a_circuit_without_a_value_at_one_step_is_checked_at_more():
+    model = gg.parse(
+        "x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\n"
+        "loss = mean(h[t] for t in steps if t > 2)"
+    )
+
+    def slopes(x, w):
+        h, slope, losses, total = 0, 0, [], 0
+        for t in range(len(x)):
+            slope, h = h + w * slope, w * h + x[t]
+            if t > 1:
+                losses.append(h)
+                total += slope
+        dw = total / len(losses)
+        return dw
+
+    assert gg.check_function(model, slopes).ok
