@@ -86,6 +86,11 @@ def test_inference_does_not_depend_on_the_order_written() -> None:
         ("h[t]: state(K)\nh[t] = tanh(W @ h[t-1])", "does not fit"),
         ("s: state(H)\ns = V @ b", "elsewhere it is (H)"),
         ("h[t] = 1\nh[0] = b\ng[t] = h[t-1]", "is a scalar, elsewhere it is (H)"),
+        ("n[t]: token(K)\nn[0] = 1\ng[t] = n[t-1]", "a variable cannot be a token(K)"),
+        (
+            "n[t]: token(K)\nq[0] = 2\nq[t] = n[t]\ng[t] = V[q[t-1]]",
+            "a variable cannot be a token(K)",
+        ),
     ],
 )
 def test_conflicts_are_reported_where_they_are(text: str, message: str) -> None:

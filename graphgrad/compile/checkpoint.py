@@ -163,7 +163,9 @@ class Checkpointed:
         check_names(self.system, arrays)
         lengths = lengths_of(self.system, arrays, tau)
         (steps,) = lengths.values()
-        lengths |= self.clock.lengths(1, steps) if self.clock else {}
+        if self.clock is not None:
+            self.clock.check_means(self.system, steps)
+            lengths |= self.clock.lengths(1, steps)
         call = self._ahead[False].prepared(arrays, lengths, sizes)
         check_inputs(self.system, call.sizes, arrays)  # pieces would count steps from their own
         plan = self._planned(call)

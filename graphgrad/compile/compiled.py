@@ -288,6 +288,7 @@ class Compiled:
         key = state is not None
         if key not in self._pieces:
             shown = [name for name in stream.depths if name in self.system.variables]
+            shown += [] if key else stream.before.values()
             assert self._remade is not None
             with warnings.catch_warnings():  # a piece need not depend on the boundary values
                 warnings.simplefilter("ignore", GradientWarning)

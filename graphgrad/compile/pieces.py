@@ -9,39 +9,69 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from graphgrad.circuit import Circuit
-from graphgrad.conditions import ALWAYS, Affine, names_in, substitute
+from graphgrad.conditions import ALWAYS, Affine, Condition, holds, names_in, substitute
 from graphgrad.declared import Boundary, Declared, Equation, Index, fresh_name
 from graphgrad.errors import GraphgradError, Place
-from graphgrad.ir import OPS, Expr, Op, number, rebuilt, topological
+from graphgrad.ir import OPS, Expr, Op, constant, number, rebuilt, topological
 from graphgrad.system import System
+from graphgrad.unfold import check_means
+
+BLOCK = 2**12
+"""How many steps are looked at together: a sequence may be longer than memory has room for."""
 
 
 @dataclass(frozen=True)
 class Clock:
-    """Two further indices of the circuit of a piece, of which only the lengths count.
+    """Further indices of the circuit of a piece, of which only the lengths count.
 
     The length of `begin` is the number of the piece's first step in the whole sequence, that of
     `whole` the length of the whole sequence. `counts` says whether anything depends on `begin`.
+    `chosen` are one index for each condition of a mean: its length is how many steps of the whole
+    sequence, which runs over `index`, the condition chooses.
     """
 
     begin: Index
     whole: Index
     counts: bool
+    index: Index
+    chosen: Mapping[Condition, Index]
 
     def lengths(self, begin: int, whole: int) -> dict[str, int]:
-        """Return these numbers as lengths of the indices."""
-        return {self.begin.name: begin if self.counts else 1, self.whole.name: whole}
+        """Return these numbers as lengths of the indices, which are 1 or more."""
+        found = {self.begin.name: begin if self.counts else 1, self.whole.name: whole}
+        for condition, index in self.chosen.items():
+            found[index.name] = max(1, steps_chosen(condition, self.index, whole))
+        return found
+
+    def check_means(self, system: System, whole: int) -> None:
+        """Raise DomainError for a mean of a whole sequence that is needed, over no step."""
+        if not all(steps_chosen(condition, self.index, whole) for condition in self.chosen):
+            check_means(system, {self.index.name: whole})
+
+
+@lru_cache(64)
+def steps_chosen(condition: Condition, index: Index, whole: int) -> int:
+    """Return for how many steps of a sequence a condition holds."""
+    count = 0
+    for start in range(1, whole + 1, BLOCK):
+        steps = np.arange(start, min(start + BLOCK, whole + 1))
+        found = holds(condition, {index.name: steps, index.length: whole})
+        count += int(np.count_nonzero(np.broadcast_to(found, steps.shape)))
+    return count
 
 
 def counted_on(circuit: Circuit, *, means: bool) -> tuple[Circuit, Clock | None]:
     """Return the circuit of a piece: `t` is `t + begin - 1`, `tau` is `whole`.
 
-    With `means` a mean over all steps is the sum divided by the length of the whole sequence, else
-    it is that of the piece. Where nothing depends on the number of a step or on the length, there
-    is no clock and the circuit is as it was.
+    With `means` a mean over steps is the sum divided by their number in the whole sequence, else it
+    is that of the piece. Where nothing depends on the number of a step or on the length, there is
+    no clock and the circuit is as it was.
     """
     declared = circuit.declared()
     (index,) = declared.indices.values()
@@ -49,26 +79,37 @@ def counted_on(circuit: Circuit, *, means: bool) -> tuple[Circuit, Clock | None]
     written += declared.boundaries.values()
     order = topological([each.root for each in written])
     used = set[str]().union(*(numbers_in(expr.op, expr.attr) for expr in order))
-    used |= {index.length for expr in order if means and _is_mean(expr)}
-    if not used:
+    conditions = [expr.attr.condition for expr in order if means and is_mean(expr)]
+    if not used and not conditions:
         return circuit, None
-    names: list[str] = []
-    for stem in ("begin", "begin_index", "whole", "whole_index"):
-        names.append(fresh_name(stem, declared.names() | {*names}))
-    begin, whole = Affine.name(names[0]), Affine.name(names[2])
-    values = {index.name: Affine.name(index.name).plus(begin).plus(-1), index.length: whole}
+    taken = declared.names()
+    begin, whole = _fresh_index("begin", taken), _fresh_index("whole", taken)
+    chosen = {c: _fresh_index("chosen", taken) for c in dict.fromkeys(conditions) if c != ALWAYS}
+    clock = Clock(begin, whole, index.name in used, index, chosen)
+    step = Affine.name(index.name).plus(Affine.name(begin.length)).plus(-1)
+    values = {index.name: step, index.length: Affine.name(whole.length)}
     done: dict[int, Expr] = {}
     for expr in order:
         made = _counted(rebuilt(expr, [done[id(arg)] for arg in expr.args]), values)
-        done[id(expr)] = _as_sum(made, whole) if means and _is_mean(made) else made
-    clock = Clock(Index(names[1], names[0]), Index(names[3], names[2]), index.name in used)
+        if means and is_mean(expr):
+            made = _as_sum(made, chosen.get(expr.attr.condition, whole))
+        done[id(expr)] = made
     counted = replace(
         declared,
-        indices={**declared.indices, names[1]: clock.begin, names[3]: clock.whole},
+        indices={**declared.indices, **{i.name: i for i in (begin, whole, *chosen.values())}},
         equations={n: replace(e, root=done[id(e.root)]) for n, e in declared.equations.items()},
         boundaries={k: replace(b, root=done[id(b.root)]) for k, b in declared.boundaries.items()},
     )
     return Circuit.of(counted), clock
+
+
+def _fresh_index(stem: str, taken: set[str]) -> Index:
+    """Return an index with new names, which are taken from now on."""
+    length = fresh_name(stem, taken)
+    taken.add(length)
+    name = fresh_name(f"{stem}_index", taken)
+    taken.add(name)
+    return Index(name, length)
 
 
 def numbers_in(op: Op, attr: Any) -> set[str]:
@@ -92,14 +133,19 @@ def _counted(expr: Expr, values: Mapping[str, Affine]) -> Expr:
     return expr
 
 
-def _is_mean(expr: Expr) -> bool:
-    """Whether an expression is a mean over all steps."""
-    return expr.op is OPS["reduce"] and expr.attr.kind == "mean" and expr.attr.condition == ALWAYS
+def is_mean(expr: Expr) -> bool:
+    """Whether an expression is a mean over steps."""
+    return expr.op is OPS["reduce"] and expr.attr.kind == "mean"
 
 
-def _as_sum(mean: Expr, length: Affine) -> Expr:
+def _as_sum(mean: Expr, counted: Index) -> Expr:
+    return as_sum(mean) / number(Affine.name(counted.length))
+
+
+def as_sum(mean: Expr) -> Expr:
+    """Return the sum over the steps of a mean."""
     attr = mean.attr._replace(kind="sum")
-    return Expr(mean.op, mean.args, attr, mean.type, mean.place) / number(length)
+    return Expr(mean.op, mean.args, attr, mean.type, mean.place)
 
 
 # -- the loss --------------------------------------------------------------------------------------
@@ -157,8 +203,6 @@ def _shares(equation: Equation, found: Mapping[str, Shares]) -> Shares:
             shares[id(expr)] = known if known.piece is not None else Shares(None, expr, known.late)
         elif expr.op is OPS["reduce"]:
             _check_local(equation.name, expr.args[0], found)
-            if expr.attr.kind == "mean":
-                raise refusal(f"{equation.name} is a mean over chosen steps", expr.place)
             shares[id(expr)] = Shares(expr, None)
         elif all(each.piece is None for each in given):
             late = expr.op is OPS["at_step"] or any(each.late for each in given)
@@ -185,6 +229,9 @@ def _combined(expr: Expr, given: Sequence[Shares], equation: Equation) -> Shares
     if expr.op in (OPS["add"], OPS["sub"], OPS["neg"]):
         piece = _linear(expr, [each.piece for each in given])
         return Shares(piece, _linear(expr, [each.once for each in given]), late)
+    if expr.op is OPS["choose"]:  # by the length of the whole sequence
+        piece = _choice(expr, [each.piece for each in given])
+        return Shares(piece, _choice(expr, [each.once for each in given]), late)
     if expr.op in (OPS["mul"], OPS["div"]):
         summed = [k for k, each in enumerate(given) if each.piece is not None]
         factor = given[1 - summed[0]]
@@ -208,6 +255,13 @@ def _linear(expr: Expr, args: Sequence[Expr | None]) -> Expr | None:
     if left is not None:
         return left
     return right if expr.op is OPS["add"] else OPS["neg"](right)
+
+
+def _choice(expr: Expr, args: Sequence[Expr | None]) -> Expr | None:
+    """Return a choice where some operands are zero."""
+    if all(arg is None for arg in args):
+        return None
+    return rebuilt(expr, [constant(0) if arg is None else arg for arg in args])
 
 
 # -- what can be computed in pieces ----------------------------------------------------------------

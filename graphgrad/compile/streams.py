@@ -21,8 +21,17 @@ from graphgrad.adjoint import boundary_name
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import as_arrays
-from graphgrad.compile.pieces import Clock, check_pieces, counted_on, numbers_in, refusal
+from graphgrad.compile.pieces import (
+    Clock,
+    as_sum,
+    check_pieces,
+    counted_on,
+    is_mean,
+    numbers_in,
+    refusal,
+)
 from graphgrad.conditions import ALWAYS
+from graphgrad.declared import fresh_name
 from graphgrad.dims import Token
 from graphgrad.errors import DataError
 from graphgrad.ir import OPS, At, Expr, constant, rebuilt, topological
@@ -33,7 +42,8 @@ from graphgrad.system import System
 class Stream:
     """A circuit whose values before the first step are inputs.
 
-    `start` is the circuit of the first piece, in which they are not. `depths` says how many steps
+    `start` is the circuit of the first piece, in which they are not; `before` are the names of the
+    variables there that show them, for a piece shorter than the state. `depths` says how many steps
     of which variable or input make up the state; `inputs` are the names of the inputs for them:
     that of `h[0]`, `h[-1]` and so on. With a clock, the number of steps so far is part of the
     state, under the name of the index.
@@ -45,6 +55,7 @@ class Stream:
     index: str
     clock: Clock | None
     start: Circuit
+    before: Mapping[At, str]
 
 
 def streamed(circuit: Circuit) -> Stream:
@@ -60,7 +71,22 @@ def streamed(circuit: Circuit) -> Stream:
     _check_sums(system)
     counted, clock = counted_on(circuit, means=False)
     stream = opened(_with_empty_means(counted), index.name, clock)
-    return replace(stream, start=_with_empty_means(circuit))
+    start, before = _shown_before(_with_empty_means(circuit), stream.depths)
+    return replace(stream, start=start, before=before)
+
+
+def _shown_before(circuit: Circuit, depths: Mapping[str, int]) -> tuple[Circuit, dict[At, str]]:
+    """Return a circuit that shows what a piece of one step needs of before it, but no tokens."""
+    system, result = circuit.check(), circuit.copy()
+    taken = system.declared.names()
+    shown: dict[At, str] = {}
+    for name, depth in depths.items():
+        kind = system.type_of(name)
+        for step in range(0 if isinstance(kind, Token) else depth - 1):
+            at = At(name, False, -step)
+            shown[at] = fresh_name("before", taken | {*shown.values()})
+            result.define(shown[at], None, Expr(OPS["at_step"], attr=at, type=kind))
+    return result, shown
 
 
 def _with_empty_means(circuit: Circuit) -> Circuit:
@@ -70,10 +96,9 @@ def _with_empty_means(circuit: Circuit) -> Circuit:
     changed = False
     for expr in topological([equation.root for equation in declared.equations.values()]):
         made = rebuilt(expr, [done[id(arg)] for arg in expr.args])
-        if expr.op is OPS["reduce"] and expr.attr.kind == "mean" and expr.attr.condition != ALWAYS:
-            attr = expr.attr._replace(kind="sum")
-            total = Expr(expr.op, made.args, attr, expr.type, expr.place)
-            count = OPS["reduce"](constant(1), attr=attr)
+        if is_mean(expr) and expr.attr.condition != ALWAYS:
+            total = as_sum(made)
+            count = OPS["reduce"](constant(1), attr=total.attr)
             made, changed = total / OPS["maximum"](count, constant(1)), True
         done[id(expr)] = made
     if not changed:
@@ -125,7 +150,7 @@ def opened(circuit: Circuit, index: str, clock: Clock | None) -> Stream:
                 result.input(given, *kind)
             result.define_boundary(name, False, step, Expr(OPS["input"], attr=given, type=kind))
             inputs[key] = given
-    return Stream(result, depths, inputs, index, clock, circuit)
+    return Stream(result, depths, inputs, index, clock, circuit, {})
 
 
 def state_inputs(stream: Stream, state: Mapping[str, Any]) -> dict[str, Any]:
@@ -183,21 +208,25 @@ def last_steps(
 ) -> dict[str, Any]:
     """Return the state after a piece: from its values, and from the state before where it is short.
 
-    `before` is None at the start of a stream; what came earlier was zero or a boundary value, then
-    the piece must be as long as the state.
+    `before` is None at the start of a stream; then `values` have what `stream.before` names.
     """
     state: dict[str, Any] = {}
     for name, depth in stream.depths.items():
         steps = np.asarray(values[name])
-        if len(steps) < depth:
-            if before is None:
-                raise DataError(
-                    f"the first piece of a stream has {len(steps)} steps, its state {depth}",
-                    remedy=f"start with at least {depth} steps",
-                )
-            old = np.asarray(before[name])
-            shape = np.broadcast_shapes(old.shape[1:], steps.shape[1:])
-            old = np.broadcast_to(old, (depth, *shape))
-            steps = np.concatenate([old, np.broadcast_to(steps, (len(steps), *shape))])
-        state[name] = np.array(steps[len(steps) - depth :])
+        missing = depth - len(steps)
+        if missing <= 0:
+            state[name] = np.array(steps[-missing:])
+            continue
+        if before is not None:
+            old = [*np.asarray(before[name])[-missing:]]
+        elif At(name, False, 0) in stream.before:
+            old = [
+                values[stream.before[At(name, False, -step)]] for step in reversed(range(missing))
+            ]
+        else:
+            raise DataError(
+                f"the first piece of a stream has {len(steps)} steps, its state {depth} tokens",
+                remedy=f"start with at least {depth} steps",
+            )
+        state[name] = np.stack(np.broadcast_arrays(*old, *steps))
     return state

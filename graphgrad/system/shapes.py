@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from graphgrad.causality import quoting
 from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.dims import Shape, Token
-from graphgrad.errors import GraphgradError, ShapeError
+from graphgrad.errors import GraphgradError, Place, ShapeError
 from graphgrad.ir import OPS, Expr, Type, topological
 from graphgrad.ops import LOSSES
 
@@ -60,10 +60,23 @@ def check_known(declared: Declared, types: Mapping[str, Shape]) -> None:
         return
     for each in _written(declared):
         with quoting(declared, each):
-            _check_known(topological([each.root]), declared, types)
+            kind = _check_known(topological([each.root]), declared, types)
+            if isinstance(kind, Token) and each.name not in declared.inputs:
+                raise token_variable(kind, each.root.place)
 
 
-def _check_known(order: list[Expr], declared: Declared, types: Mapping[str, Shape]) -> None:
+def token_variable(kind: Token, place: Place | None) -> ShapeError:
+    """Return the error for a variable that would be a token."""
+    return ShapeError(
+        f"a variable cannot be a {kind}: variables hold numbers",
+        place=place,
+        remedy="read the token itself where this variable is read, for example x[t-2] for k[t-1] "
+        "where k[t] = x[t-1]",
+    )
+
+
+def _check_known(order: list[Expr], declared: Declared, types: Mapping[str, Shape]) -> Type | None:
+    """Return the type of the last expression, None where it is not known."""
     known: dict[int, Type | None] = {}
     for expr in order:
         given = [known[id(arg)] for arg in expr.args]
@@ -76,6 +89,7 @@ def _check_known(order: list[Expr], declared: Declared, types: Mapping[str, Shap
                 known[id(expr)] = expr.op.shape(expr.attr, *given)
             except GraphgradError as error:
                 raise error.at(expr.place) from None
+    return known[id(order[-1])]
 
 
 def leaf_type(expr: Expr, declared: Declared, types: Mapping[str, Shape]) -> Type | None:

@@ -13,7 +13,7 @@ from graphgrad.ops import LOSSES
 from graphgrad.ops.leaves import zeros
 from graphgrad.system.checks import check_tokens
 from graphgrad.system.data import System
-from graphgrad.system.shapes import READS, leaf_type
+from graphgrad.system.shapes import READS, leaf_type, token_variable
 
 
 class _Typer:
@@ -129,6 +129,8 @@ class _Typer:
             )
         if node.type == wanted or node.type == ():
             return self.broadcast(root, wanted)
+        if isinstance(node.type, Token):
+            raise token_variable(node.type, written.place)
         raise ShapeError(
             f"the right side is {type_text(node.type)}, elsewhere it is {type_text(wanted)}",
             place=written.place,

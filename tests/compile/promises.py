@@ -259,7 +259,7 @@ class _Check:
 
 REFUSALS = (
     "cannot be computed piece by piece",  # steps that read later ones, a loss that is no sum
-    "the first piece of a stream has",  # fewer steps than are read back
+    "the first piece of a stream has",  # fewer steps than tokens are read back
     "JAX would compile every piece anew",
 )
 

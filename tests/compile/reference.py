@@ -14,6 +14,8 @@ ULPS = 128
 
 Most are off by less than 10; where summands of a gradient cancel, some digits are lost.
 """
+STREAMS = ["elman", "lstm", "gru", "two_step_scalar", "deep_rnn", "lstm_peephole", "graves"]
+STREAMS += ["autoregressive"]  # which has a condition on the step
 HIGHER = {"float32": np.float64, "float64": np.longdouble}
 
 
@@ -25,6 +27,14 @@ def lengths(circuit: gg.Circuit, tau: int) -> Any:
 def sizes(circuit: gg.Circuit) -> dict[str, int]:
     """Small sizes, those of neighbours different."""
     return {name: 2 + position % 2 for position, name in enumerate(circuit.sizes)}
+
+
+def data(name: str, tau: int, batch: tuple[int, ...] = (3,)) -> tuple[gg.Circuit, Any, Any]:
+    """Return a circuit of the gallery, parameters and inputs for it."""
+    circuit = gg.cells.load(name)
+    steps: Any = tau if len(circuit.indices) == 1 else {"s": tau, "t": tau}
+    chosen = sizes(circuit)
+    return circuit, circuit.init(0, **chosen), circuit.example(1, steps, batch, **chosen)
 
 
 def close(actual: Any, expected: Any, tolerance: float = 1e-12) -> None:
