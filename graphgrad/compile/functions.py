@@ -16,6 +16,7 @@ from graphgrad.compile.compiled import Compiled
 from graphgrad.dims import is_whole
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GradientError, GraphgradError, nearest, unknown_name
+from graphgrad.system import System
 
 BACKENDS = ("numpy", "numba", "jax")
 OPTIONS = ("wrt", "backend", "dtype", "threads", "truncate", "checkpoint")
@@ -56,41 +57,48 @@ def compile_circuit(
             raise unknown_name(name, system.variables)
     if grad is not None and not isinstance(grad, str):
         raise unknown_loss(grad, system.variables)
-    wanted = list(outputs or ([] if grad else system.variables))
     if wrt is not None:
         wrt = target_names(system, wrt)
     recipe: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
     recipe |= {"threads": threads, "truncate": truncate, "checkpoint": checkpoint}
+    if grad is not None:
+        _check_loss(system, grad)
+    elif checkpoint is not None:
+        raise _not_in_pieces()
+    made = (_compiled if checkpoint is None else _checkpointed)(circuit, outputs, recipe)
+    made.recipe = _recompiled, (circuit, outputs, recipe)
+    return made
+
+
+def _compiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, Any]) -> Compiled:
+    """Return outputs, and gradients if there is a loss, as a function of whole sequences."""
+    system, grad, wrt = circuit.check(), options["grad"], options["wrt"]
+    wanted = list(outputs or ([] if grad else system.variables))
+    dtype, backend, threads = options["dtype"], options["backend"], options["threads"]
 
     def remade(other: Circuit, more: Iterable[str]) -> Compiled:
         """Return the same function of another circuit, with more outputs."""
-        made: Compiled = compile_circuit(other, tuple(dict.fromkeys((*wanted, *more))), **recipe)
+        made: Compiled = compile_circuit(other, tuple(dict.fromkeys((*wanted, *more))), **options)
         return made
 
     if grad is None:
-        if checkpoint is not None:
-            raise _not_in_pieces()
-        made = Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
-        made.recipe = _recompiled, (circuit, outputs, recipe)
-        return made
+        return Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
+    prefix = cotangent_prefix(system.declared.names())
+    adjoint = circuit.adjoint(grad, wrt=wrt, truncate=options["truncate"])
+    targets = list(system.params) if wrt is None else wrt
+    gradients = {name: prefix + name for name in targets if name in system.params}
+    by_inputs = {prefix + name: name for name in targets if name not in system.params}
+    names = [grad, *(name for name in wanted if name != grad), *by_inputs]
+    made = Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
+    made.by_inputs = by_inputs
+    return made
+
+
+def _check_loss(system: System, grad: str) -> None:
     if grad not in system.variables:
         raise unknown_loss(grad, system.variables)
     if system.variables[grad].index is not None or system.variables[grad].shape:
         raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
-    if checkpoint is not None:
-        made = _checkpointed(circuit, outputs, recipe)
-        made.recipe = _recompiled, (circuit, outputs, recipe)
-        return made
-    prefix = cotangent_prefix(system.declared.names())
-    adjoint = circuit.adjoint(grad, wrt=wrt, truncate=truncate)
-    targets = list(system.params) if wrt is None else list(wrt)
-    gradients = {name: prefix + name for name in targets if name in system.params}
-    extra = {prefix + name: name for name in targets if name not in system.params}
-    names = [grad, *(w for w in wanted if w != grad), *extra]
-    made = Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
-    made.by_inputs = extra
-    made.recipe = _recompiled, (circuit, outputs, recipe)
-    return made
 
 
 def _check_known(caller: str, options: Iterable[str], known: Collection[str]) -> None:

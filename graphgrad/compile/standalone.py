@@ -12,7 +12,7 @@ from graphgrad.compile.code import KERNELS
 from graphgrad.compile.functions import value_and_grad
 from graphgrad.compile.kernels import BY_COLUMNS, UNPACKED
 from graphgrad.compile.schedule import Schedule
-from graphgrad.compile.standalone_door import door_source, token_sizes
+from graphgrad.compile.standalone_door import door_source, dtype_code, typed_arrays
 from graphgrad.dims import Token
 from graphgrad.notation.text import circuit_text
 
@@ -21,7 +21,7 @@ def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
     values = {{**params, **inputs}}
     checked(values, lengths, sizes)
-    dtype = np.result_type(*params.values()).type
+    dtype = np.result_type(*{typed}).type
     dtype = dtype if issubclass(dtype, np.floating) else np.float64
     values = {{
         name: np.asarray(value, {own}) for name, value in values.items()
@@ -50,9 +50,8 @@ def module_source(circuit: Circuit, loss: str = "loss") -> str:
     examples = times_examples(schedule, loss)
     cut = len(function.prefix)
     text = "\n\n\n".join([*(part.strip() for part in parts), body.strip()])
-    tokens = tuple(token_sizes(circuit))
-    own = f"None if name in {tokens} else dtype" if tokens else "dtype"
-    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples, own=own)
+    typed, own = typed_arrays(circuit), dtype_code(circuit, "None")
+    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples, typed=typed, own=own)
     return f'"""{header(circuit)}"""\n\n{text}\n\n{door_source(circuit)}\n{wrapper}'
 
 

@@ -86,6 +86,21 @@ def distributions(circuit: Circuit) -> tuple[str, ...]:
     return tuple(name for name, given in inputs if given.kind == "distribution")
 
 
+def typed_arrays(circuit: Circuit) -> str:
+    """Return the code of the arrays whose type is that of the results: parameters, if any."""
+    system = circuit.check()
+    if system.params:
+        return "params.values()"
+    tokens = token_sizes(circuit)
+    return as_tuple([*(f'values["{name}"]' for name in system.inputs if name not in tokens), "0.0"])
+
+
+def dtype_code(circuit: Circuit, of_tokens: str) -> str:
+    """Return the code of the type in which the array `name` is taken."""
+    tokens = tuple(token_sizes(circuit))
+    return f"{of_tokens} if name in {tokens} else dtype" if tokens else "dtype"
+
+
 def dim_lookup(dim: Dim) -> str:
     """Return a dimension as code that looks sizes up by name."""
     return str(Dim(tuple((f'sizes["{name}"]', count) for name, count in dim.terms), dim.constant))

@@ -12,7 +12,9 @@ from graphgrad.compile.standalone_door import (
     dim_lookup,
     distributions,
     door_source,
+    dtype_code,
     token_sizes,
+    typed_arrays,
 )
 
 _IMPORTS = """import jax
@@ -27,7 +29,7 @@ def value_and_grad(params, inputs, lengths, sizes):
     """
     values = {{**params, **inputs}}
     checked(values, lengths, sizes)
-{weight}    dtype = jnp.result_type(*map(jnp.asarray, params.values()))
+{weight}    dtype = jnp.result_type(*map(jnp.asarray, {typed}))
     dtype = dtype if jnp.issubdtype(dtype, jnp.floating) else jnp.result_type(float)
     values = {{
         name: jnp.asarray(value, {own}) for name, value in values.items()
@@ -73,14 +75,14 @@ def jax_module_source(circuit: Circuit, loss: str = "loss") -> str:
     door = door_source(circuit, contents=False) + _REAL + weight
     parts = [_IMPORTS, *needed(body + door, KERNELS), body]
     text = "\n\n\n".join(part.strip() for part in parts)
-    tokens = tuple(token_sizes(circuit))
     wrapper = _WRAPPER.format(
         loss=loss,
         cut=len(function.prefix),
         examples=times_examples(schedule, loss),
         nan=_NAN if weight else "",
         weight="    whole = weight(values, sizes)\n" if weight else "",
-        own=f"None if name in {tokens} else dtype" if tokens else "dtype",
+        typed=typed_arrays(circuit),
+        own=dtype_code(circuit, "None"),
         returned=_WEIGHTED if weight else "loss, gradients",
     )
     return f'"""{header(circuit)}"""\n\n{text}\n\n{door}\n{wrapper}'

@@ -15,7 +15,7 @@ from graphgrad.compile.code import size_code
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.functions import compile_circuit
 from graphgrad.compile.standalone import header, times_examples
-from graphgrad.compile.standalone_door import door_source, token_sizes
+from graphgrad.compile.standalone_door import door_source, dtype_code, typed_arrays
 
 _WRAPPER = '''
 def named({scalars}, B, {returned}):
@@ -29,7 +29,7 @@ def value_and_grad(params, inputs, lengths, sizes):
     """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
     values = {{**params, **inputs}}
     checked(values, lengths, sizes)
-    dtype = np.result_type(*params.values())
+    dtype = np.result_type(*{typed})
     dtype = dtype if dtype.kind == "f" else np.dtype(float)
     arrays = [np.ascontiguousarray(values[name], {own}) for name in {names}]
     real = np.empty(0, dtype)
@@ -56,13 +56,13 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     scalars = [*program.lengths, *map(size_code, program.sizes)]
     values = [f'lengths["{index.name}"]' for index in indices]
     values += [f'sizes["{size}"]' for size in program.sizes]
-    tokens = tuple(token_sizes(circuit))
     gradients = [
         f'        "{name[cut:]}": {program.results[name]},' for name in made.gradients.values()
     ]
     wrapper = _WRAPPER.format(
         names=program.arrays,
-        own=f"np.int64 if name in {tokens} else dtype" if tokens else "dtype",
+        typed=typed_arrays(circuit),
+        own=dtype_code(circuit, "np.int64"),
         scalars=", ".join(scalars),
         values=", ".join(values),
         returned=", ".join(program.returned),

@@ -46,6 +46,32 @@ def test_without_inputs_there_are_no_examples_to_sum_over() -> None:
         assert found == (0.25, {"w": 1.0})
 
 
+WITHOUT_PARAMETERS = [
+    ("x[t]: input(2)\nh[t] = tanh(h[t-1] / 2 + x[t])\nloss = sum(sum(h[t]) for t in steps)", "f4"),
+    ("x[t]: token(3)\nh[t] = sum(onehot(x[t])) / 2\nloss = sum(h[t] for t in steps)", "i8"),
+    ("h[t] = h[t-1] / 2 + 1\nloss = sum(h[t] for t in steps)", "f8"),
+]
+"""Circuits, and the type of their data."""
+
+
+def check_without_parameters(source: str, text: str, dtype: str) -> None:
+    """Assert that a module computes what the library does, in the type of the inputs."""
+    circuit = gg.parse(text)
+    namespace: dict[str, Any] = {}
+    exec(compile(source, "no_parameters", "exec"), namespace)
+    inputs = {name: v.astype(dtype) for name, v in circuit.example(1, 4, (2,)).items()}
+    loss, grads = namespace["value_and_grad"]({}, inputs, {"t": 4}, {"": 2})
+    wanted, _ = gg.value_and_grad(circuit)({}, tau=4, batch="sum", **inputs)
+    assert (loss.dtype, grads) == (wanted.dtype, {})
+    np.testing.assert_allclose(loss, wanted, rtol=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
+@pytest.mark.parametrize(("text", "dtype"), WITHOUT_PARAMETERS)
+def test_without_parameters_the_inputs_say_the_type(text: str, dtype: str) -> None:
+    check_without_parameters(module_source(gg.parse(text)), text, dtype)
+
+
 def test_a_hostile_title_stays_in_the_docstring() -> None:
     circuit = gg.parse(
         '# """ + __import__("os") + """ \\N{BULLET} \\\n'

@@ -19,7 +19,9 @@ from tests.compile.test_standalone import (
     SIZES,
     TARGETS,
     TRAINABLE,
+    WITHOUT_PARAMETERS,
     check_door,
+    check_without_parameters,
 )
 
 pytestmark = pytest.mark.oracle("jax")
@@ -93,3 +95,10 @@ def test_where_jax_traces_them_impossible_inputs_make_results_nan(
         loss, grads = function(PARAMS, DATA | changes)
     assert np.isnan(loss), message
     assert np.isnan(grads["E"]).all()
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
+@pytest.mark.parametrize(("text", "dtype"), WITHOUT_PARAMETERS)
+def test_without_parameters_the_inputs_say_the_type(text: str, dtype: str, oracle: Any) -> None:
+    with oracle.enable_x64(True):
+        check_without_parameters(jax_module_source(gg.parse(text)), text, dtype)

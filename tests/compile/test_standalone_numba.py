@@ -11,7 +11,13 @@ import pytest
 import graphgrad as gg
 from graphgrad.cli import main
 from graphgrad.compile.standalone_numba import numba_module_source
-from tests.compile.test_standalone import IMPOSSIBLE, TARGETS, check_door
+from tests.compile.test_standalone import (
+    IMPOSSIBLE,
+    TARGETS,
+    WITHOUT_PARAMETERS,
+    check_door,
+    check_without_parameters,
+)
 
 TRAINABLE = [
     name
@@ -91,3 +97,12 @@ def test_arrays_that_do_not_fit_are_refused_by_name(changes: dict[str, Any], mes
     source = numba_module_source(gg.parse(TARGETS))
     exec(source.replace("from numba import njit", STAND_IN), namespace)
     check_door(namespace["value_and_grad"], changes, message)
+
+
+@pytest.mark.filterwarnings("ignore::graphgrad.adjoint.build.GradientWarning")
+@pytest.mark.parametrize(("text", "dtype"), WITHOUT_PARAMETERS)
+def test_without_parameters_the_inputs_say_the_type(text: str, dtype: str) -> None:
+    plain = numba_module_source(gg.parse(text)).replace(
+        "from numba import njit", "njit = lambda **_: lambda made: made"
+    )
+    check_without_parameters(plain, text, dtype)
