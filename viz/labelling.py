@@ -133,27 +133,21 @@ def _along(
 
     Lines of a static node differ in length; if no place suits all of them, each has its own.
     """
-    anchors = [_anchor(plan, item) for item in group]
+    pattern, anchors = group[0], [_anchor(plan, item) for item in group]
+    derivative = pattern.kind == "adjoint"
     found = []
-    for size in SIZES if group[0].kind != "adjoint" else SIZES[:1]:
+    for size in SIZES[:1] if derivative else SIZES:
         texts = _texts(group, size * plan.style.font_size)
         found.append((*_place(room, group, anchors, texts, marks), texts))
         if not found[-1][0]:
             break
     trouble, (dx, dy), texts = min(found, key=lambda each: each[0])
-    pattern = group[0]
-    if (
-        trouble
-        and len(group) > 1
-        and not (pattern.tail in plan.cells and pattern.head in plan.cells)
-    ):
+    static = pattern.tail not in plan.cells or pattern.head not in plan.cells
+    if trouble and len(group) > 1 and (derivative or static):
         for item in group:
             yield from _along(plan, room, [item], marks)
         return
-    if trouble and pattern.kind == "adjoint":
-        if len(group) > 1:  # a derivative is left out where it would be in the way
-            for item in group:
-                yield from _along(plan, room, [item], marks)
+    if trouble and derivative:  # left out where it would be in the way
         return
     for item, (x, y), text in zip(group, anchors, texts, strict=True):
         label = PlacedLabel(item.id, text, x + dx, y + dy)

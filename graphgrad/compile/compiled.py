@@ -217,8 +217,9 @@ class Compiled:
                 "a result is not finite", remedy="give the examples one by one to see where"
             )
         for name in self.gradients.values():
-            count = results[name].dtype.type(len(lengths) if batch == "mean" else 1)
-            results[name] = np.asarray(results[name] / count)
+            total = results[name]
+            share = total / total.dtype.type(len(lengths)) if batch == "mean" else total
+            results[name] = np.asarray(share)
         return results
 
     def plain(

@@ -6,19 +6,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-
-NET = """
-x[t]: input(D)
-y[t]: input(H)
-W: param(H, H)
-U: param(H, D)
-h[t] = tanh(W @ h[t-1] + U @ x[t])
-loss = sum(squared_error(h[t], y[t]) for t in steps)
-"""
-
-
-def net():
-    return gg.parse(NET, name="net")
+from tests.proof.test_check import net
 
 
 def backward(x, y, W, U, most=None):
