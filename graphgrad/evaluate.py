@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.algebras import Algebra, FloatAlgebra, FractionAlgebra, algebra_of
+from graphgrad.algebras import Algebra, FloatAlgebra, FractionAlgebra, OwnAlgebra, algebra_of
 from graphgrad.data import bind, check_inputs, check_names, check_positions
 from graphgrad.dims import Dim, Token, concrete
 from graphgrad.doors import door
@@ -44,9 +44,10 @@ def evaluate(
     """
     found = prepared(dag, values, over)
     wanted = _wanted(dag, outputs)
-    if not found.batch:
-        return run(dag, found, wanted)
-    return _run_batch(dag, found, wanted)
+    results = (_run_batch if found.batch else run)(dag, found, wanted)
+    if isinstance(found.algebra, OwnAlgebra):
+        return {name: found.algebra.result(value) for name, value in results.items()}
+    return results
 
 
 @dataclass(frozen=True)
@@ -274,7 +275,7 @@ def kernel_of(
     if name == "expand":
         shape = concrete(attr, sizes)
         base = algebra.filled(shape, 1)
-        return lambda step, u: np.multiply(base, u)
+        return lambda step, u: np.multiply(*algebra.met(name, (base, u)))
     detail = bound_attribute(template, dag, sizes)
     if op is OPS["onehot"]:
         return _unit_kernel(algebra, detail)
@@ -283,19 +284,19 @@ def kernel_of(
         run = lambda *operands: exact(algebra, *operands)  # noqa: E731
         if op.takes_attr:
             run = lambda *operands: exact(algebra, detail, *operands)  # noqa: E731
-        return _guarded(run, name)
+        return _guarded(run, name, algebra)
     forward = op.forward
     assert forward is not None
     if op.takes_attr:
         return lambda step, *operands: forward(detail, *operands)
     if algebra.exact:
-        return _guarded(forward, name)
+        return _guarded(forward, name, algebra)
     return lambda step, *operands: forward(*operands)
 
 
 def _unit_kernel(algebra: Algebra, length: int) -> Callable[..., Any]:
     """Return the kernel of onehot, whose numbers are those of the algebra."""
-    zero, one = algebra.filled((length,), 0), algebra.number(1)
+    zero, one = algebra.filled((length,), 0), algebra.filled((1,), 1)[0]
 
     def kernel(step: int, token: Any) -> Any:
         if np.ndim(token):  # a token given as a row of weights is that row
@@ -307,14 +308,21 @@ def _unit_kernel(algebra: Algebra, length: int) -> Callable[..., Any]:
     return kernel
 
 
-def _guarded(run: Callable[..., Any], name: str) -> Callable[..., Any]:
-    """Return a kernel that turns a division by exact zero into a DomainError."""
+def _guarded(run: Callable[..., Any], name: str, algebra: Algebra) -> Callable[..., Any]:
+    """Return a kernel on operands of one type; what they cannot do is a DomainError."""
 
     def kernel(step: int, *operands: Any) -> Any:
         try:
-            return run(*operands)
+            return run(*algebra.met(name, operands))
         except ZeroDivisionError:
             raise DomainError(f"{name} divides by zero", remedy="use other values") from None
+        except Exception as error:  # a type that the library has never seen may raise anything
+            if not isinstance(algebra, OwnAlgebra) or isinstance(error, GraphgradError):
+                raise
+            raise DomainError(
+                f"{name} is not possible for the numbers given: {error}",
+                remedy="evaluate over Fraction or floats, or use other values",
+            ) from None
 
     return kernel
 
@@ -329,7 +337,7 @@ def _leaf_kernel(
         value = algebra.filled(concrete(attr.shape, sizes), attr.value)
     elif op is OPS["basis"]:
         value = algebra.filled(concrete((attr.size,), sizes), 0)
-        value[attr.position] = algebra.number(1)
+        value[attr.position] = algebra.filled((1,), 1)[0]
     elif op is OPS["size"]:
         value = algebra.number(concrete((Dim.of(attr),), sizes)[0])
     else:

@@ -164,7 +164,8 @@ class LabelledSweep:
                 held = [cotangent, *(known.get(each) for each in (node, *operands)), *constants]
                 many = [True] + [False] * (len(held) - 1)
                 for name, detail, kernel, inputs in steps:
-                    own, flags = [held[k] for k in inputs], [many[k] for k in inputs]
+                    own = values.algebra.met(name, [held[k] for k in inputs])
+                    flags = [many[k] for k in inputs]
                     many.append(any(flags))
                     result = (
                         lifted(name, detail, kernel, own, flags) if any(flags) else kernel(0, *own)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import graphgrad as gg
-from graphgrad.algebras import FloatAlgebra, FractionAlgebra, ObjectAlgebra, algebra_of
+from graphgrad.algebras import FloatAlgebra, FractionAlgebra, OwnAlgebra, algebra_of
 from graphgrad.errors import DataError, DomainError, UnknownNameError
 from tests.drawn import SIZES, Drawn
 from tests.strategies import circuits
@@ -212,7 +213,7 @@ def test_the_algebra_goes_by_the_data() -> None:
     import sympy
 
     assert algebra_of([sympy.Symbol("x")]) == "sympy"
-    assert type(algebra_of([np.array([Modular(3)], object)])) is ObjectAlgebra
+    assert type(algebra_of([np.array([Modular(3)], object)])) is OwnAlgebra
 
 
 class Modular:
@@ -227,30 +228,30 @@ class Modular:
         return (
             NotImplemented
             if isinstance(other, np.ndarray)
-            else Modular(self.value + getattr(other, "value", other))
+            else type(self)(self.value + getattr(other, "value", other))
         )
 
     def __mul__(self, other: Any) -> Any:
         return (
             NotImplemented
             if isinstance(other, np.ndarray)
-            else Modular(self.value * getattr(other, "value", other))
+            else type(self)(self.value * getattr(other, "value", other))
         )
 
     __radd__, __rmul__ = __add__, __mul__
 
     def __neg__(self) -> Modular:
-        return Modular(-self.value)
+        return type(self)(-self.value)
 
     def __sub__(self, other: Any) -> Any:
         return (
             NotImplemented
             if isinstance(other, np.ndarray)
-            else self + -Modular(getattr(other, "value", other))
+            else self + -type(self)(getattr(other, "value", other))
         )
 
     def __pow__(self, exponent: int) -> Modular:
-        return Modular(pow(self.value, int(exponent), self.P))
+        return type(self)(pow(self.value, int(exponent), self.P))
 
     def __eq__(self, other: object) -> bool:
         return self.value == getattr(other, "value", other)
@@ -281,3 +282,118 @@ def test_numbers_modulo_a_prime() -> None:
         expected = np.ravel(np.asarray(exact[name], object))
         for one, other in zip(np.ravel(np.asarray(found[name], object)), expected, strict=True):
             assert one == int(other) % Modular.P
+
+
+class Field(Modular):
+    """Residues that can be divided."""
+
+    def __truediv__(self, other: Any) -> Any:
+        if isinstance(other, np.ndarray):
+            return NotImplemented
+        return self * pow(getattr(other, "value", other), -1, self.P)
+
+    @classmethod
+    def of(cls, value: Fraction) -> Field:
+        return cls(value.numerator) / value.denominator
+
+
+LITERALS = """
+x[t]: input(2)
+k[t]: token(3)
+E: param(3, 2)
+W: param(2, 2)
+v: param(2)
+h[0] = v / 3
+h[t] = (W @ h[t-1] + x[t] / t) * (v - 0.1) * concat(1 / tau, at(v, 0)) + E[k[t]] * 2**-t
+M[t] = outer(h[t], ones(2)) * (1 / 7) + W * (t - 1)**2 + 0.3
+L[t] = squared_error(h[t] ** -t, x[t] / 11) + mean(M[t]) * (1 if t == 1 else t / tau)
+loss = mean(L[t] @ 0.7 if t == 3 else L[t] for t in steps) + 0.25
+"""
+
+
+def literal_values() -> tuple[gg.Circuit, dict[str, Any]]:
+    """Return a circuit with literals of all kinds, and fractions for it."""
+    circuit = gg.parse(LITERALS.replace(" @ 0.7", " * 0.7"))
+    values = circuit.init(seed=0) | circuit.example(seed=1, tau=3)
+    exact = {
+        name: each
+        if name == "k"
+        else np.vectorize(lambda u: Fraction(u).limit_denominator(9), otypes=[object])(each)
+        for name, each in values.items()
+    }
+    return circuit, exact
+
+
+def entries(results: dict[str, Any]) -> list[tuple[str, Any]]:
+    return [(name, u) for name, each in results.items() for u in np.ravel(np.asarray(each, object))]
+
+
+def test_literals_are_numbers_of_the_type_that_they_meet() -> None:
+    """1/3 is a third modulo a prime, no float; what only literals make is a residue as well."""
+    circuit, exact = literal_values()
+    residues = {n: v if n == "k" else np.vectorize(Field.of, [object])(v) for n, v in exact.items()}
+    dag = circuit.unfold(3)
+    for compute in (
+        dag.grad().evaluate,
+        circuit.adjoint().unfold(3).evaluate,
+        dag.contributions,
+        lambda values: gg.slices(dag, values),
+    ):
+        for (name, expected), (_, found) in zip(
+            entries(compute(exact)), entries(compute(residues)), strict=True
+        ):
+            assert isinstance(found, Field), name
+            assert found == Field.of(expected), name
+
+
+def test_decimals_know_the_decimal_fractions_of_the_text() -> None:
+    dag = gg.parse("w: param()\nloss = w * 0.1 + exp(w) - exp(1) + w ** 0.5").unfold(1)
+    assert dag.evaluate({"w": Decimal(1)})["loss"] == Decimal("1.1")
+
+
+@pytest.mark.oracle("flint")
+def test_enclosures_hold_the_value() -> None:
+    """A literal that is no float is enclosed like any other number."""
+    import flint
+
+    circuit, exact = literal_values()
+    balls = {
+        n: v
+        if n == "k"
+        else np.vectorize(lambda u: flint.arb(u.numerator) / u.denominator, [object])(v)
+        for n, v in exact.items()
+    }
+    dag = circuit.unfold(3).grad()
+    for (name, expected), (_, found) in zip(
+        entries(dag.evaluate(exact)), entries(dag.evaluate(balls)), strict=True
+    ):
+        assert (found * expected.denominator - expected.numerator).contains(0), name
+        assert found.rel_accuracy_bits() > 20 or expected == 0, name
+
+
+@pytest.mark.oracle("flint")
+@pytest.mark.parametrize("loss", ["relu(w)", "abs(w)", "max(concat(w, 0))", "where(w > 0, 1, 2)"])
+def test_intervals_around_a_kink_are_refused(loss: str) -> None:
+    import flint
+
+    dag = gg.parse(f"w: param()\nloss = {loss}").unfold(1)
+    with pytest.raises(DomainError, match="is not known"):
+        dag.evaluate({"w": flint.arb(0, 1)})
+
+
+@pytest.mark.oracle("flint")
+def test_an_interval_is_the_largest_beside_itself() -> None:
+    import flint
+
+    found = gg.parse("w: param(2)\nloss = max(w)").unfold(1).grad()
+    balls = np.array([flint.arb(1) / 3, flint.arb(2) / 3], object)
+    assert [float(u) for u in found.evaluate({"w": balls})["d_w"]] == [0, 1]
+
+
+def test_what_a_type_cannot_do_is_an_error_with_a_remedy() -> None:
+    with pytest.raises(DomainError, match="no method tanh"):
+        gg.parse("w: param()\nloss = tanh(w)").unfold(1).evaluate({"w": Modular(3)})
+    with pytest.raises(DomainError, match="no number of the type Modular"):
+        gg.parse("w: param()\nloss = w + 0.5").unfold(1).evaluate({"w": Modular(3)})
+    with pytest.raises(DomainError, match="div is not possible"):
+        gg.parse("w: param()\nloss = w / 2").unfold(1).evaluate({"w": Modular(3)})

@@ -66,25 +66,16 @@ def measured_flow(
     *,
     loss: str = "loss",
     state: str | None = None,
+    tau: int | Mapping[str, int] | None = None,
 ) -> Flow:
     """Return the numbers of `gradient_flow`."""
     values = together(as_circuit(circuit), params, inputs)
     chosen = _state(circuit) if state is None else state
-    indexed = {
-        declared.index: len(np.asarray(values[name]))
-        for name, declared in circuit.check().inputs.items()
-        if declared.index is not None
-    }
-    lengths: Any = indexed or None
-    if lengths is None:
-        raise GradientError(
-            f"{circuit.name} has no input with steps, so its length does not show",
-            remedy="add an input x[t], or use dag.contributions(values) of c.unfold(tau)",
-        )
+    lengths = jacobians.lengths_of(circuit, values, tau)
     tables = circuit.unfold(lengths).contributions(values, loss, norms=True)
     matrices = jacobians.recurrent_matrices(circuit, chosen)
     matrix = matrices[0] if len(matrices) == 1 else None
-    between = jacobians.between_steps(circuit, values, chosen)
+    between = jacobians.between_steps(circuit, values, chosen, lengths)
     return Flow(
         {name: np.asarray(table) for name, table in tables.items()},
         chosen,
@@ -102,15 +93,17 @@ def gradient_flow(
     loss: str = "loss",
     parameter: str | None = None,
     state: str | None = None,
+    tau: int | Mapping[str, int] | None = None,
 ) -> Figure:
     """Return a figure of how far gradients reach, for one example.
 
     Left, the contributions to the gradient of `parameter` (the one that reaches furthest, if left
     out) by loss step and use step, as a heat map of norms; right, ‖∂v[t]/∂v[k]‖ of a `state`
     against the distance t - k, with the line ρᵈ of the spectral radius of the recurrent matrix
-    where there is just one. Inputs have time first and no batch axis. Needs matplotlib.
+    where there is just one. Inputs have time first and no batch axis; `tau` says how many steps
+    there are where no input has them. Needs matplotlib.
     """
-    flow = measured_flow(circuit, params, inputs, loss=loss, state=state)
+    flow = measured_flow(circuit, params, inputs, loss=loss, state=state, tau=tau)
     if parameter is None:
         parameter = flow.matrix or max(flow.contributions, key=flow.reach)
     if parameter not in flow.contributions:
@@ -189,7 +182,11 @@ class Units:
 
 
 def unit_summaries(
-    circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str, Any]
+    circuit: Circuit,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    *,
+    tau: int | Mapping[str, int] | None = None,
 ) -> dict[str, Units]:
     """Return a summary of each variable that is a tanh, a sigmoid or a relu of something."""
     given = together(as_circuit(circuit), params, inputs)
@@ -205,7 +202,7 @@ def unit_summaries(
             f"{circuit.name} has no variable that is a tanh, a sigmoid or a relu",
             remedy="give such a value a name of its own: h[t] = tanh(…)",
         )
-    found = circuit.compile(*chosen)(given)
+    found = circuit.compile(*chosen)(given, tau=jacobians.lengths_of(circuit, given, tau))
     result = {}
     for name, op in chosen.items():
         width = found[name].shape[-1] if system.variables[name].shape else 1
@@ -221,13 +218,20 @@ def unit_summaries(
     return result
 
 
-def saturation(circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str, Any]) -> Figure:
+def saturation(
+    circuit: Circuit,
+    params: Mapping[str, Any],
+    inputs: Mapping[str, Any],
+    *,
+    tau: int | Mapping[str, int] | None = None,
+) -> Figure:
     """Return a figure of how the squashing units are used: one histogram of slopes a variable.
 
     Slopes are relative to the largest the function has; a share of saturated values, and the number
-    of dead units of a relu, stand in the titles. Inputs may have batch axes. Needs matplotlib.
+    of dead units of a relu, stand in the titles. Inputs may have batch axes; `tau` says how many
+    steps there are where no input has them. Needs matplotlib.
     """
-    units = unit_summaries(circuit, params, inputs)
+    units = unit_summaries(circuit, params, inputs, tau=tau)
     columns = min(4, len(units))
     rows = math.ceil(len(units) / columns)
     figure = _figure(2.9 * columns, 2.6 * rows)

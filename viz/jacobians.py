@@ -16,6 +16,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.data import check_names
 from graphgrad.dims import Token, concrete
 from graphgrad.errors import DataError, GradientError, unknown_name
+from graphgrad.evaluate import prepared
 from graphgrad.unfold import checked_lengths
 
 LARGEST = 2**28
@@ -37,8 +38,39 @@ def together(
     return values
 
 
+def lengths_of(
+    circuit: Circuit, values: Mapping[str, Any], tau: int | Mapping[str, int] | None = None
+) -> dict[str, int]:
+    """Return the number of steps of each index: the data's, and `tau` where no input has it.
+
+    Raises DataError where neither says it, or both do and differ.
+    """
+    system = circuit.check()
+    shown = {
+        declared.index: len(np.asarray(values[name]))
+        for name, declared in system.inputs.items()
+        if declared.index is not None
+    }
+    if tau is None:
+        return checked_lengths(system, shown)
+    if not isinstance(tau, Mapping):
+        tau = dict.fromkeys(set(system.indices) - set(shown) or system.indices, tau)
+    lengths = checked_lengths(system, {**shown, **tau})
+    for index, steps in shown.items():
+        if lengths[index] != steps:
+            raise DataError(
+                f"the data have {steps} steps {index}, not {lengths[index]}",
+                remedy="leave tau out where inputs show it",
+            )
+    return lengths
+
+
 def from_input(
-    circuit: Circuit, values: Mapping[str, Any], source: str, step: int
+    circuit: Circuit,
+    values: Mapping[str, Any],
+    source: str,
+    step: int,
+    tau: int | Mapping[str, int] | None = None,
 ) -> dict[str, Any]:
     """Return ‖∂v[t]/∂x[step]‖ (Frobenius) for every variable with an index: array of τ numbers.
 
@@ -80,7 +112,8 @@ def from_input(
         if variable.index == declared.index and prefix + name in forward.variables
     ]
     run = forward.compile(*(prefix + name for name in names))
-    found = run({**_repeated(circuit, values, count), prefix + source: direction})
+    lengths = lengths_of(circuit, values, tau)
+    found = run({**_repeated(circuit, values, count), prefix + source: direction}, tau=lengths)
     result = {}
     for name, variable in circuit.variables.items():
         if variable.index is None:
@@ -94,7 +127,10 @@ def from_input(
 
 
 def between_steps(
-    circuit: Circuit, values: Mapping[str, Any], state: str, tau: int | None = None
+    circuit: Circuit,
+    values: Mapping[str, Any],
+    state: str,
+    tau: int | Mapping[str, int] | None = None,
 ) -> Any:
     """Return the Jacobians ∂v[t]/∂v[k] as an array [t, k, components, components].
 
@@ -115,20 +151,9 @@ def between_steps(
         name for name in adjoint.variables
         if name not in circuit.variables and name.lstrip("d") == f"_{state}"
     )  # fmt: skip
-    arrays = {name: np.asarray(value) for name, value in values.items()}
-    lengths = {
-        each.index: len(arrays[name])
-        for name, each in system.inputs.items()
-        if each.index is not None
-    }
-    if tau is not None:
-        lengths = {**dict.fromkeys(system.indices, 0), **lengths, variable.index: tau}
-    steps = checked_lengths(system, lengths)[variable.index]
-    sizes: dict[str, int] = {}
-    for name, param in system.params.items():
-        for dim, axis in zip(param.shape, arrays[name].shape, strict=True):
-            if len(dim.terms) == 1 and not dim.constant and dim.terms[0][1] == 1:
-                sizes[dim.terms[0][0]] = axis
+    lengths = lengths_of(circuit, values, tau)
+    steps = lengths[variable.index]
+    sizes = prepared(circuit.unfold(lengths), values, None).sizes
     shape = concrete(variable.shape, sizes)
     width = int(np.prod(shape, dtype=int))
     if 8 * (steps * width) ** 2 > LARGEST:
@@ -139,7 +164,7 @@ def between_steps(
     seeds = np.eye(steps * width).reshape(steps * width, steps, *shape)
     run = adjoint.compile(cotangent)
     repeated = _repeated(circuit, values, steps * width)
-    found = run({**repeated, seed: np.moveaxis(seeds, 1, 0)})[cotangent]
+    found = run({**repeated, seed: np.moveaxis(seeds, 1, 0)}, tau=lengths)[cotangent]
     by_seed = found.reshape(steps, steps, width, width)  # [k, t, component of v[t], of v[k]]
     return by_seed.transpose(1, 0, 2, 3)
 

@@ -10,9 +10,8 @@ import numpy as np
 
 from graphgrad.circuit import Circuit, as_circuit
 from graphgrad.errors import GradientError
-from graphgrad.unfold import checked_lengths
 from viz.drawing import Drawing
-from viz.jacobians import from_input, together
+from viz.jacobians import from_input, lengths_of, together
 from viz.label import Label, roman
 from viz.layout import lay_out
 from viz.scene import Node, UnfoldedScene
@@ -35,28 +34,23 @@ def sensitivity(
     parameters: Parameters = "none",
     fold: tuple[int, int] | None = None,
     style: str | Style = "book",
+    tau: int | Mapping[str, int] | None = None,
 ) -> Drawing:
     """Return the unfolded graph of one example, each node the darker the more it feels one input.
 
     A node is shaded by ‖∂v[t]/∂x[step]‖ relative to the largest value in its row; `source` names
     x, the first input of numbers if left out. With `gates` the variables that are sigmoids and
     multiply others are marked O where they are open (their mean is at least a half) and — where
-    closed, as in Graves 2012, figs 4.1 and 4.3. Inputs have time first and no batch axis. Raises
-    GradientError where no input can be differentiated by.
+    closed, as in Graves 2012, figs 4.1 and 4.3. Inputs have time first and no batch axis; `tau`
+    says how many steps there are of an index that no input has. Raises GradientError where no input
+    can be differentiated by.
     """
     values = together(as_circuit(circuit), params, inputs)
     source = source or _first(circuit)
-    felt = from_input(circuit, values, source, step)
-    system = circuit.check()
-    index = system.inputs[source].index
+    felt = from_input(circuit, values, source, step, tau)
+    index = circuit.check().inputs[source].index
     steps = len(np.asarray(values[source]))
-    lengths = {
-        name: next(
-            (len(np.asarray(values[n])) for n, d in system.inputs.items() if d.index == name), steps
-        )
-        for name in system.indices
-    }
-    checked = checked_lengths(system, lengths)
+    checked = lengths_of(circuit, values, tau)
     computed = circuit.unfold(checked).evaluate(values)
     marks = gate_variables(circuit) if gates else []
     parts = structure(circuit, "variables", terms=True)
@@ -81,7 +75,7 @@ def sensitivity(
         tip = f"{tip}\nmean {mean:.3g}: {'open' if mark == OPEN else 'closed'}"
         return replace(node, label=_marked(node.label, mark), tooltip=tip)
 
-    scene = _without(scene, set(felt) | set(system.inputs))
+    scene = _without(scene, set(felt) | set(circuit.inputs))
     scene = replace(scene, nodes=tuple(map(shaded, scene.nodes)))
     alt = (
         f"Unfolded graph of {circuit.name}, nodes shaded by their sensitivity to {source}[{step}]: "

@@ -9,6 +9,7 @@ is differentiated by what, here and for every other kind of derivative.
 
 from graphgrad.autodiff.plans import HOLE, Plan, local_vjp, plan_of
 from graphgrad.autodiff.requests import (
+    check_one_number,
     cotangent_prefix,
     scalar_root,
     target_names,
@@ -23,6 +24,7 @@ __all__ = [
     "Flow",
     "Plan",
     "Sweep",
+    "check_one_number",
     "cotangent_prefix",
     "grad",
     "local_vjp",

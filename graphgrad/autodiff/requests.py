@@ -27,13 +27,8 @@ def scalar_root(dag: Dag, loss: str) -> int:
     if isinstance(loss, str) and loss in dag.outputs:
         node = dag.outputs[loss]
     elif isinstance(loss, str) and loss in dag.series and loss not in dag.system.inputs:
-        one = dag.series[loss]
-        if one.index is not None:
-            raise GradientError(
-                f"{loss}[{one.index}] is not one number: it has a value at each step",
-                remedy=f"add total = sum({loss}[{one.index}] for {one.index} in steps)",
-            )
-        node = int(one.nodes[0])
+        check_one_number(dag.system, loss)
+        node = int(dag.series[loss].nodes[0])
     else:
         known = [name for name in dag.series if name not in dag.system.inputs]
         raise unknown_loss(loss, [*known, *dag.outputs])
@@ -44,6 +39,25 @@ def scalar_root(dag: Dag, loss: str) -> int:
             f"{loss} is {shape_text(kind)}, not one number", remedy="add a sum of its components"
         )
     return node
+
+
+def check_one_number(system: System, loss: str) -> None:
+    """Raise GradientError for a variable that has several components, or a value at each step."""
+    index, shape = system.variables[loss].index, system.variables[loss].shape
+    if index is None and not shape:
+        return
+    written = loss if index is None else f"{loss}[{index}]"
+    total = f"sum({written})" if shape else written
+    if index is None:
+        message = f"{loss} is {shape_text(shape)}, not one number"
+    else:
+        message = f"{written} is not one number: it has a value at each step"
+        total = f"sum({total} for {index} in steps)"
+    raise GradientError(
+        message,
+        remedy=f'add total = {total}, or take c.adjoint("{loss}"), where the input seed_{loss} '
+        "weighs it",
+    )
 
 
 def targets_of(dag: Dag, wrt: Iterable[str] | str | None) -> dict[str, Any]:

@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from graphgrad.adjoint.build import GradientWarning
-from graphgrad.autodiff import cotangent_prefix, target_names, unknown_loss
+from graphgrad.autodiff import check_one_number, cotangent_prefix, target_names, unknown_loss
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import as_arrays, examples, no_mapping
 from graphgrad.compile.compiled import Compiled
 from graphgrad.dims import is_whole
 from graphgrad.doors import door
-from graphgrad.errors import DataError, GradientError, GraphgradError, nearest, unknown_name
+from graphgrad.errors import DataError, GraphgradError, nearest, unknown_name
 from graphgrad.system import System
 
 BACKENDS = ("numpy", "numba", "jax")
@@ -97,8 +97,7 @@ def _compiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, 
 def _check_loss(system: System, grad: str) -> None:
     if grad not in system.variables:
         raise unknown_loss(grad, system.variables)
-    if system.variables[grad].index is not None or system.variables[grad].shape:
-        raise GradientError(f"{grad} is not one number", remedy="add a sum of it")
+    check_one_number(system, grad)
 
 
 def _check_known(caller: str, options: Iterable[str], known: Collection[str]) -> None:

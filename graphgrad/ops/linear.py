@@ -129,7 +129,7 @@ def _exact_unit_row(algebra: Any, length: int, token: Any) -> Any:
     if np.ndim(token):
         return token
     row = algebra.filled((length,), 0)
-    row[token] = algebra.number(1)
+    row[token] = algebra.filled((1,), 1)[0]
     return row
 
 

@@ -39,7 +39,7 @@ mean = declare(
         1,
         shapes.any_to_scalar("mean"),
         forward=np.mean,
-        exact=lambda algebra, v: np.divide(np.sum(v), algebra.number(np.size(v))),
+        exact=lambda algebra, v: algebra.divided(np.sum(v), np.size(v)),
         vjp=_mean_rule,
         array_functions=(np.mean,),
     )
@@ -193,7 +193,7 @@ squared_error = declare(
         2,
         shapes.loss("squared_error", vectors=False),
         forward=lambda u, v: 0.5 * np.sum((u - v) ** 2),
-        exact=lambda algebra, u, v: np.divide(np.sum((u - v) ** 2), algebra.number(2)),
+        exact=lambda algebra, u, v: algebra.divided(np.sum((u - v) ** 2), 2),
         vjp=lambda g, out, u, v: (g * (u - v), -(g * (u - v))),
         doc="½‖u - v‖²",
     )

@@ -39,7 +39,7 @@ OPTIONS: list[tuple[dict[str, Any], str]] = [
     ({"loss": None}, "is no name"),
     ({"loss": "nope"}, "no nope to differentiate"),
     ({"loss": "nope", "checkpoint": 100}, "no nope to differentiate"),
-    ({"loss": "h", "checkpoint": 100}, "h is not one number"),
+    ({"loss": "h", "checkpoint": 100}, "is not one number"),
 ]
 CALLS: list[tuple[dict[str, Any], str]] = [
     *(({"state": each}, "a state is a dict") for each in (3, "h", X[:1])),

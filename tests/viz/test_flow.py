@@ -144,6 +144,56 @@ def test_what_cannot_be_shown_is_named(chain):
         viz.gradient_flow(large, large.init(0, H=64), large.example(1, 200, H=64))
 
 
+AUTONOMOUS = """
+W: param(H, H)
+h0: param(H)
+h[0] = h0
+h[t] = tanh(W @ h[t-1])
+loss = sum(h[tau])
+"""
+
+
+def test_a_circuit_without_inputs_is_shown_for_a_length():
+    """h[t] = tanh(W h[t-1]): ∂h[4]/∂h[2] is a product of two local Jacobians."""
+    circuit = gg.parse(AUTONOMOUS)
+    params = circuit.init(0, H=2)
+    flow = measured_flow(circuit, params, {}, tau=4)
+    h = circuit.unfold(4).evaluate(params)["h"]
+    local = [(1 - h[t] ** 2)[:, None] * params["W"] for t in range(4)]
+    expected = np.linalg.norm(local[3] @ local[2], 2)
+    assert flow.jacobians[3, 1] == pytest.approx(expected, rel=1e-12)
+    assert flow.contributions["W"].shape == (4, 4)
+    (units,) = unit_summaries(circuit, params, {}, tau=4).values()
+    assert units.slopes == pytest.approx(1 - h**2)
+    viz.gradient_flow(circuit, params, {}, tau={"tau": 4})
+    viz.saturation(circuit, params, {}, tau=4)
+    for figure in (viz.gradient_flow, viz.saturation):
+        with pytest.raises(gg.GraphgradError, match="is not given"):
+            figure(circuit, params, {})
+
+
+def test_an_index_without_an_input_has_the_length_given():
+    circuit = gg.parse(
+        "s: steps(m)\nt: steps(n)\nx[s]: input()\nw: param()\n"
+        "h[s] = tanh(w * h[s-1] + x[s])\ng[0] = h[m]\ng[t] = tanh(w * g[t-1])\nloss = g[n]"
+    )
+    params, data = {"w": 0.7}, {"x": np.array([0.1, 0.2, 0.3])}
+    flow = measured_flow(circuit, params, data, state="g", tau=2)
+    g = circuit.unfold({"s": 3, "t": 2}).evaluate({**params, **data})["g"]
+    assert flow.jacobians[1, 0] == pytest.approx((1 - g[1] ** 2) * 0.7)
+    assert "∂h[3]/∂x[1]" in viz.sensitivity(circuit, params, data, tau={"t": 2}).svg
+    with pytest.raises(gg.GraphgradError, match="3 steps s, not 4"):
+        viz.sensitivity(circuit, params, data, tau={"s": 4, "t": 2})
+
+
+def test_sizes_may_show_in_the_inputs_alone():
+    circuit = gg.parse(
+        "x[t]: input(H)\nw: param()\nh[t] = tanh(w * h[t-1] + x[t])\nloss = sum(h[tau])"
+    )
+    flow = measured_flow(circuit, {"w": 0.5}, circuit.example(0, 3, H=2))
+    assert flow.jacobians.shape == (3, 3)
+
+
 def test_a_missing_matplotlib_is_named_with_the_remedy():
     code = """
         import sys
