@@ -183,9 +183,7 @@ def _leaving_margin(plan: Plan, template: tuple[str, Role]) -> set[str]:
     """The rows of a margin that steps read: they stand nearest to them, one above the other."""
     if template[1] not in ("left", "right"):
         return set()
-    return {
-        item.tail[1] for item in plan.across if plan.columns[item.tail[0]].template == template
-    }
+    return {item.tail[1] for item in plan.across if plan.columns[item.tail[0]].template == template}
 
 
 def _wider(plan: Plan) -> dict[Link, float]:

@@ -85,8 +85,9 @@ def arrange(
 
     `rows` gives how far each reaches to the left and to the right of its centre; `top` is the
     highest layer of the whole picture; rows in `first` and `last` are leftmost and rightmost in
-    their layers, those in `stacked` one above the other; `entered` says from which side (-1 left, 1 right) lines come to a row from other
-    steps. `wider` says of links how much wider their lanes are than `LANE`; `unit` scales those.
+    their layers, those in `stacked` one above the other; `entered` says from which side (-1 left,
+    1 right) lines come to a row from other steps. `wider` says of links how much wider their lanes
+    are than `LANE`; `unit` scales those.
     """
     outside = {row: side for row, side in entered.items() if row in (first if side < 0 else last)}
 
