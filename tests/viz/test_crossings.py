@@ -170,3 +170,41 @@ def test_lines_over_different_delays_arrive_beside_each_other() -> None:
     assert len(down) == 2
     assert [pair for pair in crossings(layout) if set(pair) <= down] == []
     assert touched_heads(layout) == shared_runs(layout) == []
+
+
+def fan(size: int) -> str:
+    """A circuit in which one value is read by so many others in its step."""
+    names = "abcdefg"[:size]
+    equations = [f"{name}[t] = tanh({name}[t-1] + z[t])" for name in names]
+    total = " + ".join(f"{name}[t]" for name in names)
+    return "\n".join(
+        ["x[t]: input(H)", "A: param(H, H)", "z[t] = A @ x[t]", *equations,
+         f"loss = sum(sum({total}) for t in steps)"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_arrowheads_of_lines_back_are_apart_where_many_lines_leave(size: int) -> None:
+    layout = viz.backward(gg.parse(fan(size)), 2).layout
+    tips = sorted(edge.tip for edge in layout.edges if edge.head == "z.1" and edge.tip is not None)
+    assert len(tips) == size + 1
+    assert touched_heads(layout) == []
+
+
+LAGS = """
+x[t]: input(H)
+A: param(H, H)
+h[t] = tanh(A @ (h[t-1] + h[t-2] + h[t-3]) + x[t])
+loss = sum(sum(h[t]) for t in steps)
+"""
+
+
+def test_arcs_of_different_lengths_end_beside_each_other() -> None:
+    circuit = gg.parse(LAGS)
+    for drawing in (viz.unfolded(circuit, 5), viz.backward(circuit, 5)):
+        layout = drawing.layout
+        arcs = [e for e in layout.edges if e.head == "h.4" and e.tail in ("h.1", "h.2")]
+        long, short = sorted(e.tip for e in arcs if e.kind == "forward" and e.tip is not None)[::-1]
+        assert math.dist(long, short) > 5
+        assert long[0] > short[0]
+        assert touched_heads(layout) == []
