@@ -188,10 +188,17 @@ def _arranged(
             arrows.append(f"{a}->{b}[weight={weights[inner]}];")
     linked = {row for link in links for row in (link.lower, link.upper)}
     for row in rows:
+        if row in linked:
+            continue
+        # What reads or is read elsewhere only stands above others, or below them.
         lower = [other for other in rows if other in linked and layers[other] < layers[row]]
-        if row not in linked and lower:  # what reads or is read elsewhere only stands above others
+        upper = [other for other in rows if other in linked and layers[other] > layers[row]]
+        if lower:
             under = max(lower, key=lambda other: layers[other])
             arrows.append(f"{names[under]}->{names[row]}[style=invis,weight=2];")
+        elif upper:
+            over = min(upper, key=lambda other: layers[other])
+            arrows.append(f"{names[row]}->{names[over]}[style=invis,weight=2];")
     pile = sorted((row for row in rows if row in stacked), key=lambda row: layers[row])
     for below, above in itertools.pairwise(pile):
         arrows.append(f"{names[below]}->{names[above]}[style=invis,weight={PILED}];")

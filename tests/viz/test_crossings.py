@@ -208,3 +208,17 @@ def test_arcs_of_different_lengths_end_beside_each_other() -> None:
         assert math.dist(long, short) > 5
         assert long[0] > short[0]
         assert touched_heads(layout) == []
+
+
+RIDGE = """
+x[t]: input(D)
+U: param(H, D)
+psi: param(H)
+e[t] = psi @ tanh(U @ x[t])
+loss = mean(e[t]**2 for t in steps) / 2 + 0.01 * sum(psi**2)
+"""
+
+
+def test_a_line_to_a_result_rises_beside_the_arrowheads_of_others() -> None:
+    layout = viz.unfolded(gg.parse(RIDGE), 2, level="operations").layout
+    assert touched_heads(layout) == []

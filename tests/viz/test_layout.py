@@ -176,6 +176,25 @@ def test_boundary_values_stand_in_a_column_beside_the_steps() -> None:
         assert {round(y, 2) for _, y in line.curve} == {round(at[head][1], 2)}
 
 
+AHEAD = """
+x[t]: input(D)
+A: param(H, H)
+B: param(H, D)
+C: param(H, H)
+u[t] = relu(B @ x[t+1] + A @ u[t-1])
+v[t] = sigmoid(C @ v[t+1] + u[t+2])
+loss = sum(sum(u[t] * v[t]) for t in steps)
+"""
+
+
+def test_what_only_another_step_reads_stands_below_its_own() -> None:
+    """And not beside the lines of parameters, in the room between two steps."""
+    layout = viz.unfolded(gg.parse(AHEAD), 3).layout
+    at = positions(layout)
+    width = max(node.width for node in layout.nodes)
+    assert abs(at["x.2"][0] - at["u.2"][0]) < width
+
+
 def test_a_parameter_is_one_node_with_one_trunk() -> None:
     layout = lay_out(scenes.elman(tuple(range(1, 8))))
     assert sum(node.node.id == "W" for node in layout.nodes) == 1
