@@ -18,7 +18,7 @@ from tests.viz.test_layout import distance
 from viz.crossings import crossings, shared_runs, touched_heads
 from viz.drawing import Drawing
 from viz.layout import lay_out
-from viz.picture import Layout, PlacedEdge
+from viz.picture import Layout, PlacedEdge, PlacedNode
 from viz.routing import Point, flatten, line, with_arrow
 
 RECORD = Path(__file__).with_name("snapshots") / "crossings.txt"
@@ -222,3 +222,46 @@ loss = mean(e[t]**2 for t in steps) / 2 + 0.01 * sum(psi**2)
 def test_a_line_to_a_result_rises_beside_the_arrowheads_of_others() -> None:
     layout = viz.unfolded(gg.parse(RIDGE), 2, level="operations").layout
     assert touched_heads(layout) == []
+
+
+BACK_FROM_THE_LAST = """
+x[t]: input(H)
+W: param(H, H)
+h[t] = tanh(W @ h[t-1] + x[t])
+s[t] = h[t] @ h[tau]
+first = h[1]
+last = h[tau]
+loss = sum(s[t] for t in steps) + first @ last
+"""
+UP_TO_THE_NEXT = """
+a: param()
+p[t] = p[t-1] + a * p[t-1] * r[t-1]
+r[t] = r[t-1] + p[t-1] * r[t-1]
+q[t] = exp(p[t])
+loss = sum(q[t] + r[t] for t in steps)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "tail", "head", "level"),
+    [
+        (BACK_FROM_THE_LAST, "h.3", "s.1", ("h.2", "h.3")),
+        (UP_TO_THE_NEXT, "p.1", "r.2", ("p.1", "p.2")),
+    ],
+)
+def test_a_trunk_leads_upward_from_above_a_level_line(
+    text: str, tail: str, head: str, level: tuple[str, str]
+) -> None:
+    """It neither lies on the level line, which leaves or arrives at its side, nor crosses it."""
+    layout = viz.unfolded(gg.parse(text), 3).layout
+    assert touched_heads(layout) == []
+    (along,) = [e for e in layout.edges if (e.tail, e.head) == level]
+    mine = [e for e in layout.edges if e.tail == tail and e.head in (head, "")]
+    starts = [e.curve[0][1] for e in mine if distance(nodes_of(layout)[tail], e.curve[0]) < 0.5]
+    assert starts
+    assert min(starts) > along.curve[0][1] + 3
+    assert all({along.id, e.id} != set(pair) for e in mine for pair in crossings(layout))
+
+
+def nodes_of(layout: Layout) -> dict[str, PlacedNode]:
+    return {node.node.id: node for node in layout.nodes}
