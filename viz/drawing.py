@@ -69,15 +69,7 @@ class Drawing:
         self, path: str | os.PathLike[str], *, dpi: float = 192.0, timeout: float = 60.0
     ) -> None:
         """Write the picture to a file, in the format that its ending names, all or nothing."""
-        ending = Path(path).suffix.lower().removeprefix(".")
-        for format in get_args(Format):
-            if ending == format:
-                write_atomically(path, self.to_bytes(format, dpi=dpi, timeout=timeout))
-                return
-        raise DrawingError(
-            f"cannot save a picture as {ending!r}" if ending else "the file name has no ending",
-            remedy="end the name in one of " + ", ".join(f".{f}" for f in get_args(Format)),
-        )
+        write_atomically(path, self.to_bytes(format_of(path), dpi=dpi, timeout=timeout))
 
     @property
     def size(self) -> tuple[float, float]:
@@ -91,3 +83,15 @@ class Drawing:
 
     def _repr_svg_(self) -> str:
         return self.svg
+
+
+def format_of(path: str | os.PathLike[str]) -> Format:
+    """Return the format that the ending of a file's name stands for."""
+    ending = Path(path).suffix.lower().removeprefix(".")
+    for format in get_args(Format):
+        if ending == format:
+            return format  # type: ignore[no-any-return]
+    raise DrawingError(
+        f"cannot save a picture as {ending!r}" if ending else "the file name has no ending",
+        remedy="end the name in one of " + ", ".join(f".{f}" for f in get_args(Format)),
+    )

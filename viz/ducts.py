@@ -96,7 +96,7 @@ class Ducts:
         """The way from a node to the channel beside its column."""
         if self._grid.is_outermost(net.tail, net.side):
             angle = net.side * net.angle(self._plan.accompanied)
-            start, _ = self._grid.port(net.tail, angle, -1 if net.rank else 1)
+            start, _ = self._grid.port(net.tail, angle, net.border)
             return [start, (across, start[1])]
         start, _ = self._grid.port(net.tail, 52.0 * net.side, 1)
         above = self._plan.layers[net.tail[1]] + 1

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import chain, count
 from typing import Literal, NamedTuple
 
 from graphgrad.conditions import ALWAYS, Condition
 from graphgrad.declared import Declared
 from graphgrad.ir import At, Expr
 from graphgrad.notation.naming import Names
-from viz.label import Label
+from viz.label import Label, italic
 from viz.scene import NodeKind
 
 Level = Literal["variables", "operations"]
@@ -95,3 +96,10 @@ class Structure:
     def is_parameter(self, link: Link) -> bool:
         """Whether a link leads from a parameter."""
         return self.items[link.tail].kind == "parameter"
+
+
+def term_label(whole: Label, items: Mapping[str, Item]) -> Label:
+    """Return a label for the terms of a sum that nothing at steps has: that of the sum, or ℓ."""
+    taken = {item.label for item in items.values() if item.index is not None}
+    more = (italic("ℓ", sub=str(number) if number > 1 else "") for number in count(1))
+    return next(label for label in chain([whole], more) if label not in taken)

@@ -155,21 +155,35 @@ def _steps(plan: Plan) -> dict[tuple[str, Role], Step]:
     top = max(plan.layers.values(), default=0)
     labels = any(item.edge is not None and item.edge.label is not None for item in plan.across)
     gap = plan.style.node_gap * (1.5 if labels else 1.0)
-    return {
-        template: arrange(
+    steps: dict[tuple[str, Role], Step] = {}
+    for template in dict.fromkeys(column.template for column in plan.columns):
+        left, right = first - last, last - first
+        leaving = _leaving_margin(plan, template)
+        if template[1] == "left":
+            left, right = left - leaving, right | leaving
+        elif template[1] == "right":
+            left, right = left | leaving, right - leaving
+        steps[template] = arrange(
             rows[template],
             plan.layers,
             list(links[template]),
             top=top,
             node_gap=gap,
-            first=_one_per_layer(plan, rows[template], first - last),
-            last=_one_per_layer(plan, rows[template], last - first),
+            first=_one_per_layer(plan, rows[template], left),
+            last=_one_per_layer(plan, rows[template], right),
+            stacked=_one_per_layer(plan, rows[template], leaving),
             entered={row: side for row, side in entered.items() if row in rows[template]},
             wider=wider,
             unit=plan.style.font_size / 13.0,
         )
-        for template in dict.fromkeys(column.template for column in plan.columns)
-    }
+    return steps
+
+
+def _leaving_margin(plan: Plan, template: tuple[str, Role]) -> set[str]:
+    """The rows of a margin that steps read: they stand nearest to them, one above the other."""
+    if template[1] not in ("left", "right"):
+        return set()
+    return {item.tail[1] for item in plan.across if plan.columns[item.tail[0]].template == template}
 
 
 def _wider(plan: Plan) -> dict[Link, float]:

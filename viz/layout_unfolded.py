@@ -239,7 +239,7 @@ def _choose_sides(plan: Plan) -> None:
     top = max(plan.layers.values(), default=0)
     order = {node.id: node for node in plan.statics}
     graph = _between(plan)
-    fed = {tap.static for tap in plan.taps if not tap.inward}
+    fed = {tap.static for tap in plan.taps if not tap.inward} | empty_results(plan)
     for name in nx.topological_sort(graph):
         if name in fed or any(before in fed for before in graph.predecessors(name)):
             fed.add(name)
@@ -252,6 +252,13 @@ def _choose_sides(plan: Plan) -> None:
         replace(tap, link=Link(tap.cell[1], None, tap.static)) if tap.static in plan.above else tap
         for tap in plan.taps
     ]
+
+
+def empty_results(plan: Plan) -> set[str]:
+    """The losses that no line reaches or leaves: sums over steps of which none is there."""
+    lines = {tap.static for tap in plan.taps}
+    lines |= {name for edge in plan.between for name in (edge.tail, edge.head)}
+    return {node.id for node in plan.statics if node.kind == "loss"} - lines
 
 
 def _choose_homes(plan: Plan) -> None:

@@ -35,8 +35,8 @@ class Net:
     """The ducted lines of one node to one side, over one delay; they share a trunk.
 
     `entries` are the ids of those that enter their heads from the side, not from above or below;
-    `rank` counts the lines out of one side of a node, a level one first, then the nets, the
-    outermost first.
+    `rank` counts the lines at one side of a node, a level one first, then the nets, the outermost
+    first. `upward` nets leave above a level line, and are counted by themselves.
     """
 
     tail: Cell
@@ -45,6 +45,7 @@ class Net:
     delay: int
     rank: int
     branches: list[Across]
+    upward: bool = False
     entries: set[str] = field(default_factory=set)
 
     @property
@@ -52,8 +53,13 @@ class Net:
         """What the nets of all columns of one template have in common."""
         return (base_row(self.tail[1]), self.side, self.kind, self.delay)
 
+    @property
+    def border(self) -> int:
+        """The border of its node that the trunk leaves, 1 the upper; at the side it is both."""
+        return 1 if self.upward or not self.rank else -1
+
     def angle(self, accompanied: Collection[str]) -> float:
-        """The angle from the vertical at which the trunk leaves; 90 is the side, less is below."""
+        """The angle from the vertical at which the trunk leaves its border; 90 is the side."""
         doubled = any(item.id in accompanied for item in self.branches)
         return max(90.0 - (LOWER_BESIDE if doubled else LOWER) * self.rank, 0.0)
 
@@ -198,11 +204,19 @@ def _collected(plan: Plan, chosen: dict[str, Manner]) -> list[Net]:
     together: defaultdict[tuple[Cell, int], list[Net]] = defaultdict(list)
     for net in nets.values():
         together[net.tail, net.side].append(net)
-    level = {(item.tail, item.side) for item in plan.across if chosen[item.id] == "level"}
+    level = [item for item in plan.across if chosen[item.id] == "level"]
+    places = {(item.tail, item.side) for item in level}
+    places |= {(item.head, -item.side) for item in level}
     for place, group in together.items():
         group.sort(key=lambda n: min(plan.layers[item.head[1]] for item in n.branches))
-        for rank, net in enumerate(group, place in level):
-            net.rank = rank
+        for net in group if place in places else ():
+            # Below the level line it would have to cross it.
+            own = plan.layers[net.tail[1]]
+            net.upward = all(plan.layers[item.head[1]] > own for item in net.branches)
+        for upward in (False, True):
+            members = [net for net in group if net.upward == upward]
+            for rank, net in enumerate(members[::-1] if upward else members, place in places):
+                net.rank = rank
     return sorted(
         nets.values(),
         key=lambda n: (n.tail[0], plan.layers[n.tail[1]], n.tail[1], n.side, -n.rank, n.kind),

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
-from viz.label import Label, Run, roman
+from viz.label import Label, Run, roman, symbol
 
 SIGNS = {
     "add": "+",
@@ -38,10 +39,23 @@ def sign(op: str, numbers: Sequence[str | None], *, scalar: bool = False) -> Lab
     ('1 −', '⊙', '(·)^2')
     """
     shown = "×" if op == "mul" and scalar else SIGNS.get(op, op.replace("_", " "))
-    given = [text for text in numbers if text is not None]
+    given = [typed(text) for text in numbers if text is not None]
     if not given:
         return roman(shown)
     if op == "pow" and numbers[1] is not None:
-        return Label((Run("(·)"), Run(numbers[1], level=1)))
+        return Label((Run("(·)"), *(run._replace(level=1) for run in given[0].runs)))
     first = numbers[0] is not None and op in ("sub", "div", "mul", "matmul")
-    return roman(f"{given[0]} {shown}" if first else " ".join((shown, *given)))
+    if first:
+        return given[0] + roman(f" {shown}")
+    return sum((roman(" ") + each for each in given), roman(shown))
+
+
+def typed(text: str) -> Label:
+    """Return a number as the notation writes it with its names as symbols.
+
+    >>> typed("0.5").text, typed("2 * tau").text
+    ('0.5', '2 * τ')
+    """
+    parts = re.split(r"((?<![0-9.])[^\W\d]\w*)", text)
+    labels = [symbol(part) if i % 2 else roman(part) for i, part in enumerate(parts)]
+    return Label(tuple(run for label in labels for run in label.runs if run.text))

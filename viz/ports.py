@@ -224,9 +224,11 @@ class Ports:
     ) -> None:
         """Take the place where a line to a point leaves, unless another one leaves there too."""
         side = 1 if target[1] > self._grid.centre(cell)[1] else -1
-        mine = wishes.get(self._place(cell, side))
-        if not mine or ("out", key) in mine:
+        place = self._place(cell, side)
+        # Lines back arrive where these leave, so they keep apart even where no other line arrives.
+        if (not wishes.get(place) and key not in self._doubled) or ("out", key) in wishes[place]:
             return
+        mine = wishes[place]
         offset = self._straight(cell, target)
         # Where others run beside the lines, these cannot share a start.
         gap = 0.0 if key in self._doubled else 0.8 * self._plan.style.port_gap

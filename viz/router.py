@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from collections.abc import Mapping
 
 from viz.ducts import Ducts
-from viz.grid import Across, Cell, Grid, Inner, Plan
+from viz.grid import Across, Cell, Grid, Inner, Plan, base_row
 from viz.ink import Ink
 from viz.layout_circuit import LOOP_ANGLE
 from viz.nets import Manner, Tracks
@@ -19,6 +20,12 @@ BOW = 34.0
 STEEPEST = 62.0
 """The angle, in degrees from the vertical, up to which a line may be straight."""
 
+ARCS = (36.0, 20.0, 36.0)
+"""Where arcs end, in degrees from the top of a node: the middle, how far from one to the next, and
+from the first to the last at most."""
+ARCS_PAIRED = (46.0, 26.0, 34.0)
+"""The same for arcs with a line beside each."""
+
 
 class Router:
     """Draws the lines on a grid that has been placed."""
@@ -27,6 +34,7 @@ class Router:
         self.plan, self.grid, self.chosen, self.tracks = plan, grid, chosen, tracks
         self.ink = Ink(plan)
         self.ports = Ports(plan, grid, chosen, tracks)
+        self._arcs = _arc_lengths(plan, chosen)
         self._ducts = Ducts(plan, grid, tracks, self.ports, self.ink)
 
     def run(self) -> None:
@@ -199,7 +207,7 @@ class Router:
         self.ink.across(item, line(start, end))
 
     def _draw_arc(self, item: Across) -> None:
-        angle = 46.0 if item.id in self.plan.accompanied else 36.0
+        angle = self._arc_angle(item)
         start, _ = self.grid.port(item.tail, angle * item.side, 1)
         end, _ = self.grid.port(item.head, -angle * item.side, 1)
         height = arc_height(item.distance) / 0.75
@@ -212,6 +220,27 @@ class Router:
         )
         curve = (start, (start[0] + leaving, lift), (end[0] - arriving, lift), end)
         self.ink.across(item, curve)
+
+    def _arc_angle(self, item: Across) -> float:
+        """How far from the top of its nodes an arc ends, in degrees: a longer one nearer to it.
+
+        So arcs of different lengths end beside each other, and none runs across another.
+        """
+        lengths = self._arcs[base_row(item.tail[1]), item.side]
+        paired = item.id in self.plan.accompanied
+        middle, step, most = ARCS_PAIRED if paired else ARCS
+        spread = min(step * (len(lengths) - 1), most)
+        share = lengths.index(item.distance) / max(len(lengths) - 1, 1)
+        return middle + spread * (0.5 - share)
+
+
+def _arc_lengths(plan: Plan, chosen: Mapping[str, Manner]) -> dict[tuple[str, int], list[int]]:
+    """The lengths of the arcs along each row to each side, in columns, shortest first."""
+    found: defaultdict[tuple[str, int], set[int]] = defaultdict(set)
+    for item in plan.across:
+        if chosen[item.id] == "arc":
+            found[base_row(item.tail[1]), item.side].add(item.distance)
+    return {key: sorted(lengths) for key, lengths in found.items()}
 
 
 def arc_height(distance: int) -> float:

@@ -35,7 +35,7 @@ class Shares:
     ) -> None:
         self._plan, self._grid, self._doubled = plan, grid, doubled
         self._parameters = {node.id for node in plan.statics if node.kind == "parameter"}
-        self._trunks = self._below_trunks(nets)
+        self._trunks = self._beside_trunks(nets)
 
     def spread(self, place: Place, mine: Mapping[object, float]) -> list[float]:
         """The offsets nearest to the wishes; on a circle, they are spread along its arc."""
@@ -75,21 +75,20 @@ class Shares:
         template, row, side = place
         half = self._plan.sizes[row].width / 2
         left, right = (
-            min(limit, half * self._trunks.get((template, row, way), math.inf))
-            if side < 0
-            else limit
+            min(limit, half * self._trunks.get((template, row, way, side), math.inf))
             for way in (-1, 1)
         )
         return -left, right
 
-    def _below_trunks(self, nets: Collection[Net]) -> dict[Place, float]:
-        """The angles, in radians, below which lines arrive on the sides of nodes (-1 the left)."""
-        found: dict[Place, float] = {}
+    def _beside_trunks(self, nets: Collection[Net]) -> dict[tuple[object, ...], float]:
+        """The angles, in radians, up to which lines arrive: by side of a node (-1 left), border."""
+        found: dict[tuple[object, ...], float] = {}
         for net in nets:
             doubled = any(item.id in self._plan.accompanied for item in net.branches)
             if net.rank and doubled and self._grid.is_outermost(net.tail, net.side):
                 angle = math.radians(max(net.angle(self._plan.accompanied) - UNDER, 0.0))
-                place = self._plan.columns[net.tail[0]].template, net.tail[1], net.side
+                template = self._plan.columns[net.tail[0]].template
+                place = template, net.tail[1], net.side, net.border
                 found[place] = min(angle, found.get(place, angle))
         return found
 

@@ -10,6 +10,7 @@ import networkx as nx
 
 from viz.companions import APART
 from viz.grid import Grid, Plan, Tap
+from viz.layout_unfolded import empty_results
 from viz.routing import Box, Point
 from viz.scene import Node
 from viz.sizing import sizes
@@ -62,6 +63,7 @@ class StaticPlaces:
         They stand at the right.
         """
         results = {name for name, taps in self.taps.items() if not all(t.inward for t in taps)}
+        results |= empty_results(self.plan)
         read = {name for name, taps in self.taps.items() if any(t.inward for t in taps)}
         order = list(nx.topological_sort(self._graph))
         for name in reversed(order):

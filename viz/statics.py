@@ -17,6 +17,9 @@ from viz.style import Shape
 Place = tuple[float, Tap, list[tuple[float, float, float]]]
 """Where a line leaves or enters the columns, and the bands that it passes there."""
 
+ASIDE = 14.0
+"""How far left of the room of a result a line to it rises."""
+
 
 class StaticZone:
     """Places the static nodes and draws their lines."""
@@ -235,7 +238,9 @@ class StaticZone:
         path = [start, (end[0], start[1]), end]
         if not all(self._is_clear(edge, a, b) for a, b in pairwise(path)):
             end = self._port(edge.head, -90.0)
-            path = [start, (end[0] - 14, start[1]), (end[0] - 14, end[1]), end]
+            # Left of the arrowheads of all nodes above and below.
+            x = self.places.ends[edge.head][0] - ASIDE
+            path = [start, (x, start[1]), (x, end[1]), end]
         return rounded(path, TURN)
 
     def _entry(self, edge: Edge) -> Point:

@@ -14,6 +14,8 @@ LANE = 3.0
 """Width of the free lane in which a line passes a layer."""
 CLEARLY = 0.88
 """An order replaces another if its cost is smaller by this factor: the cost is an estimate."""
+PILED = 20
+"""How straight rows stand above each other that shall; a line in a step has at most 12."""
 BESIDE = 5.0
 """How much wider the lane is for two lines."""
 
@@ -70,6 +72,7 @@ def arrange(
     node_gap: float,
     first: Collection[str] = (),
     last: Collection[str] = (),
+    stacked: Collection[str] = (),
     entered: Mapping[str, int] = MappingProxyType({}),
     wider: Mapping[Link, float] = MappingProxyType({}),
     unit: float = 1.0,
@@ -82,8 +85,9 @@ def arrange(
 
     `rows` gives how far each reaches to the left and to the right of its centre; `top` is the
     highest layer of the whole picture; rows in `first` and `last` are leftmost and rightmost in
-    their layers; `entered` says from which side (-1 left, 1 right) lines come to a row from other
-    steps. `wider` says of links how much wider their lanes are than `LANE`; `unit` scales those.
+    their layers, those in `stacked` one above the other; `entered` says from which side (-1 left,
+    1 right) lines come to a row from other steps. `wider` says of links how much wider their lanes
+    are than `LANE`; `unit` scales those.
     """
     outside = {row: side for row, side in entered.items() if row in (first if side < 0 else last)}
 
@@ -92,7 +96,9 @@ def arrange(
     turned = dict(list(rows.items())[::-1])
     for order, lines in ((rows, links), (turned, links), (turned, links[::-1])):
         for held in ({}, outside):
-            step = _arranged(order, layers, lines, top, node_gap, first, last, held, wider, unit)
+            step = _arranged(
+                order, layers, lines, top, node_gap, first, last, stacked, held, wider, unit
+            )
             cost = _crossed(step, layers, entered)
             if best is None or cost < CLEARLY * least:
                 best, least = step, cost
@@ -145,6 +151,7 @@ def _arranged(
     node_gap: float,
     first: Collection[str],
     last: Collection[str],
+    stacked: Collection[str],
     outside: Mapping[str, int],
     wider: Mapping[Link, float],
     unit: float,
@@ -181,10 +188,21 @@ def _arranged(
             arrows.append(f"{a}->{b}[weight={weights[inner]}];")
     linked = {row for link in links for row in (link.lower, link.upper)}
     for row in rows:
+        if row in linked:
+            continue
+        # What reads or is read elsewhere only stands above others, or below them.
         lower = [other for other in rows if other in linked and layers[other] < layers[row]]
-        if row not in linked and lower:  # what reads or is read elsewhere only stands above others
+        upper = [other for other in rows if other in linked and layers[other] > layers[row]]
+        if lower:
             under = max(lower, key=lambda other: layers[other])
             arrows.append(f"{names[under]}->{names[row]}[style=invis,weight=2];")
+        elif upper:
+            over = min(upper, key=lambda other: layers[other])
+            arrows.append(f"{names[row]}->{names[over]}[style=invis,weight=2];")
+    pile = sorted((row for row in rows if row in stacked), key=lambda row: layers[row])
+    for below, above in itertools.pairwise(pile):
+        arrows.append(f"{names[below]}->{names[above]}[style=invis,weight={PILED}];")
+        adjacent.update(range(layers[below], layers[above]))
     levels = sorted(members)
     for low, high in itertools.pairwise(levels):
         if low not in adjacent or high != low + 1:

@@ -14,11 +14,11 @@ from graphgrad.notation.naming import Names
 from graphgrad.notation.text import expression_text
 from graphgrad.ops import LOSSES
 from graphgrad.system import System, leaf_type
-from viz.items import TRANSPOSED, Item, Level, Link, Product, Role, Structure
+from viz.items import TRANSPOSED, Item, Level, Link, Product, Role, Structure, term_label
 from viz.kinds import before_recurrences, targets
 from viz.label import Label, roman
 from viz.numbers import ONE, Number, in_print, parted
-from viz.operations import SIGNS, sign
+from viz.operations import SIGNS, sign, typed
 from viz.scene import NodeKind
 
 LINEAR = ("mul", "div", "concat", "part", "component", "sum", "mean", "expand")
@@ -183,7 +183,8 @@ class _Reader:
             return inside
         key = self._new_key("term")
         text = expression_text(expr.args[0], self.declared)
-        self._item(key, head.label, "loss", over, text, implied=True, expr=expr.args[0])
+        label = term_label(head.label, self.items)
+        self._item(key, label, "loss", over, text, implied=True, expr=expr.args[0])
         self._link(inside, key)
         return _Context(key, inside.condition)
 
@@ -195,7 +196,7 @@ class _Reader:
         self._link(context, key)
         numbers = [self._is_number(arg) for arg in expr.args]
         if all(numbers):
-            self._item(key, roman(text), "constant", space, text)
+            self._item(key, typed(text), "constant", space, text)
             return []
         scalar = expr.op.name == "mul" and any(self._types[id(a)] == () for a in expr.args)
         given = [
@@ -301,7 +302,7 @@ class _Reader:
             self._link(context, attr.name, at=attr)
         elif self.level == "operations":
             key, text = self._new_key("number"), expression_text(expr, self.declared)
-            self._item(key, roman(text), "constant", self._spaces[id(expr)], text)
+            self._item(key, typed(text), "constant", self._spaces[id(expr)], text)
             self._link(context, key)
 
     def _link(self, context: _Context, tail: str, lag: int = 0, at: At | None = None) -> None:

@@ -12,7 +12,10 @@ from graphgrad.cli.circuits import check, code, list_cells, show, unfold
 from graphgrad.cli.gradients import grad
 from graphgrad.cli.proofs import prove
 from graphgrad.cli.reports import report
+from graphgrad.doors import door
 from graphgrad.errors import nearest
+
+_is_length = door("graphgrad.unfold.lengths:is_length")
 
 METHODS = ("auto", "induction", "certificate", "sympy", "probabilistic", "enclosure")
 
@@ -181,11 +184,11 @@ def _wrt(parser: argparse.ArgumentParser) -> None:
 
 def _lengths_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--tau", type=_numbers, default={"": 3}, metavar="N",
+        "--tau", type=_lengths, default={"": 3}, metavar="N",
         help="number of steps, or s=3,t=4 for several indices (default 3)",
     )  # fmt: skip
     parser.add_argument(
-        "--sizes", type=_named_numbers, default={}, metavar="H=4,D=3", help="sizes of dimensions"
+        "--sizes", type=_sizes, default={}, metavar="H=4,D=3", help="sizes of dimensions"
     )
 
 
@@ -213,15 +216,25 @@ def _names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()] or [text]
 
 
-def _numbers(text: str) -> dict[str, int]:
-    if "=" in text:
-        return _named_numbers(text, "t=4")
+def _lengths(text: str) -> dict[str, int]:
     try:
-        return {"": int(text)}
+        found = _named_numbers(text, "t=4") if "=" in text else {"": int(text)}
     except ValueError:
         raise argparse.ArgumentTypeError(
             f"{text!r} is not a whole number: write --tau 4, or --tau s=3,t=4"
         ) from None
+    for number in found.values():
+        if not _is_length(number):
+            raise argparse.ArgumentTypeError(f"{number} is not a possible number of steps")
+    return found
+
+
+def _sizes(text: str) -> dict[str, int]:
+    found = _named_numbers(text)
+    for name, number in found.items():
+        if number < 1:
+            raise argparse.ArgumentTypeError(f"the size {name} = {number} is not possible")
+    return found
 
 
 def _count(text: str) -> int:

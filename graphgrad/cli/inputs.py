@@ -16,10 +16,20 @@ from graphgrad.errors import FileError, GraphgradError, nearest
 
 _load = door("graphgrad.notation.parse:load")
 _parse = door("graphgrad.notation.parse:parse")
+_format = door("viz.drawing:format_of")
 
 
 class UsageError(GraphgradError):
-    """Options that do not go together."""
+    """Options that do not go together, or that are wrong whatever the file."""
+
+
+@contextmanager
+def usage() -> Iterator[None]:
+    """Make an error about the value of an option, whatever the file, one of usage."""
+    try:
+        yield
+    except GraphgradError as error:
+        raise UsageError(error.message, remedy=error.remedy) from None
 
 
 def read_circuit(name: str) -> Circuit:
@@ -70,13 +80,19 @@ def make_folder(path: Path) -> None:
 
 
 def picture_style(options: argparse.Namespace) -> dict[str, str]:
-    """Return how a picture is to be drawn; UsageError where none is asked for but its looks."""
+    """Return how a picture is to be drawn.
+
+    UsageError where none is asked for but its looks, or one in a format that is none.
+    """
     looks = {name: getattr(options, name) for name in ("level", "style")}
     for name, value in looks.items():
         if value and options.out is None:
             raise UsageError(
                 f"--{name} is about a picture", remedy="name the picture: --out elman.svg"
             )
+    if options.out is not None:
+        with usage():
+            _format(options.out)
     return {"level": looks["level"] or "variables", "style": looks["style"] or "colour"}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from rich.console import Console
 
-from graphgrad.cli.inputs import UsageError, lengths_for, read_circuit, read_text, waiting
+from graphgrad.cli.inputs import UsageError, lengths_for, read_circuit, read_text, usage, waiting
 from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
 
@@ -27,11 +27,12 @@ def prove(options: argparse.Namespace) -> int:
         return recheck(options)
     if options.file is None:
         raise UsageError("there is nothing to prove", remedy="give a FILE, or --recheck PROOF")
+    with usage():
+        truncate = None if options.truncate is None else _truncation(options.truncate)
     circuit = read_circuit(options.file)
     claims: Any = Path(options.claims) if options.claims else None
     if options.claims == "-":
         claims = read_text("-")
-    truncate = None if options.truncate is None else _truncation(options.truncate)
     try:
         proof = _prove(
             circuit,

@@ -6,13 +6,24 @@ is `@`; the product of two vectors is u⊤v. A minus sign is carried outwards.
 
 from __future__ import annotations
 
-from dataclasses import replace
+import functools
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 from graphgrad.declared import tree_key
 from graphgrad.ir import OPS, Expr
 from graphgrad.notation.boxes import Box, Scripted, number, operator, row, scripted
 from graphgrad.notation.printer import Shown
-from graphgrad.notation.structures import Negative, fenced, fraction, juxtaposed, negative, summed
+from graphgrad.notation.structures import (
+    Negative,
+    fenced,
+    fraction,
+    juxtaposed,
+    negative,
+    slashed,
+    summed,
+)
 
 # How tightly the parts of a formula bind, loosest first. A matrix product stands in parentheses
 # beside ⊙; sums written with ∑ reach as far as products do.
@@ -93,8 +104,20 @@ def _factor(shown: Shown[Box]) -> Box:
     return shown.text if shown.level == MATRIX else fit(shown, FRACTION)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Quotient(Box):
+    """A fraction, kept as numerator and factors of the denominator, so that it can be divided."""
+
+    over: Shown[Box]
+    under: tuple[tuple[Expr, Shown[Box]], ...]
+
+
 def div(expr: Expr, args: Args) -> Shown[Box]:
-    """Return a quotient: a fraction, or ⊘ between arrays."""
+    """Return a quotient: a fraction, or ⊘ between arrays.
+
+    What is divided again has one fraction, x/(ab), and a fraction below a fraction stands on one
+    line.
+    """
     left, right = args
     if isinstance(left.text, Negative):
         inner = div(expr, [inside(left.text), right])
@@ -102,7 +125,38 @@ def div(expr: Expr, args: Args) -> Shown[Box]:
     if all(map(is_array, expr.args)):
         sides = fit(left, HADAMARD), fit(right, SCALAR)
         return Shown(row(sides[0], operator("⊘"), sides[1]), HADAMARD)
-    return Shown(fraction(left.text, right.text), FRACTION)
+    over: Shown[Box] = left
+    under: tuple[tuple[Expr, Shown[Box]], ...] = ((expr.args[1], _on_one_line(right)),)
+    if isinstance(left.text, Quotient):
+        over, under = left.text.over, (*left.text.under, *under)
+    box = fraction(over.text, _denominator(under).text)
+    whole = Quotient(
+        box.latex, box.mathml, box.width, tall=True, digit=True, over=over, under=under
+    )
+    return Shown(whole, FRACTION)
+
+
+def _denominator(factors: Sequence[tuple[Expr, Shown[Box]]]) -> Shown[Box]:
+    """Return the product of the factors below a fraction: numbers first, equal ones as a power."""
+    if len(factors) == 1:
+        return factors[0][1]
+    parts = [shown for expr, shown in factors if expr.op is OPS["const"]]
+    keys = [(tree_key(expr), shown) for expr, shown in factors if expr.op is not OPS["const"]]
+    times = Counter(key for key, _ in keys)
+    for key, shown in dict(keys).items():
+        parts.append(power(shown, number(str(times[key]))) if times[key] > 1 else shown)
+    return Shown(functools.reduce(juxtaposed, [fit(part, SCALAR) for part in parts]), SCALAR)
+
+
+def _on_one_line(shown: Shown[Box]) -> Shown[Box]:
+    """Return what stands below a fraction; a fraction there on one line, unless it is tall."""
+    box = shown.text
+    if not isinstance(box, Quotient) or box.over.text.tall:
+        return shown
+    under = _denominator(box.under)
+    if under.text.tall:
+        return shown
+    return Shown(slashed(fit(box.over, SCALAR), fit(under, FRACTION)), MATRIX)
 
 
 def power(base: Shown[Box], exponent: Box) -> Shown[Box]:

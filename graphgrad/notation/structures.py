@@ -94,6 +94,11 @@ def half() -> Box:
     return Box(r"\tfrac{1}{2}", mathml, digit=True)
 
 
+def slashed(numerator: Box, denominator: Box) -> Box:
+    """Return a fraction on one line: a/b."""
+    return row(numerator, operator("/", tight=True), denominator, spaces=False)
+
+
 def root(inner: Box) -> Box:
     """Return a square root."""
     mathml = f"<msqrt><mrow>{inner.mathml}</mrow></msqrt>"

@@ -12,6 +12,11 @@ from graphgrad.system import System
 MAX_NODES = 2**31 - 1
 
 
+def is_length(value: Any) -> bool:
+    """Return whether a value is a number of steps that is possible in some circuit."""
+    return is_whole(value) and 1 <= value < MAX_NODES
+
+
 def checked_lengths(system: System, tau: Any) -> dict[str, int]:
     """Return the number of steps per index; DataError for anything but whole numbers ≥ 1."""
     indices = list(system.indices)
@@ -32,7 +37,7 @@ def checked_lengths(system: System, tau: Any) -> dict[str, int]:
     else:
         lengths = dict.fromkeys(indices, tau)
     for name, value in lengths.items():
-        if not is_whole(value) or not 1 <= value < MAX_NODES:
+        if not is_length(value):
             raise DataError(
                 f"the number of steps {system.indices[name].length} = {value!r} is not possible",
                 remedy=f"use a whole number from 1 to {MAX_NODES - 1}",

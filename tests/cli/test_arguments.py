@@ -54,7 +54,12 @@ def test_examples_of_the_help_work(line):
         ["unfold", "elman", "--tau", "x"],
         ["unfold", "elman", "--tau", "1.5"],
         ["unfold", "elman", "--tau", "s=x"],
+        ["unfold", "elman", "--tau", "0"],
+        ["unfold", "elman", "--tau=-1"],
+        ["grad", "elman", "--tau", "99999999999"],
+        ["prove", "missing.rec", "--tau", "s=0"],
         ["unfold", "elman", "--sizes", "H"],
+        ["unfold", "elman", "--sizes", "H=0"],
         ["unfold", "elman", "--sizes", "=3"],
         ["unfold", "elman", "--sizes", "H=1,H=2"],
         ["unfold", "elman", "--limit", "x"],
@@ -92,6 +97,24 @@ def test_options_that_would_do_nothing(run, arguments, message):
     status, out, err = run(*arguments)
     assert (status, out) == (2, "")
     assert err.startswith(f"error: {message}\nRemedy: ")
+
+
+@pytest.mark.parametrize("file", ["elman", "missing.rec"])
+@pytest.mark.parametrize(
+    ("command", "option", "message"),
+    [
+        ("show", "--out=x.jpg", "cannot save a picture as 'jpg'"),
+        ("unfold", "--out=x", "the file name has no ending"),
+        ("grad", "--out=x.", "the file name has no ending"),
+        ("prove", "--truncate=half", "'half' is no truncation"),
+        ("prove", "--truncate=window(0)", "window(0)"),
+    ],
+)
+def test_what_is_wrong_whatever_the_file(run, file, command, option, message):
+    status, out, err = run(command, file, option)
+    assert (status, out) == (2, "")
+    assert err.startswith(f"error: {message}")
+    assert "\nRemedy: " in err
 
 
 def test_a_lack_of_memory_is_no_traceback(run, monkeypatch):

@@ -63,20 +63,20 @@ def test_styles_and_levels(run, style, level):
 
 
 @pytest.mark.parametrize(
-    ("path", "message"),
+    ("path", "wanted", "message"),
     [
-        ("nowhere/elman.svg", "cannot write nowhere/elman.svg"),
-        ("elman.gif", "gif"),
-        ("elman", "no ending"),
-        ("", "no ending"),
-        ("folder.svg", "cannot write folder.svg"),
+        ("nowhere/elman.svg", 1, "cannot write nowhere/elman.svg"),
+        ("elman.gif", 2, "gif"),
+        ("elman", 2, "no ending"),
+        ("", 2, "no ending"),
+        ("folder.svg", 1, "cannot write folder.svg"),
     ],
 )
 @pytest.mark.parametrize("command", ["show", "unfold", "grad"])
-def test_pictures_that_cannot_be_written(run, empty_folder, command, path, message):
+def test_pictures_that_cannot_be_written(run, empty_folder, command, path, wanted, message):
     Path("folder.svg").mkdir()
     status, out, err = run(command, "elman", "--out", path)
-    assert (status, out) == (1, "")
+    assert (status, out) == (wanted, "")
     assert message in err
     assert "Remedy" in err
     assert [p.name for p in empty_folder.iterdir()] == ["folder.svg"]
@@ -133,9 +133,8 @@ def test_unfold_as_json(run):
         assert all(arg < position for arg in node["args"])
 
 
-@pytest.mark.parametrize("tau", ["0", "-1", "99999999999", "s=3"])
-def test_lengths_that_are_not_possible(run, tau):
-    status, out, err = run("unfold", "elman", f"--tau={tau}")
+def test_a_length_of_an_index_that_the_circuit_lacks(run):
+    status, out, err = run("unfold", "elman", "--tau=s=3")
     assert (status, out) == (1, "")
     assert "Remedy" in err
 

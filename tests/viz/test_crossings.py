@@ -18,7 +18,7 @@ from tests.viz.test_layout import distance
 from viz.crossings import crossings, shared_runs, touched_heads
 from viz.drawing import Drawing
 from viz.layout import lay_out
-from viz.picture import Layout, PlacedEdge
+from viz.picture import Layout, PlacedEdge, PlacedNode
 from viz.routing import Point, flatten, line, with_arrow
 
 RECORD = Path(__file__).with_name("snapshots") / "crossings.txt"
@@ -170,3 +170,98 @@ def test_lines_over_different_delays_arrive_beside_each_other() -> None:
     assert len(down) == 2
     assert [pair for pair in crossings(layout) if set(pair) <= down] == []
     assert touched_heads(layout) == shared_runs(layout) == []
+
+
+def fan(size: int) -> str:
+    """A circuit in which one value is read by so many others in its step."""
+    names = "abcdefg"[:size]
+    equations = [f"{name}[t] = tanh({name}[t-1] + z[t])" for name in names]
+    total = " + ".join(f"{name}[t]" for name in names)
+    return "\n".join(
+        ["x[t]: input(H)", "A: param(H, H)", "z[t] = A @ x[t]", *equations,
+         f"loss = sum(sum({total}) for t in steps)"]
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("size", [3, 4, 5])
+def test_arrowheads_of_lines_back_are_apart_where_many_lines_leave(size: int) -> None:
+    layout = viz.backward(gg.parse(fan(size)), 2).layout
+    tips = sorted(edge.tip for edge in layout.edges if edge.head == "z.1" and edge.tip is not None)
+    assert len(tips) == size + 1
+    assert touched_heads(layout) == []
+
+
+LAGS = """
+x[t]: input(H)
+A: param(H, H)
+h[t] = tanh(A @ (h[t-1] + h[t-2] + h[t-3]) + x[t])
+loss = sum(sum(h[t]) for t in steps)
+"""
+
+
+def test_arcs_of_different_lengths_end_beside_each_other() -> None:
+    circuit = gg.parse(LAGS)
+    for drawing in (viz.unfolded(circuit, 5), viz.backward(circuit, 5)):
+        layout = drawing.layout
+        arcs = [e for e in layout.edges if e.head == "h.4" and e.tail in ("h.1", "h.2")]
+        long, short = sorted(e.tip for e in arcs if e.kind == "forward" and e.tip is not None)[::-1]
+        assert math.dist(long, short) > 5
+        assert long[0] > short[0]
+        assert touched_heads(layout) == []
+
+
+RIDGE = """
+x[t]: input(D)
+U: param(H, D)
+psi: param(H)
+e[t] = psi @ tanh(U @ x[t])
+loss = mean(e[t]**2 for t in steps) / 2 + 0.01 * sum(psi**2)
+"""
+
+
+def test_a_line_to_a_result_rises_beside_the_arrowheads_of_others() -> None:
+    layout = viz.unfolded(gg.parse(RIDGE), 2, level="operations").layout
+    assert touched_heads(layout) == []
+
+
+BACK_FROM_THE_LAST = """
+x[t]: input(H)
+W: param(H, H)
+h[t] = tanh(W @ h[t-1] + x[t])
+s[t] = h[t] @ h[tau]
+first = h[1]
+last = h[tau]
+loss = sum(s[t] for t in steps) + first @ last
+"""
+UP_TO_THE_NEXT = """
+a: param()
+p[t] = p[t-1] + a * p[t-1] * r[t-1]
+r[t] = r[t-1] + p[t-1] * r[t-1]
+q[t] = exp(p[t])
+loss = sum(q[t] + r[t] for t in steps)
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "tail", "head", "level"),
+    [
+        (BACK_FROM_THE_LAST, "h.3", "s.1", ("h.2", "h.3")),
+        (UP_TO_THE_NEXT, "p.1", "r.2", ("p.1", "p.2")),
+    ],
+)
+def test_a_trunk_leads_upward_from_above_a_level_line(
+    text: str, tail: str, head: str, level: tuple[str, str]
+) -> None:
+    """It neither lies on the level line, which leaves or arrives at its side, nor crosses it."""
+    layout = viz.unfolded(gg.parse(text), 3).layout
+    assert touched_heads(layout) == []
+    (along,) = [e for e in layout.edges if (e.tail, e.head) == level]
+    mine = [e for e in layout.edges if e.tail == tail and e.head in (head, "")]
+    starts = [e.curve[0][1] for e in mine if distance(nodes_of(layout)[tail], e.curve[0]) < 0.5]
+    assert starts
+    assert min(starts) > along.curve[0][1] + 3
+    assert all({along.id, e.id} != set(pair) for e in mine for pair in crossings(layout))
+
+
+def nodes_of(layout: Layout) -> dict[str, PlacedNode]:
+    return {node.node.id: node for node in layout.nodes}

@@ -9,6 +9,8 @@ from itertools import pairwise
 
 import pytest
 
+import graphgrad as gg
+import viz
 from tests.viz import scenes
 from viz.label import symbol
 from viz.layering import layers_of
@@ -145,6 +147,52 @@ def test_boundaries_stand_in_the_margins() -> None:
     assert places["h.0"][0] < places["h.1"][0]
     assert places["g.4"][0] > places["g.3"][0]
     assert places["h.0"][1] == places["h.1"][1]
+
+
+STARTS = """
+w0: input(N)
+q: input(N)
+A: param(N, N)
+mu: param()
+w[0] = w0
+u[tau+1] = q
+g[t] = A @ w[t-1]
+v[t] = mu * v[t-1] - g[t]
+w[t] = w[t-1] + v[t]
+p[t] = mu * p[t+1] + w[t]
+u[t] = A @ u[t+1] + p[t] + u[t+1]
+loss = sum(w[tau]) + sum(u[1])
+"""
+
+
+def test_boundary_values_stand_in_a_column_beside_the_steps() -> None:
+    """What a boundary value is computed from does not push others away from what reads them."""
+    layout = viz.unfolded(gg.parse(STARTS), 2).layout
+    at = positions(layout)
+    assert at["w.0"][0] == at["v.0"][0] > at["w0"][0]
+    assert at["u.3"][0] == at["p.3"][0] < at["q"][0]
+    for tail, head in (("w.0", "w.1"), ("v.0", "v.1"), ("u.3", "u.2"), ("p.3", "p.2")):
+        (line,) = [e for e in layout.edges if (e.tail, e.head) == (tail, head)]
+        assert {round(y, 2) for _, y in line.curve} == {round(at[head][1], 2)}
+
+
+AHEAD = """
+x[t]: input(D)
+A: param(H, H)
+B: param(H, D)
+C: param(H, H)
+u[t] = relu(B @ x[t+1] + A @ u[t-1])
+v[t] = sigmoid(C @ v[t+1] + u[t+2])
+loss = sum(sum(u[t] * v[t]) for t in steps)
+"""
+
+
+def test_what_only_another_step_reads_stands_below_its_own() -> None:
+    """And not beside the lines of parameters, in the room between two steps."""
+    layout = viz.unfolded(gg.parse(AHEAD), 3).layout
+    at = positions(layout)
+    width = max(node.width for node in layout.nodes)
+    assert abs(at["x.2"][0] - at["u.2"][0]) < width
 
 
 def test_a_parameter_is_one_node_with_one_trunk() -> None:

@@ -41,10 +41,12 @@ def test_pictures(
 
 
 @pytest.mark.parametrize("command", ["show", "unfold", "grad"])
-@pytest.mark.parametrize("out", ["picture.gif", "picture", "missing/picture.svg"])
+@pytest.mark.parametrize(
+    ("out", "status"), [("picture.gif", 2), ("picture", 2), ("missing/picture.svg", 1)]
+)
 def test_refused(
-    command: str, out: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    command: str, out: str, status: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main([command, str(gg.cells.path("elman")), "--out", str(tmp_path / out)]) == 1
+    assert main([command, str(gg.cells.path("elman")), "--out", str(tmp_path / out)]) == status
     assert "error: cannot" in (text := capsys.readouterr().err) or "no ending" in text
     assert list(tmp_path.iterdir()) == []

@@ -120,3 +120,11 @@ def test_lines_pass_over_the_nodes_of_a_row(name: str) -> None:
         layout = view(circuit, 2, level="operations").layout
         for check in (overlaps, shared_runs, touched_heads, loose_ends):
             assert check(layout) == [], view
+
+
+def test_a_loss_of_no_terms_stands_where_a_loss_does() -> None:
+    """Behind and above the steps, not among the parameters before them."""
+    text = "x[t]: input()\nw: param()\nh[t] = w * x[t]\nloss = sum(h[t] for t in steps if t > 1)"
+    layout = viz.unfolded(gg.parse(text), 1).layout
+    at = {node.node.id: (node.x, node.y) for node in layout.nodes}
+    assert all(at["loss"][axis] > at[name][axis] for axis in (0, 1) for name in ("w", "h.1"))

@@ -28,6 +28,12 @@ def test_rows_are_outermost_where_lines_reach_them() -> None:
         assert (step.x[first] < step.x[other]) == (side == "first")
 
 
+def test_stacked_rows_stand_one_above_the_other() -> None:
+    """What is stacked stands straight, whatever else has a line to it."""
+    step = placed([Link("w", "a", "0")], stacked=["x", "a", "h"])
+    assert step.x["x"] == step.x["a"] == step.x["h"] != step.x["w"]
+
+
 def test_lines_from_the_side_cross_no_lanes_that_can_pass_behind() -> None:
     """Four parameters of h pass the layer of a; a line comes to a from one side."""
     links = [Link("x", "a", "0"), Link("w", "a", "0"), Link("a", "h", "0")]

@@ -245,6 +245,14 @@ def test_a_sum_over_time_is_an_operation(loss: str, labels: list[str]) -> None:
     assert {node for node in graph if "h.1" in graph.pred[node]} <= set(before)
 
 
+def test_lengths_and_sizes_in_operations_are_symbols() -> None:
+    circuit = gg.parse("x[t]: input(H)\nH: size(2)\nloss = sum(H * sum(x[t]) / tau for t in steps)")
+    scene = unfolded_scene(structure(circuit, "operations"), {"t": 1})
+    shown = {node.label for node in scene.nodes if node.kind == "operation"}
+    assert {"H ×", "÷ τ"} <= {label.text for label in shown}
+    assert {run.text for label in shown for run in label.runs if run.italic} == {"H", "τ"}
+
+
 def test_a_sign_marks_what_is_subtracted_or_divided_by() -> None:
     circuit = gg.parse(
         "x[t]: input()\nw: param()\nh[t] = (x[t] - w * h[t-1]) / exp(h[t-1])\n"
@@ -318,3 +326,19 @@ def test_labels_are_products_of_the_equation(
     for scene in (circuit_scene(parts), unfolded_scene(parts, {"t": 2}, parameters="labels")):
         assert {edge.label.text for edge in scene.edges if edge.label is not None} == labels
         assert {node.id for node in scene.nodes if node.kind == "parameter"} == nodes
+
+
+@pytest.mark.parametrize(("loss", "labels"), [
+    ("sum(L[t] + p[t] for t in steps)", ["L^(1)", "p^(1)", "ℓ^(1)", "L"]),
+    ("sum(h[t] * p[t] for t in steps)", ["h^(1)", "p^(1)", "L^(1)", "L"]),
+    ("sum(h[t] * p[t] for t in steps) + sum(L[t] + p[t] for t in steps)",
+     ["h^(1)", "L^(1)", "p^(1)", "ℓ^(1)", "ℓ_2^(1)", "L"]),
+])  # fmt: skip
+def test_the_terms_of_a_loss_are_told_from_what_has_its_letter(
+    loss: str, labels: list[str]
+) -> None:
+    start = "x[t]: input()\nw: param()\nh[t] = w * x[t]\np[t] = w * h[t]\nL[t] = h[t]**2\n"
+    scene = unfolded_scene(structure(gg.parse(f"{start}loss = {loss}"), terms=True), {"t": 1})
+    shown = [node.label.text for node in scene.nodes]
+    assert len(set(shown)) == len(shown)
+    assert set(labels) <= set(shown)
