@@ -4,8 +4,10 @@ While a trace runs, `np.zeros`, `np.empty`, `np.array` and their like return tra
 they would return floats, and `math.exp` and its like work on traced scalars. The wrappers look at a
 context variable and at who calls, so other threads and libraries get NumPy as it is; they are
 installed when the first trace begins and removed when the last one ends, whatever happens in
-between. Names that a module took out of NumPy or math (`from numpy import zeros`) are replaced in
-the modules of the function and of what it calls.
+between. Compiled modules, such as those of `np.random`, leave no frame that says who calls, and
+write into the memory of what they allocate: meanwhile their `np` is a copy without wrappers. Names
+that a module took out of NumPy or math (`from numpy import zeros`) are replaced in the modules of
+the function and of what it calls.
 """
 
 from __future__ import annotations
@@ -16,6 +18,7 @@ import threading
 import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib.machinery import ExtensionFileLoader
 from typing import Any
 
 import numpy as np
@@ -156,6 +159,11 @@ REPLACED: list[tuple[types.ModuleType, str, Function, Function]] = [
 ]
 _lock = threading.Lock()
 _running = 0
+_UNTOUCHED = types.ModuleType("numpy", np.__doc__)
+"""NumPy as it was before any trace."""
+vars(_UNTOUCHED).update(vars(np))
+_spared: list[tuple[dict[str, Any], str]] = []
+"""The compiled modules that have it, with the name that they know NumPy by."""
 
 
 @contextmanager
@@ -191,6 +199,21 @@ def _install(change: int) -> None:
         if before == 0 or _running == 0:
             for module, name, original, new in REPLACED:
                 setattr(module, name, new if _running else original)
+            _spare_compiled()
+
+
+def _spare_compiled() -> None:
+    """Give compiled modules NumPy without wrappers while traces run, and their own afterwards."""
+    while _spared:
+        space, name = _spared.pop()
+        space[name] = np
+    for module in list(sys.modules.values()) if _running else ():
+        if isinstance(getattr(module, "__loader__", None), ExtensionFileLoader):
+            space = vars(module)
+            for name in ("np", "numpy"):
+                if space.get(name) is np:
+                    space[name] = _UNTOUCHED
+                    _spared.append((space, name))
 
 
 def _namespaces(functions: tuple[Any, ...]) -> list[dict[str, Any]]:
