@@ -65,7 +65,7 @@ def solved(name: str, parts: Any, got: Any, tau: int) -> Counts | None:
     `parts` has a row for each number of the result and a column for each contribution.
     """
     used = np.abs(parts).max(axis=0) > 1e-12
-    if len(got) < used.sum() or not np.isfinite(parts).all():
+    if len(got) < used.sum() or not (np.isfinite(parts).all() and np.isfinite(got).all()):
         return None
     solution, _, rank, _ = np.linalg.lstsq(parts[:, used], got, rcond=1e-11)
     if rank < used.sum():

@@ -64,6 +64,11 @@ def test_a_rounded_factor_is_no_truncation(tau):
     assert counts_cause(right) == ""
 
 
+def test_what_is_no_number_has_no_counts():
+    parts = np.random.default_rng(0).normal(size=(9, 4))
+    assert solved("W", parts, np.full(9, np.nan), 2) is None
+
+
 def test_factors_of_contributions_are_found():
     parts = np.random.default_rng(0).normal(size=(9, 4))
     parts[:, 1] = 0  # loss 1 does not depend on what is used at step 2
