@@ -180,6 +180,11 @@ class Proof:
         return "proved"
 
     @property
+    def title(self) -> str:
+        """What it says, in one line."""
+        return f"{self.circuit}: gradient of {self.loss} {self.verdict}"
+
+    @property
     def scope(self) -> str:
         """For which lengths and sizes the verdict holds."""
         tau = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
@@ -190,7 +195,7 @@ class Proof:
     def __str__(self) -> str:
         width = max((len(claim.name) for claim in self.claims), default=0)
         truth = max((len(claim.truth) for claim in self.claims), default=0)
-        lines = [f"{self.circuit}: gradient of {self.loss} {self.verdict}"]
+        lines = [self.title]
         for k, line in enumerate(shown.wrong_equations(self)):
             first, *more = line.split("\n")
             lines.append(" " * (4 if k else 2) + first)
@@ -227,7 +232,7 @@ class Proof:
         return shown.rich_table(self)
 
     def __repr__(self) -> str:
-        return f"<Proof {self.circuit}: gradient of {self.loss} {self.verdict}>"
+        return f"<Proof {self.title}>"
 
     def _repr_html_(self) -> str:
         return shown.html_table(self)
