@@ -36,7 +36,8 @@ class Claim:
     what is left of it when the truth is subtracted, `cause` what seems to have been done instead. A
     claim that is proved at a random point is wrong with probability 2**-`error` at most; one that
     is certified holds to `digits` digits. With `every` it is proved for every length; `tau` is the
-    length at which it is refuted, where that is not the one of the proof.
+    length at which it is refuted, where that is not the one of the proof, `wrong_at` one at which a
+    claim is refuted that is proved for the length of the proof.
     """
 
     name: str
@@ -58,6 +59,13 @@ class Claim:
     digits: int | None = None
     every: bool = False
     tau: Mapping[str, int] = field(default_factory=dict)
+    wrong_at: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def but(self) -> str:
+        """Where a claim that is proved does not hold: `, but wrong for t = 1..7`."""
+        steps = shown.lengths_text(self.wrong_at)
+        return f", but wrong for {steps}" if steps else ""
 
     @property
     def where(self) -> str:
@@ -85,7 +93,7 @@ class Claim:
         if self.difference:
             low, high = _outward(*self.difference, digits=3 if like else 6)
             bounds = f"is between {low} and {high}"
-        steps = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
+        steps = shown.lengths_text(self.tau)
         found = f"{self.where}{f' for {steps}' if steps else ''}: claim − truth {bounds}"
         if like:
             return [f"{found} {like}"]
@@ -182,13 +190,13 @@ class Proof:
     @property
     def title(self) -> str:
         """What it says, in one line."""
-        return f"{self.circuit}: gradient of {self.loss} {self.verdict}"
+        but = next((claim.but for claim in self.claims if claim.but), "")
+        return f"{self.circuit}: gradient of {self.loss} {self.verdict}{but}"
 
     @property
     def scope(self) -> str:
         """For which lengths and sizes the verdict holds."""
-        tau = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
-        tau = tau or "every length"
+        tau = shown.lengths_text(self.tau) or "every length"
         sizes = ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
         return f"{tau}; {sizes or 'scalars'}; all real values of parameters, inputs and states"
 
@@ -207,7 +215,7 @@ class Proof:
                 origin = claim.origin
                 lines.append(f"  {origin}:")
             entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
-            reason = f"{' at every length' if claim.every else ''}, {entries}"
+            reason = f"{' at every length' if claim.every else claim.but}, {entries}"
             if claim.verdict in ("undecided", "certified"):
                 reason = f": {claim.reason}"
             if claim.error is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -52,7 +53,16 @@ def verdict_text(claim: Claim) -> str:
         return f"proved with error bound 2**-{claim.error}"
     if claim.digits is not None and claim.verdict == "certified":
         return f"certified to {claim.digits} digits"
-    return claim.verdict
+    return claim.verdict + claim.but
+
+
+def lengths_text(lengths: Mapping[str, int]) -> str:
+    """Return lengths in words.
+
+    >>> lengths_text({"s": 3, "t": 2})
+    's = 1..3, t = 1..2'
+    """
+    return ", ".join(f"{index} = 1..{length}" for index, length in lengths.items())
 
 
 def rich_table(proof: Proof) -> Group:
