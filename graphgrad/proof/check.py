@@ -66,7 +66,7 @@ def check_function(
     `np.clip` to two limits, as of gradients that may explode, is taken as one that cuts nothing,
     and the verdict says so; a limit written with `np.where` is part of what is judged. Sizes that
     are not given are 2 each, and what is proved for them is tried in floats at others: where it is
-    wrong there, it is refuted. At more steps that is noted.
+    wrong there, it is refuted. At more steps, and for one example more, that is said: `limits`.
 
     Verdicts are proved, certified (in digits, where code cannot be traced), refuted or undecided;
     after `time_limit` seconds what is left is undecided. Raises CheckError where code does not run
@@ -90,6 +90,7 @@ def check_function(
     deadline = started + time_limit
     trial: Trial | None = None
     told: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
     try:
         with enforced(clock):
             try:
@@ -133,8 +134,9 @@ def check_function(
         except ExhaustedError:
             notes.append("no time was left to explain the faults")
     elif trial is not None and trial.proved:  # exactly, but at these sizes
-        claims, noted = beyond(check, trial, clock.part(SHARE))
-        notes += noted
+        tried = beyond(check, trial, clock.part(SHARE))
+        claims, limits = tried.claims, tuple(tried.limits)
+        notes += tried.notes
     return Checked(
         circuit.name,
         goal.loss,
@@ -148,6 +150,7 @@ def check_function(
         unclaimed=tuple(_unclaimed(check, case, claims)),
         notes=tuple(notes),
         lessons=told,
+        limits=limits,
     )
 
 

@@ -6,9 +6,9 @@ only: because two sizes are equal, or because no sequence is long enough to be c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import fields, replace
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import Any
 
@@ -26,34 +26,83 @@ from graphgrad.proof.clock import Clock, enforced
 from graphgrad.proof.poly import ExhaustedError
 from graphgrad.proof.result import Claim
 
-OTHER_SIZES = (3, 2)
-"""The first sizes that are tried; further ones are larger, and all are different."""
-MORE_STEPS = 2
+OTHER_SIZES: tuple[Callable[[int], int], ...] = (
+    lambda k: (3, 2)[k] if k < 2 else k + 2,
+    lambda k: (2, 3)[k] if k < 2 else k + 2,
+    lambda k: 5 + k,
+    lambda k: 1,
+)
+"""The k-th of the sizes that are tried: all different, the second larger, all large, all 1."""
+MORE_STEPS = (2, 9, 27)
 SHARE = 0.25
 """Of the time limit, what is left to it."""
-AGREED, ROUNDING = 1e-6, 1e-12
+AGREED, ROUNDING = 1e-9, 1e-12
 """How near floats are to the truth: relative to the largest entry, and where that is zero."""
 
 
-def beyond(check: Check, trial: Trial, clock: Clock) -> tuple[tuple[Claim, ...], tuple[str, ...]]:
+@dataclass
+class Beyond:
+    """What other sizes, lengths and numbers of examples say of a proof.
+
+    `limits` are the lengths and numbers at which something is wrong that is proved.
+    """
+
+    claims: tuple[Claim, ...]
+    notes: list[str] = field(default_factory=list)
+    limits: list[str] = field(default_factory=list)
+
+
+def beyond(check: Check, trial: Trial, clock: Clock) -> Beyond:
     """Return the claims of a proof, refuted where other sizes do that, and what is to be noted.
 
-    Sizes that nobody gave are free, and a length is not: what is wrong at another one is noted.
-    Where the forward pass is another one too, the code is not for these sizes.
+    Sizes that nobody gave are free, and a length is not: what is wrong at another one is noted, and
+    so is what is wrong for one example more. Where the forward pass is another one too, the code is
+    not for these sizes.
     """
-    sizes = check.bound(lambda k: OTHER_SIZES[k] if k < len(OTHER_SIZES) else k + 2)
-    here, claims, notes = trial.case.sizes, tuple(trial.claims), list[str]()
+    found = Beyond(tuple(trial.claims))
     with suppress(ExhaustedError), enforced(clock):
+        _other_sizes(check, trial, found)
+        case, here = trial.case, trial.case.sizes
+        for longer in MORE_STEPS if check.layout != "step" else ():
+            tau = case.tau + longer
+            if found.limits or (longer > MORE_STEPS[0] and _traces(trial)):
+                break
+            wrong = _wrong(check, trial, tau, here, f"τ = {tau}", found.notes)
+            _limited(found, wrong, f"τ = {tau}", f"at τ = {tau}")
+        if case.batch is not None:
+            more = replace(check, batch=case.batch + 1)
+            text = f"{more.batch} examples"
+            wrong = _wrong(more, trial, case.tau, here, text, found.notes)
+            _limited(found, wrong, text, f"with {text}")
+    return found
+
+
+def _other_sizes(check: Check, trial: Trial, found: Beyond) -> None:
+    """Refute the claims that are wrong at other sizes, unless the code is not for these."""
+    here = trial.case.sizes
+    for choice in OTHER_SIZES:
+        sizes, before = check.bound(choice), len(found.notes)
         if sizes != dict(here):
             shown = _sizes_text(sizes)
-            wrong = _wrong(check, trial, trial.case.tau, sizes, shown, notes)
+            wrong = _wrong(check, trial, trial.case.tau, sizes, shown, found.notes)
             places = f"right at {_sizes_text(here)}, but not at {shown}"
-            claims = tuple(_refuted(claims, wrong, places))
-        if check.layout != "step":
-            longer = trial.case.tau + MORE_STEPS
-            wrong = _wrong(check, trial, longer, here, f"τ = {longer}", notes)
-            notes += [f"at τ = {longer} {each.name} is not {each.truth}" for each in wrong]
-    return claims, tuple(notes)
+            found.claims = tuple(_refuted(found.claims, wrong, places))
+            if wrong or len(found.notes) > before:
+                break
+
+
+def _limited(found: Beyond, wrong: Sequence[Comparison], where: str, at: str) -> None:
+    """Note what is wrong elsewhere, and beside each claim that it is."""
+    found.notes += [f"{at} {each.name} is not {each.truth}" for each in wrong]
+    names = {each.name for each in wrong}
+    if names:
+        found.limits.append(where)
+        found.claims = tuple(
+            replace(claim, reason=f"but wrong {at}")
+            if claim.name in names and claim.verdict == "proved"
+            else claim
+            for claim in found.claims
+        )
 
 
 class FloatCase(Case):
@@ -101,6 +150,8 @@ def _wrong(
         case = FloatCase(**{each.name: getattr(case, each.name) for each in fields(case)})
         case.reduction = trial.case.reduction
         found = _results(check, trial, case)
+        if any(not _agrees(each) for each in found) and not _traces(trial):
+            found = check.compared(case, traced_run(check.adapter, check.program, case))
     except ExhaustedError:
         raise
     except Exception as error:  # whatever foreign code raises
@@ -117,15 +168,22 @@ def _wrong(
 def _results(check: Check, trial: Trial, case: Case) -> list[Comparison]:
     """Return what the code gives, on the branches and without the limits of the proof.
 
+    Where floats differ from the truth, a trace tells whether that is rounding, as in float32.
     Nothing where that takes another branch, or where the code looks at numbers.
     """
     tape = trial.run.tape
-    if not (tape.clipped or tape.dropped or tape.decisions or tape.leaks):
+    if not _traces(trial):
         return check.compared(case, floating_run(check.adapter, check.program, case), as_floats)
     options = {"clips": tape.clips, "tiny": tape.tiny, "flips": tape.flips}
     run = traced_run(check.adapter, check.program, case, **options)
     taken, here = ({(d.place, d.answer) for d in each.decisions} for each in (run.tape, tape))
     return [] if tape.leaks or not taken <= here else check.compared(case, run)
+
+
+def _traces(trial: Trial) -> bool:
+    """Whether the run of the proof took something for granted that a run on floats would not."""
+    tape = trial.run.tape
+    return bool(tape.clipped or tape.dropped or tape.decisions or tape.leaks)
 
 
 def _agrees(made: Comparison) -> bool:

@@ -23,6 +23,7 @@ from graphgrad.dims import Token, concrete
 from graphgrad.errors import GraphgradError, unknown_name
 from graphgrad.proof.algebra import SympyAlgebra
 from graphgrad.proof.derivative import Derivatives
+from graphgrad.proof.trace import LEFT, LEFT_VALUE
 from graphgrad.unfold import checked_lengths
 
 
@@ -199,7 +200,7 @@ class Case:
     def number(self, entry: Any) -> Fraction:
         """Return the value of an entry of the data at the sample point."""
         if isinstance(entry, sympy.Symbol):
-            return self.point[entry]
+            return LEFT_VALUE if entry == LEFT else self.point[entry]
         if isinstance(entry, sympy.Expr):
             value = entry.xreplace({s: _rational(self.point[s]) for s in entry.free_symbols})
             return Fraction(int(value.p), int(value.q))

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import sympy
 
-from graphgrad.proof.check_evidence import Cause, Evidence, near, numbers
+from graphgrad.proof.check_evidence import Cause, Evidence, near, numbers, unwritten
 from graphgrad.proof.check_judge import Comparison
-from graphgrad.proof.counts import factor_text, simple_ratio
+from graphgrad.proof.counts import CLOSE, factor_text, simple_ratio
 
 
 def simple_causes(
@@ -25,6 +25,9 @@ def simple_causes(
     `at_once` says that the result is wrong for one step already.
     """
     found = []
+    if unwritten(evidence.tape, made):
+        text = "computed from what np.empty left in memory, where np.zeros belongs"
+        found.append(Cause(text, (made.name,), True, "memory"))
     for text, wanted, kind in _simple(evidence, made, at_once=at_once):
         exact = evidence.confirmed(made, wanted)
         if exact or all(near(p.got(made), numbers(p.case, wanted)) for p in points):
@@ -38,11 +41,14 @@ def _simple(
     """Yield hypotheses that fit at the sample point: in words, the expressions, the kind."""
     got, case = evidence.got(made), evidence.case
     want = numbers(case, made.want)
+    if near(got, want):  # as far as floats see: whatever else is near the truth explains nothing
+        return
     ratio = simple_ratio(got, want)
     if ratio is not None and ratio != 1:
         factor = sympy.Rational(*ratio.as_integer_ratio())
         wanted = np.frompyfunc(lambda e: None if e is None else factor * e, 1, 1)(made.want)
         yield factor_text(ratio, case.tau, len(case.examples), at_once=at_once), wanted, "factor"
+    yield from _constants(evidence, made, got, want)
     if got.ndim == 2 and got.shape[0] == got.shape[1] > 1 and near(got, want.T):
         yield "transposed", made.want.T, "transpose"
     for other in evidence.made:
@@ -57,6 +63,24 @@ def _simple(
             factor = sympy.Rational(*decay.as_integer_ratio())
             wanted = np.frompyfunc(lambda e, w: e + factor * w, 2, 1)(made.want, entries)
             yield f"the gradient plus {decay} times {made.quantity}: weight decay", wanted, "decay"
+
+
+def _constants(
+    evidence: Evidence, made: Comparison, got: Any, want: Any
+) -> Iterator[tuple[str, Any, str]]:
+    """Yield that a result is constant, or the gradient and a constant."""
+    known = [evidence.tape.number(entry.node) for entry in made.got.flat]
+    if None not in known and any(known):
+        exact = [sympy.Rational(*number.as_integer_ratio()) for number in known]
+        text = "constant, whatever the data are: nothing of the gradient is in it"
+        yield text, np.reshape(np.array(exact, object), made.got.shape), "constant"
+    shifts = np.ravel(got - want)
+    shift = shifts[0] if shifts.size and np.isfinite(shifts).all() else 0.0
+    if shift and np.max(np.abs(shifts - shift)) <= CLOSE * abs(shift):
+        number = sympy.Rational(f"{shift:.6g}")
+        wanted = np.frompyfunc(lambda e: None if e is None else e + number, 1, 1)(made.want)
+        sign = "plus" if number > 0 else "minus"
+        yield f"the gradient {sign} {abs(float(number)):g} in each entry", wanted, "constant"
 
 
 def example_causes(

@@ -16,6 +16,7 @@ from graphgrad.proof.check_case import Case
 from graphgrad.proof.check_floats import values_at
 from graphgrad.proof.check_judge import Comparison, decided
 from graphgrad.proof.counts import CLOSE
+from graphgrad.proof.trace import LEFT
 from graphgrad.proof.trace_sympy import Expressions
 from graphgrad.proof.zero import Field
 
@@ -92,6 +93,12 @@ class Evidence:
             if decided(self.field, value, sympy.sympify(want), self.deadline).verdict != "zero":
                 return False
         return True
+
+
+def unwritten(tape: Any, made: Comparison) -> bool:
+    """Whether a result is computed from entries of `np.empty` that nothing was written to."""
+    used = tape.needed(entry.node for entry in made.got.flat)
+    return any(tape.payload[node] == LEFT for node in used)
 
 
 def placed(case: Case) -> dict[Any, Spot]:

@@ -21,6 +21,8 @@ from graphgrad.proof.derivative import Derivatives
 from graphgrad.proof.result import Claim
 
 WIDTH = 96
+SUBJECTS = ("memory", "factor", "constant", "transpose", "other", "decay", "example")
+"""The kinds of causes that say what a result is."""
 
 
 @dataclass(frozen=True)
@@ -159,7 +161,7 @@ def _lesson(
     many = len(wrong) > 1
     lines = [f"✗ {_listed([made.name for made in wrong])} {'are' if many else 'is'} wrong."]
     seen = "" if cause is None or cause.exact else " (seen at sample values only)"
-    if cause is not None and cause.kind in ("factor", "transpose", "other", "decay", "example"):
+    if cause is not None and cause.kind in SUBJECTS:
         subject = "each is" if many else "it is"
         lines += _wrapped(f"Likely cause: {subject} {cause.text}{seen}.")
     elif cause is not None:

@@ -26,7 +26,7 @@ from graphgrad.proof.check_run import Program
 from graphgrad.proof.result import Claim, Verdict
 from graphgrad.proof.trace import Traced
 from graphgrad.proof.trace_array import lifted, new_tape, wrap
-from graphgrad.proof.trace_patch import tracing
+from graphgrad.proof.trace_patch import on_floats, tracing
 from graphgrad.proof.trace_sympy import Expressions
 from graphgrad.proof.trace_tape import Tape
 from graphgrad.proof.zero import Field, ZeroDecision
@@ -92,7 +92,7 @@ def traced_run(adapter: Adapter, program: Program, case: Case, **options: Any) -
 def floating_run(adapter: Adapter, program: Program, case: Case) -> Run:
     """Return what the code computes from floats at the case's sample point."""
     values = values_of(adapter, case, floats(case))
-    with quietly():
+    with on_floats(*program.functions), quietly():
         found, outcomes = program.run(
             values.arguments, values.attributes, seed_giver(case, floats(case))
         )

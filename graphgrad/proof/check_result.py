@@ -13,17 +13,27 @@ class Checked(Proof):
     """The result of `check_function`.
 
     `notes` say how the code's names were matched and what was noticed on the way, `lessons` explain
-    each fault: what is wrong, how far it reaches, its likely cause, and the remedy.
+    each fault: what is wrong, how far it reaches, its likely cause, and the remedy. `limits` are
+    lengths and numbers of examples at which something is wrong that is proved for those asked for.
     """
 
     code: str = ""
     notes: tuple[str, ...] = ()
     lessons: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """The verdict in a line, with where it does not hold."""
+        return super().title + self._but()
+
+    def _but(self) -> str:
+        return f", but wrong at {' and '.join(self.limits)}" if self.limits else ""
 
     def __str__(self) -> str:
         width = max((len(claim.name) for claim in self.claims), default=0)
         truth = max((len(claim.truth) for claim in self.claims), default=0)
-        lines = [f"{self.code}: {self.verdict} against {self.circuit}"]
+        lines = [f"{self.code}: {self.verdict} against {self.circuit}{self._but()}"]
         for claim in self.claims:
             entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
             reason = f": {claim.reason}" if claim.reason else ""

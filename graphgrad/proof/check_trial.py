@@ -15,7 +15,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_adapter import Adapter, values_of
 from graphgrad.proof.check_case import Case, CheckError, Goal
-from graphgrad.proof.check_evidence import Evidence
+from graphgrad.proof.check_evidence import Evidence, unwritten
 from graphgrad.proof.check_judge import (
     Comparison,
     Run,
@@ -32,7 +32,6 @@ from graphgrad.proof.trace_sympy import Expressions
 from graphgrad.proof.trace_tape import Tape
 from graphgrad.proof.zero import Field
 
-TINY = Fraction(1, 10**5)
 SMALL = Fraction(1, 2**10)
 LARGEST_FREE = 4
 MOST_FLIPS = 4
@@ -40,6 +39,27 @@ FAITHFUL = 1e-6
 """How near a traced run and one on floats must be at the sample point."""
 FOREIGN = (GraphgradError, ArithmeticError, ValueError, IndexError, KeyError, TypeError)
 """What code may raise at sizes or on branches that it was not written for."""
+
+
+def safeguards(tape: Tape) -> frozenset[str]:
+    """Return the places where a small constant keeps a divisor, logarithm or root from 0.
+
+    One that is added to a result of which nothing of the kind is computed is part of the result.
+    """
+    guarded = set[int]()
+    for node in reversed(range(len(tape.ops))):
+        op, args = tape.ops[node], tape.args[node]
+        if op == "log":
+            guarded.add(args[0])
+        elif op == "div":
+            guarded.add(args[1])
+        elif op == "power":
+            exponent = tape.number(args[1])
+            if exponent is None or exponent < 0 or exponent.denominator > 1:
+                guarded.add(args[0])
+        if node in guarded:
+            guarded.update(args)
+    return frozenset[str]().union(*(tape.small[node] for node in tape.small if node in guarded))
 
 
 @dataclass
@@ -149,8 +169,25 @@ class Check:
                 else:
                     case.reduction = "sum"
             claims.append(claim)
+        if case.batch and not case.goal.outputs and all(e.truth != case.goal.loss for e in made):
+            made, claims = self._reduced(case, run, made, claims, expressions, zero, deadline)
         tainted = self._tainted(case, run, made, options) if run.tape.leaks else frozenset()
         return Trial(case, run, made, claims, zero, expressions, tainted)
+
+    def _reduced(
+        self, case: Case, run: Run, made: list[Comparison], claims: list[Claim],
+        expressions: Expressions, zero: Field, deadline: float,
+    ) -> tuple[list[Comparison], list[Claim]]:  # fmt: skip
+        """Return the claims where no loss tells whether examples are averaged: the better ones."""
+        if not any(claim.verdict == "refuted" for claim in claims):
+            return made, claims
+        case.reduction = "mean"
+        other = self.compared(case, run)
+        again = [judged(e, expressions, zero, self.program.name, deadline) for e in other]
+        if _count_refuted(again) < _count_refuted(claims):
+            return other, again
+        case.reduction = "sum"
+        return made, claims
 
     def _unlike(self, trial: Trial) -> frozenset[str]:
         """Return the results whose formulas do not have the values that plain floats give.
@@ -167,14 +204,17 @@ class Check:
         return frozenset(
             each.name
             for each in made
-            if each.name not in found
-            or found[each.name].got.shape != each.got.shape
-            or not np.allclose(
-                found[each.name].got,
-                np.reshape([entry.value for entry in each.got.flat], each.got.shape),
-                rtol=FAITHFUL,
-                atol=FAITHFUL,
-                equal_nan=True,
+            if not unwritten(run.tape, each)  # that differs from run to run of floats as well
+            and (
+                each.name not in found
+                or found[each.name].got.shape != each.got.shape
+                or not np.allclose(
+                    found[each.name].got,
+                    np.reshape([entry.value for entry in each.got.flat], each.got.shape),
+                    rtol=FAITHFUL,
+                    atol=FAITHFUL,
+                    equal_nan=True,
+                )
             )
         )
 
@@ -205,7 +245,7 @@ class Check:
             return best
         tape = best.run.tape
         forward = any(m.quantity is None and m.name in best.refuted for m in best.made)
-        variants: list[dict[str, Any]] = [{"tiny": TINY}] if tape.small else []
+        variants: list[dict[str, Any]] = [{"tiny": safe}] if (safe := safeguards(tape)) else []
         kinks = any(template.op.kinks for template in case.dag.templates)
         variants += [{"clips": False}] if tape.clipped and forward and kinks else []
         places = self._exceptions(case, tape) if tape.decisions else []
@@ -281,3 +321,7 @@ def _formulas(
         args = tuple(numbers[arg] for arg in tape.args[node])
         numbers[node] = known.setdefault((tape.ops[node], args, tape.payload[node]), len(known))
     return {each.name: tuple(numbers[e.node] for e in each.got.flat) for each in made}
+
+
+def _count_refuted(claims: list[Claim]) -> int:
+    return sum(claim.verdict == "refuted" for claim in claims)

@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 
 CLOSE = 1e-8
+SURE = 1e-7
+"""How near to a simple number a count must be: a gradient times 1.000001 is no other count."""
 MOST_PLACES = 6
 """How many contributions are named."""
 
@@ -63,7 +65,7 @@ def solved(name: str, parts: Any, got: Any, tau: int) -> Counts | None:
     `parts` has a row for each number of the result and a column for each contribution.
     """
     used = np.abs(parts).max(axis=0) > 1e-12
-    if len(got) < used.sum() or not np.isfinite(parts).all():
+    if len(got) < used.sum() or not (np.isfinite(parts).all() and np.isfinite(got).all()):
         return None
     solution, _, rank, _ = np.linalg.lstsq(parts[:, used], got, rcond=1e-11)
     if rank < used.sum():
@@ -73,7 +75,7 @@ def solved(name: str, parts: Any, got: Any, tau: int) -> Counts | None:
     counts: list[Fraction | None] = [None] * (tau * tau)
     for place, value in zip(np.flatnonzero(used), solution, strict=True):
         simple = Fraction(float(value)).limit_denominator(12)
-        if abs(float(simple) - value) > 1e-5:
+        if abs(float(simple) - value) > SURE:
             return None
         counts[place] = simple
     return Counts(name, tuple(tuple(counts[s * tau : (s + 1) * tau]) for s in range(tau)))
@@ -103,7 +105,7 @@ def counts_cause(counts: Counts, wanted: Any = None) -> str:
     }
     missing = {place for place, count in cells.items() if count == 0}
     kept = {place for place, count in cells.items() if count == 1}
-    if missing | kept == set(cells):
+    if missing and missing | kept == set(cells):
         for window in range(1, tau):
             if missing == {(s, t) for s, t in cells if s - t >= window}:
                 plural = "s" if window > 1 else ""

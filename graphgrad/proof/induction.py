@@ -242,7 +242,7 @@ def induction_claims(
         """Look for refutations once; go on while anything is neither proved nor refuted."""
         if not searched:
             searched.append(True)
-            refuted.update(_refuted(question, stated, sizes, found, clock))
+            refuted.update(refutations(question, stated, sizes, found, clock))
         return bool(set(stated.names) - found.proved - refuted.keys())
 
     searched: list[bool] = []
@@ -270,7 +270,7 @@ def _texts(side: Side, lengths: Sequence[Mapping[str, int]]) -> str:
     return "; ".join(shown)
 
 
-def _refuted(
+def refutations(
     question: Question,
     stated: Stated,
     sizes: Mapping[str, int],

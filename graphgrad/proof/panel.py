@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -245,7 +246,26 @@ class Panel:
             return found
         if every.proved & names:
             self.used["induction"] = None
-        return [_at_every_length(c) if c.by in every.proved & names else c for c in found]
+        found = [_at_every_length(c) if c.by in every.proved & names else c for c in found]
+        return self._limited(found, stated, every) if stated.origin == CLAIMED else found
+
+    def _limited(
+        self, found: list[Claim], stated: Stated, every: induction.Induction
+    ) -> list[Claim]:
+        """Return claims with the shortest length known at which one that is proved is wrong."""
+        left = [claim.by for claim in found if claim.verdict == "proved" and not claim.every]
+        clock = self.clock.at_most(INDUCTION_SHARE * self.seconds)
+        if not left or clock.is_over:
+            return found
+        wrong: dict[str, Claim] = {}
+        with suppress(ExhaustedError), enforced(clock):
+            wrong = induction.refutations(self.question, stated, self.sizes, every, clock)
+        return [
+            replace(claim, wrong_at=wrong[claim.by].tau)
+            if claim.by in left and claim.by in wrong
+            else claim
+            for claim in found
+        ]
 
     def _together(self, side: Side) -> list[Claim]:
         """Return what certificate, random points and SymPy say together."""

@@ -36,7 +36,8 @@ class Claim:
     what is left of it when the truth is subtracted, `cause` what seems to have been done instead. A
     claim that is proved at a random point is wrong with probability 2**-`error` at most; one that
     is certified holds to `digits` digits. With `every` it is proved for every length; `tau` is the
-    length at which it is refuted, where that is not the one of the proof.
+    length at which it is refuted, where that is not the one of the proof, `wrong_at` one at which a
+    claim is refuted that is proved for the length of the proof.
     """
 
     name: str
@@ -58,6 +59,13 @@ class Claim:
     digits: int | None = None
     every: bool = False
     tau: Mapping[str, int] = field(default_factory=dict)
+    wrong_at: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def but(self) -> str:
+        """Where a claim that is proved does not hold: `, but wrong for t = 1..7`."""
+        steps = shown.lengths_text(self.wrong_at)
+        return f", but wrong for {steps}" if steps else ""
 
     @property
     def where(self) -> str:
@@ -85,7 +93,7 @@ class Claim:
         if self.difference:
             low, high = _outward(*self.difference, digits=3 if like else 6)
             bounds = f"is between {low} and {high}"
-        steps = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
+        steps = shown.lengths_text(self.tau)
         found = f"{self.where}{f' for {steps}' if steps else ''}: claim − truth {bounds}"
         if like:
             return [f"{found} {like}"]
@@ -180,17 +188,22 @@ class Proof:
         return "proved"
 
     @property
+    def title(self) -> str:
+        """What it says, in one line."""
+        but = next((claim.but for claim in self.claims if claim.but), "")
+        return f"{self.circuit}: gradient of {self.loss} {self.verdict}{but}"
+
+    @property
     def scope(self) -> str:
         """For which lengths and sizes the verdict holds."""
-        tau = ", ".join(f"{index} = 1..{length}" for index, length in self.tau.items())
-        tau = tau or "every length"
+        tau = shown.lengths_text(self.tau) or "every length"
         sizes = ", ".join(f"{name} = {size}" for name, size in self.sizes.items())
         return f"{tau}; {sizes or 'scalars'}; all real values of parameters, inputs and states"
 
     def __str__(self) -> str:
         width = max((len(claim.name) for claim in self.claims), default=0)
         truth = max((len(claim.truth) for claim in self.claims), default=0)
-        lines = [f"{self.circuit}: gradient of {self.loss} {self.verdict}"]
+        lines = [self.title]
         for k, line in enumerate(shown.wrong_equations(self)):
             first, *more = line.split("\n")
             lines.append(" " * (4 if k else 2) + first)
@@ -202,7 +215,7 @@ class Proof:
                 origin = claim.origin
                 lines.append(f"  {origin}:")
             entries = f"{claim.entries} entr{'y' if claim.entries == 1 else 'ies'}"
-            reason = f"{' at every length' if claim.every else ''}, {entries}"
+            reason = f"{' at every length' if claim.every else claim.but}, {entries}"
             if claim.verdict in ("undecided", "certified"):
                 reason = f": {claim.reason}"
             if claim.error is not None:
@@ -227,7 +240,7 @@ class Proof:
         return shown.rich_table(self)
 
     def __repr__(self) -> str:
-        return f"<Proof {self.circuit}: gradient of {self.loss} {self.verdict}>"
+        return f"<Proof {self.title}>"
 
     def _repr_html_(self) -> str:
         return shown.html_table(self)

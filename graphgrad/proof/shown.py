@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import re
+from collections.abc import Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -52,7 +53,16 @@ def verdict_text(claim: Claim) -> str:
         return f"proved with error bound 2**-{claim.error}"
     if claim.digits is not None and claim.verdict == "certified":
         return f"certified to {claim.digits} digits"
-    return claim.verdict
+    return claim.verdict + claim.but
+
+
+def lengths_text(lengths: Mapping[str, int]) -> str:
+    """Return lengths in words.
+
+    >>> lengths_text({"s": 3, "t": 2})
+    's = 1..3, t = 1..2'
+    """
+    return ", ".join(f"{index} = 1..{length}" for index, length in lengths.items())
 
 
 def rich_table(proof: Proof) -> Group:
@@ -62,7 +72,7 @@ def rich_table(proof: Proof) -> Group:
         [Padding(_folded(line), (0, 0, 0, 2)) for line in lines]
         for lines in (wrong_equations(proof), _below(proof))
     )
-    return Group(Text(title(proof), overflow="fold"), *first, *tables, *last)
+    return Group(Text(proof.title, overflow="fold"), *first, *tables, *last)
 
 
 def _origin(claim: Claim) -> str:
@@ -95,11 +105,6 @@ def _folded(line: str) -> Table:
     for other in others:
         grid.add_row(Padding(Text(other.strip(), overflow="fold"), (0, 0, 0, 4)))
     return grid
-
-
-def title(proof: Proof) -> str:
-    """Return what a proof says, in one line."""
-    return f"{proof.circuit}: gradient of {proof.loss} {proof.verdict}"
 
 
 def remarks(proof: Proof) -> list[str]:
@@ -207,7 +212,7 @@ def html_table(proof: Proof) -> str:
         "<li>" + html.escape(line).replace("\n", "<br/>") + "</li>" for line in remarks(proof)
     )
     return (
-        f'<table class="graphgrad-proof"><caption>{html.escape(title(proof))}</caption>'
+        f'<table class="graphgrad-proof"><caption>{html.escape(proof.title)}</caption>'
         "<thead><tr><th></th><th>claim</th><th>verdict</th><th>entries</th><th>computed by</th>"
         f"</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
     )
@@ -232,7 +237,7 @@ def latex_table(proof: Proof) -> str:
         rf"\item {latex_text(line)}".replace("\n", " \\\\\n") for line in remarks(proof)
     )
     return (
-        f"\\noindent {latex_text(title(proof))}\\par\\medskip\n"
+        f"\\noindent {latex_text(proof.title)}\\par\\medskip\n"
         f"\\noindent\\begin{{tabular}}{{llrl}}\n{body}\n\\end{{tabular}}\n"
         f"\\begin{{itemize}}\n{notes}\n\\end{{itemize}}\n"
     )

@@ -13,11 +13,15 @@ from fractions import Fraction
 from typing import Any, NoReturn
 
 import numpy as np
+import sympy
 
 from graphgrad.proof.trace_tape import Tape, TraceError
 
 ACTIVE: ContextVar[Tape | None] = ContextVar("graphgrad_tape", default=None)
 """The tape of the trace that is running in this thread."""
+LEFT = sympy.Symbol("left_by_np_empty", real=True)
+"""What stands in an array of `np.empty` before anything is written there: any number."""
+LEFT_VALUE = Fraction(-89, 64)
 
 UFUNCS: dict[str, Any] = {
     "add": np.add,

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.proof.trace import ACTIVE, Traced, lift
+from graphgrad.proof.trace import ACTIVE, LEFT, LEFT_VALUE, Traced, lift
 from graphgrad.proof.trace_entries import (
     all_known,
     boxed,
@@ -317,6 +317,13 @@ def _filled_like(value: Any) -> Callable[..., Any]:
     return filled
 
 
+def _empty_like(prototype: Any, *args: Any, **options: Any) -> Any:
+    result, tape = _filled_like(0)(prototype, *args, **options), ACTIVE.get()
+    if tape is not None and isinstance(result, TracedArray):
+        result.fill(Traced(tape, tape.leaf(LEFT, float(LEFT_VALUE))))
+    return result
+
+
 def _full_like(prototype: Any, fill: Any, *args: Any, **options: Any) -> Any:
     result = np.empty(np.shape(prototype), object)
     result[...] = lifted(fill)
@@ -347,7 +354,7 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.where: _where,
     np.clip: clip,
     np.zeros_like: _filled_like(0),
-    np.empty_like: _filled_like(0),
+    np.empty_like: _empty_like,
     np.ones_like: _filled_like(1),
     np.full_like: _full_like,
     np.linalg.norm: _norm,

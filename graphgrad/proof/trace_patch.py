@@ -4,8 +4,10 @@ While a trace runs, `np.zeros`, `np.empty`, `np.array` and their like return tra
 they would return floats, and `math.exp` and its like work on traced scalars. The wrappers look at a
 context variable and at who calls, so other threads and libraries get NumPy as it is; they are
 installed when the first trace begins and removed when the last one ends, whatever happens in
-between. Names that a module took out of NumPy or math (`from numpy import zeros`) are replaced in
-the modules of the function and of what it calls.
+between. Compiled modules, such as those of `np.random`, leave no frame that says who calls, and
+write into the memory of what they allocate: meanwhile their `np` is a copy without wrappers. Names
+that a module took out of NumPy or math (`from numpy import zeros`) are replaced in the modules of
+the function and of what it calls.
 """
 
 from __future__ import annotations
@@ -15,16 +17,20 @@ import sys
 import threading
 import types
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from contextvars import ContextVar
+from importlib.machinery import ExtensionFileLoader
 from typing import Any
 
 import numpy as np
 
-from graphgrad.proof.trace import ACTIVE, Traced
+from graphgrad.proof.trace import ACTIVE, LEFT, LEFT_VALUE, Traced
 from graphgrad.proof.trace_array import TracedArray, lifted, plain, wrap
 from graphgrad.proof.trace_tape import Tape
 
 Function = Callable[..., Any]
+FLOATS: ContextVar[bool] = ContextVar("graphgrad_floats", default=False)
+"""Whether a run on floats is watched, in which `np.empty` leaves the number that traces see."""
 LARGEST_SEARCH = 2_000
 
 
@@ -33,11 +39,17 @@ def _is_float(dtype: Any) -> bool:
     return dtype is None or np.dtype(dtype).kind in "fO"
 
 
-def _filled(original: Function, fill: int) -> Function:
+def _filled(original: Function, fill: int | None) -> Function:
+    """Return a maker of arrays of one number, or of what is left in memory."""
+
     def allocate(shape: Any, dtype: Any = None, *args: Any, **options: Any) -> Any:
+        tape = ACTIVE.get()
         if not _is_float(dtype):
             return original(shape, dtype, *args, **options)
-        return wrap(ORIGINAL["full"](_shape(shape), fill, object))
+        if fill is None and tape is not None:
+            left = Traced(tape, tape.leaf(LEFT, float(LEFT_VALUE)))
+            return wrap(ORIGINAL["full"](_shape(shape), left, object))
+        return wrap(ORIGINAL["full"](_shape(shape), fill or 0, object))
 
     return allocate
 
@@ -105,7 +117,7 @@ def _scalar(original: Function) -> Function:
 
 MAKERS: dict[str, Callable[[Function], Function]] = {
     "zeros": lambda original: _filled(original, 0),
-    "empty": lambda original: _filled(original, 0),
+    "empty": lambda original: _filled(original, None),
     "ones": lambda original: _filled(original, 1),
     "full": _full,
     "eye": _eye,
@@ -141,9 +153,14 @@ def _dispatching(original: Function, make: Callable[[Function], Function]) -> Fu
 
     def call(*args: Any, **options: Any) -> Any:
         by = str(sys._getframe(1).f_globals.get("__name__", "")).split(".")[0]
-        if ACTIVE.get() is None or by in _LIBRARIES:
+        if by in _LIBRARIES or (ACTIVE.get() is None and not FLOATS.get()):
             return original(*args, **options)
-        return inside(*args, **options)
+        if ACTIVE.get() is not None:
+            return inside(*args, **options)
+        result = original(*args, **options)
+        if original.__name__.startswith("empty") and result.dtype.kind == "f":
+            result.fill(float(LEFT_VALUE))
+        return result
 
     call.__name__ = getattr(original, "__name__", "function")
     return call
@@ -156,30 +173,44 @@ REPLACED: list[tuple[types.ModuleType, str, Function, Function]] = [
 ]
 _lock = threading.Lock()
 _running = 0
+_UNTOUCHED = types.ModuleType("numpy", np.__doc__)
+"""NumPy as it was before any trace."""
+vars(_UNTOUCHED).update(vars(np))
+_spared: list[tuple[dict[str, Any], str]] = []
+"""The compiled modules that have it, with the name that they know NumPy by."""
+
+
+def tracing(tape: Tape, *functions: Any) -> AbstractContextManager[None]:
+    """Record what runs in this thread on a tape; `functions` are what will be called."""
+    return _replacing(ACTIVE, tape, functions)
+
+
+def on_floats(*functions: Any) -> AbstractContextManager[None]:
+    """Let functions run on floats, where what nobody has written is the same number each time."""
+    return _replacing(FLOATS, True, functions)
 
 
 @contextmanager
-def tracing(tape: Tape, *functions: Any) -> Iterator[None]:
-    """Record what runs in this thread on a tape; `functions` are what will be called."""
+def _replacing(variable: ContextVar[Any], value: Any, functions: tuple[Any, ...]) -> Iterator[None]:
     modules = _namespaces(functions)
     by_original = {id(original): new for _, _, original, new in REPLACED}
     taken = [
-        (space, name, value)
+        (space, name, original)
         for space in modules
-        for name, value in list(space.items())
-        if id(value) in by_original
+        for name, original in list(space.items())
+        if id(original) in by_original
     ]
     _install(1)
-    token = ACTIVE.set(tape)
+    token = variable.set(value)
     try:
-        for space, name, value in taken:
-            space[name] = by_original[id(value)]
+        for space, name, original in taken:
+            space[name] = by_original[id(original)]
         with np.errstate(all="ignore"):
             yield
     finally:
-        ACTIVE.reset(token)
-        for space, name, value in taken:
-            space[name] = value
+        variable.reset(token)
+        for space, name, original in taken:
+            space[name] = original
         _install(-1)
 
 
@@ -191,6 +222,21 @@ def _install(change: int) -> None:
         if before == 0 or _running == 0:
             for module, name, original, new in REPLACED:
                 setattr(module, name, new if _running else original)
+            _spare_compiled()
+
+
+def _spare_compiled() -> None:
+    """Give compiled modules NumPy without wrappers while traces run, and their own afterwards."""
+    while _spared:
+        space, name = _spared.pop()
+        space[name] = np
+    for module in list(sys.modules.values()) if _running else ():
+        if isinstance(getattr(module, "__loader__", None), ExtensionFileLoader):
+            space = vars(module)
+            for name in ("np", "numpy"):
+                if space.get(name) is np:
+                    space[name] = _UNTOUCHED
+                    _spared.append((space, name))
 
 
 def _namespaces(functions: tuple[Any, ...]) -> list[dict[str, Any]]:

@@ -44,14 +44,15 @@ class Tape:
 
     A constant has its Fraction in `payload`, a leaf whatever it was entered with. `flips` names
     places whose branch is to be taken the other way, `clips` says whether `np.clip` is taken as
-    inactive, `tiny` up to which size a constant added for safety is read as 0 (`small`: there was
-    one that is not). `on_ufunc` and `on_function` do NumPy's work on arrays of scalars.
+    inactive, `tiny` the places where a small constant, added for safety, is read as 0 (`small`: the
+    sums with one that is not, and where they are). `on_ufunc` and `on_function` do NumPy's work on
+    arrays of scalars.
     """
 
     on_ufunc: Callable[..., Any]
     on_function: Callable[..., Any]
     clips: bool = True
-    tiny: Fraction = Fraction(0)
+    tiny: frozenset[str] = frozenset()
     flips: frozenset[str] = frozenset()
     ops: list[str] = field(default_factory=list)
     args: list[tuple[int, ...]] = field(default_factory=list)
@@ -61,7 +62,7 @@ class Tape:
     leaks: dict[str, str] = field(default_factory=dict)
     clipped: dict[str, None] = field(default_factory=dict)
     dropped: dict[str, None] = field(default_factory=dict)
-    small: bool = False
+    small: dict[int, set[str]] = field(default_factory=dict)
     _known: dict[tuple[Any, ...], int] = field(default_factory=dict)
 
     # Entering
@@ -115,10 +116,12 @@ class Tape:
             return self.apply("add", a, b)
         if y == 0:
             return a
-        if abs(y) <= self.tiny:
-            self.dropped[f"{float(y):g}"] = None
-            return a
-        self.small = self.small or abs(y) < SMALL
+        if abs(y) <= SMALL:
+            place = caller()
+            if place in self.tiny:
+                self.dropped[f"{float(y):g}"] = None
+                return a
+            self.small.setdefault(self.apply("add", a, b), set()).add(place)
         if self.ops[a] == "choose":
             mask, first, second = self.args[a]
             return self.choose(mask, self.add(first, b), self.add(second, b))

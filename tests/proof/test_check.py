@@ -166,7 +166,12 @@ def limited_below_at_zero(x, y, W, U):
 def with_a_small_constant_and_never_true(x, y, W, U):
     loss, dW, dU = passes(x, y, W, U)
     dU = dU if type(dU) is not np.ndarray else 2 * dU
-    return loss, dW + 1e-9, dU
+    return loss, dW * loss / (loss + 1e-9), dU
+
+
+def with_a_small_constant_for_nothing(x, y, W, U):
+    loss, dW, dU = passes(x, y, W, U)
+    return loss, dW + 1e-6, dU
 
 
 @pytest.mark.parametrize(
@@ -176,11 +181,37 @@ def with_a_small_constant_and_never_true(x, y, W, U):
         (limited_to_nothing, "dW"),
         (limited_below_at_zero, "dW"),
         (with_a_small_constant_and_never_true, "dU"),
+        (with_a_small_constant_for_nothing, "dW + 1e-06"),
     ],
 )
 def test_limits_and_small_constants_hide_nothing(fn, wrong):
     proof = gg.check_function(net(), fn)
     assert [claim.name for claim in proof.claims if claim.verdict == "refuted"] == [wrong]
+
+
+@pytest.mark.parametrize("make", [np.empty_like, lambda a: np.empty(a.shape)])
+def test_what_is_read_before_it_is_written_is_refuted(make):
+    def unwritten(x, y, W, U):
+        loss, dW, dU = passes(x, y, W, U)
+        total = make(dU)
+        total += dU
+        return loss, dW, total
+
+    for _ in range(3):  # whatever is left in memory
+        proof = gg.check_function(net(), unwritten, results=["loss", "d_W", "d_U"])
+        assert [claim.verdict for claim in proof.claims] == ["proved", "proved", "refuted"]
+        assert "computed from what np.empty left in memory" in "\n".join(proof.lessons)
+
+
+def test_what_is_written_before_it_is_read_is_proved():
+    def written(x, y, W, U):
+        loss, dW, dU = passes(x, y, W, U)
+        total = np.empty_like(dU)
+        total[dU >= 0] = dU[dU >= 0]
+        total[dU < 0] = dU[dU < 0]
+        return loss, np.add(dW, 0, out=np.empty(dW.shape)), total
+
+    assert gg.check_function(net(), written, results=["loss", "d_W", "d_U"]).ok
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -109,7 +111,7 @@ def asked(x, y, W, U):
 
 def with_a_small_constant(x, y, W, U):
     loss, dW, dU = right(x, y, W, U)
-    return loss, dW + 5e-6, dU
+    return loss, dW * loss / (loss + 5e-6), dU
 
 
 @pytest.mark.parametrize("fn", [limited, shortened, asked, with_a_small_constant])
@@ -131,6 +133,69 @@ def test_what_is_wrong_in_longer_sequences_is_noted():
     assert proof.ok
     assert "at τ = 5 dW is not ∂loss/∂W" in proof.notes
     assert "at τ = 5 dU is not ∂loss/∂U" in proof.notes
+    assert proof.limits == ("τ = 5",)
+    assert str(proof).startswith("truncated: proved against net, but wrong at τ = 5\n")
+    title = "net: gradient of loss proved, but wrong at τ = 5"
+    assert f"<caption>{title}</caption>" in proof._repr_html_()
+    assert proof.latex().startswith(r"\noindent net: gradient of loss proved, but wrong at ")
+    reasons = {claim.name: claim.reason for claim in proof.claims}
+    assert reasons == {"loss": "", "dW": "but wrong at τ = 5", "dU": "but wrong at τ = 5"}
+    assert json.loads(proof.to_json())["limits"] == ["τ = 5"]
+
+
+@pytest.mark.parametrize(("most", "length"), [(5, "τ = 12"), (10, "τ = 12"), (20, "τ = 30")])
+def test_a_truncation_that_shows_in_much_longer_sequences_only_is_noted(most, length):
+    def cut(x, y, W, U):
+        loss, dW, dU = backward(x, y, W, U, most)
+        return loss, dW, dU
+
+    assert gg.check_function(net(), cut).limits == (length,)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "shown"),
+    [
+        (lambda D, H: H > D, "D = 2, H = 3"),
+        (lambda D, H: H > 3, "D = 5, H = 6"),
+        (lambda D, H: H == 1, "D = 1, H = 1"),
+    ],
+)
+def test_sizes_of_every_kind_are_tried(wrong, shown):
+    def sometimes(x, y, W, U):
+        loss, dW, dU = backward(x, y, W, U)
+        return loss, dW, 2 * dU if wrong(U.shape[1], U.shape[0]) else dU
+
+    proof = gg.check_function(net(), sometimes)
+    assert proof.verdict == "refuted"
+    assert f"right at D = 2, H = 2, but not at {shown}" in str(proof)
+
+
+def of_examples(x, y, W, U, count):
+    """Return the loss and gradients of examples, of which the gradient by U counts some."""
+    found = [backward(x[:, b], y[:, b], W, U) for b in range(x.shape[1])]
+    return sum(f[0] for f in found), sum(f[1] for f in found), sum(f[2] for f in found[:count])
+
+
+def test_what_is_wrong_for_more_examples_is_noted():
+    def two(x, y, W, U):
+        loss, dW, dU = of_examples(x, y, W, U, 2)
+        return loss, dW, dU
+
+    proof = gg.check_function(net(), two, batch=2)
+    assert proof.ok
+    assert proof.limits == ("3 examples",)
+    assert "with 3 examples dU is not ∂loss/∂U" in proof.notes
+    assert str(proof).startswith("two: proved against net, but wrong at 3 examples\n")
+
+
+def test_right_code_for_examples_is_proved_without_a_note():
+    def all_of_them(x, y, W, U):
+        loss, dW, dU = of_examples(x, y, W, U, None)
+        return loss, dW, dU
+
+    proof = gg.check_function(net(), all_of_them, batch=2)
+    assert proof.ok
+    assert proof.limits == proof.notes == ()
 
 
 def test_a_gradient_that_is_zero_agrees_in_digits():

@@ -55,6 +55,12 @@ CAUSES = {
              "it is ∂loss/∂R, the gradient of something else."),
     "decay": (lambda g, found, p: g | {"W": g["W"] + p["W"] / 10}, {"W"},
               "the gradient plus 1/10 times W: weight decay."),
+    "a constant in its place": (lambda g, found, p: g | {"b": 0 * g["b"] - 2}, {"b"},
+                                "it is constant, whatever the data are: nothing of the gradient"),
+    "a constant beside it": (lambda g, found, p: g | {"W": g["W"] - 2}, {"W"},
+                             "it is the gradient minus 2 in each entry."),
+    "a small constant beside it": (lambda g, found, p: g | {"W": g["W"] + 1e-6}, {"W"},
+                                   "it is the gradient plus 1e-06 in each entry."),
     "each with a cause of its own": (
         lambda g, found, p: {"W": 2 * g["W"], "R": g["R"].T, "b": g["b"] - p["b"]},
         {"W", "R", "b"}, "the gradient plus -1 times b: weight decay."),
@@ -74,6 +80,19 @@ def test_a_limit_that_no_usual_value_reaches():
     assert wrong == {"R"}
     assert "At the sample values it is right" in lesson
     assert "Likely cause" not in lesson
+
+
+def test_without_a_loss_nothing_tells_whether_examples_are_averaged():
+    run = code(lambda g, found, p: {name: each / 2 for name, each in g.items()}, 2)
+
+    def averages(x, W, R, b):
+        return run(x, W, R, b)[1]
+
+    proof = gg.check_function(CIRCUIT, averages, tau=2, batch=2, layout="batch_first")
+    assert proof.ok, str(proof)
+    assert any("combined by their mean" in each for each in proof.assumptions)
+    with_loss = gg.check_function(CIRCUIT, run, tau=2, batch=2, layout="batch_first")
+    assert with_loss.verdict == "refuted"
 
 
 def test_one_example_for_all():

@@ -54,6 +54,21 @@ def test_factors_in_words(ratio, said):
     assert ("step" in factor_text(ratio, 4, 3, at_once=True)) is False
 
 
+@pytest.mark.parametrize("tau", [2, 3])
+def test_a_rounded_factor_is_no_truncation(tau):
+    parts = np.random.default_rng(0).normal(size=(9, tau * tau))
+    for place in range(tau * tau):
+        parts[:, place] *= place % (tau + 1) == 0  # uses count for the loss of their own step
+    assert solved("W", parts, parts.sum(axis=1) * (1 + 1e-6), tau) is None
+    right = solved("W", parts, parts.sum(axis=1), tau)
+    assert counts_cause(right) == ""
+
+
+def test_what_is_no_number_has_no_counts():
+    parts = np.random.default_rng(0).normal(size=(9, 4))
+    assert solved("W", parts, np.full(9, np.nan), 2) is None
+
+
 def test_factors_of_contributions_are_found():
     parts = np.random.default_rng(0).normal(size=(9, 4))
     parts[:, 1] = 0  # loss 1 does not depend on what is used at step 2

@@ -37,6 +37,8 @@ SEEN = {
     "steps": (of("b", "({}) + delta_h[2]"), "b",
               "the contributions (loss 2, use 2), (loss 3, use 2) are counted wrongly"),
     "nothing that is known": (of("b", "({}) + q"), "b", ""),
+    "too little to be seen": (of("q", "({}) * (1 + 1/10**9)"), "q", ""),
+    "no number": (of("b", "({}) * h[0] / h[0] + q"), "b", ""),
     "one entry": (of("b", "({}) * (1 + onehot(0, N))"), "b", ""),
 }  # fmt: skip
 

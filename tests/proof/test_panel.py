@@ -173,3 +173,26 @@ def test_random_points_do_not_know_how_equal_values_compare():
     assert (alone.verdict, alone.reason, alone.error) == ("undecided", TIES, None)
     assert gg.prove(circuit, claims=claims, method="certificate").ok
     assert gg.prove(circuit, claims={"d_w": slope}, method="probabilistic").ok
+
+
+@pytest.mark.parametrize(
+    ("change", "wrong"),
+    [
+        ({"d_h[t]": f"({RIGHT['d_h[t]']}) * (1 if t < 5 else 2)"}, {"t": 6}),
+        ({"d_w": f"({RIGHT['d_w']}) * tau / 3"}, {"t": 1}),
+        ({"d_w": f"({RIGHT['d_w']}) * tau / tau"}, {}),
+    ],
+)
+def test_what_is_wrong_at_another_length_says_so_in_its_title(change, wrong):
+    proof = gg.prove(CIRCUIT, claims={**RIGHT, **change})
+    (found,) = proof.claims
+    assert (found.verdict, found.wrong_at) == ("proved", wrong)
+    title = "circuit: gradient of loss proved"
+    title += f", but wrong for t = 1..{wrong['t']}" if wrong else ""
+    assert str(proof).startswith(title + "\n")
+    assert f"<caption>{title}</caption>" in proof._repr_html_()
+    assert found.every is not bool(wrong)
+    if wrong:
+        assert f"proved, but wrong for t = 1..{wrong['t']}, 1 entry" in str(proof)
+        assert gg.prove(CIRCUIT, claims={**RIGHT, **change}, tau=wrong["t"]).verdict == "refuted"
+    assert type(proof).from_json(proof.to_json()).claims == proof.claims

@@ -291,6 +291,23 @@ def test_numpy_is_itself_again_afterwards_and_in_other_threads():
     assert (np.zeros, np.array, math.exp) == originals
 
 
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda: np.random.default_rng(1).normal(size=3),
+        lambda: np.random.RandomState(1).randn(2, 2),
+        lambda: np.random.RandomState(1).uniform(-1, 1, 4),
+    ],
+)
+def test_random_numbers_are_drawn_as_ever(draw):
+    """What is compiled writes into the memory of the arrays that it asks NumPy for."""
+    with tracing(new_tape()):
+        inside = draw()
+        assert isinstance(np.empty(2), TracedArray)
+    assert np.random.mtrand.np is np
+    np.testing.assert_array_equal(inside, draw())
+
+
 def test_names_taken_out_of_numpy_are_replaced_while_it_runs():
     space = {"__name__": "somebody", "__file__": "somebody.py"}
     exec("from numpy import zeros\ndef f(v):\n h = zeros(3)\n h[1:] = v[1:]\n return h", space)
