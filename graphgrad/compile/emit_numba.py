@@ -182,7 +182,7 @@ class NumbaEmitter:
                 self._packed(each)
         length = self.length(loop.index)
         steps = f"range({plus(length, loop.span)})"
-        variable = "t" if not loop.span else "k"
+        variable = "t" if not loop.span else "turn"
         order = steps if loop.direction > 0 else f"range({plus(length, loop.span - 1)}, -1, -1)"
         if piece.ahead:
             self.write("near = ahead" if loop.direction > 0 else "near = 0")
@@ -194,7 +194,7 @@ class NumbaEmitter:
                 self.write("near -= 1")
         for (_, offset), made in zip(piece.parts, sections, strict=True):
             if loop.span:
-                self.write(f"t = {plus('k', -offset)}")
+                self.write(f"t = {plus('turn', -offset)}")
                 self.write(f"if 0 <= t < {length}:")
                 self.indent += 1
             self._straight(made, loop.index)

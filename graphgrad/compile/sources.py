@@ -39,6 +39,7 @@ _RESERVED = {
     "mode",
     "near",
     "ahead",
+    "turn",
 }
 _RESERVED |= {"range", "reversed", "min", "max", "len", "compiled", "vector", "value_and_grad"}
 FUNCTIONS = {"abs": "absolute"}

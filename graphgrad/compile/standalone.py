@@ -81,9 +81,8 @@ def header(circuit: Circuit) -> str:
     sizes = ", ".join(f"{name!r}: {name}" for name in declared.sizes)
     lines.append(f"    lengths = {{{lengths}}}, sizes = {{{sizes}{', ' if sizes else ''}'': B}}")
     text = "\n".join(lines) + "\n"
-    quoted = text.replace("\\", "\\\\").replace('"""', r"\"\"\"")
-    escape = (c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in quoted)
-    return "".join(escape)
+    shown = "".join(c if c.isprintable() or c == "\n" else ascii(c)[1:-1] for c in text)
+    return shown.replace("\\", "\\\\").replace('"""', r"\"\"\"")
 
 
 def needed(body: str, kernels: Mapping[str, Callable[..., Any]]) -> list[str]:

@@ -68,9 +68,10 @@ class QuotientRing(Ring):
         return poly
 
     def _parted(self, poly: Poly, index: int) -> Poly:
-        """The same with no x in a term with a negative power of g, if g = a + b*m and x divides m.
+        """The same with x**0 to x**(k - 1) in terms with a negative power of g = a + b*m.
 
-        So m/(1 + m) and 1 - 1/(1 + m) are one sum. `m` is a monomial, `a` and `b` are numbers.
+        So m/(1 + m) and 1 - 1/(1 + m) are one sum. `m` is a monomial in which x has the exponent k
+        or -k (then 1/x is meant), `a` and `b` are numbers.
         """
         base = self.generators[index].definition
         assert base is not None
@@ -78,18 +79,18 @@ class QuotientRing(Ring):
             return poly
         (m,) = set(base.terms) - {0}
         factors = self.present([m])
-        simple = [i for i in factors if abs(self.exponent(m, i)) == 1]
-        if not simple or not all(self.generators[i].free for i in factors):
+        if not all(self.generators[i].free for i in factors):
             return poly
-        x, one_g = simple[0], 1 << (BITS * index)
+        x, one_g = min(factors, key=lambda i: abs(self.exponent(m, i))), 1 << (BITS * index)
+        k = self.exponent(m, x)
         a, b = (Fraction(base.terms[each], base.den) for each in (0, m))
         out: dict[int, Fraction] = {}
         pending = [(monomial, Fraction(c, poly.den)) for monomial, c in poly.terms.items()]
         while pending:
             self.budget.charge(1)
             monomial, c = pending.pop()
-            power = self.exponent(monomial, x) * self.exponent(m, x)
-            if self.exponent(monomial, index) >= 0 or not power:
+            power = self.exponent(monomial, x) * (1 if k > 0 else -1)
+            if self.exponent(monomial, index) >= 0 or 0 <= power < abs(k):
                 out[monomial] = out.get(monomial, Fraction(0)) + c
             elif power > 0:  # m = (g - a) / b
                 pending.append((monomial - m + one_g, c / b))

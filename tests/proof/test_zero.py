@@ -32,6 +32,11 @@ IDENTITIES = {
     "exp of a sum": exp(x + y) - exp(x) * exp(y),
     "exp of a multiple": (exp(x * y / 2) + 1) ** 2 - exp(x * y) - 2 * exp(x * y / 2) - 1,
     "exp of a fraction": exp(sigma(x) - x) - exp(-x) * exp(1 - sigma(-x)),
+    "exp of a fraction of a multiple": exp(-3 * x - sigma(-3 * x))
+    - exp(-3 * x) * exp(sigma(3 * x) - 1),
+    "exp of a fraction of a number": exp(-3 - sigma(-3)) - exp(-4) * exp(sigma(Rational(3))),
+    "exp of a fraction of multiples": exp(sigma(3 * x - 2 * y) + sigma(2 * y - 3 * x) + z)
+    - exp(1) * exp(z),
     "exp of a fraction of two": exp(-x + y + 1 / (1 + exp(x) * exp(y))) * exp(sigma(x + y))
     - exp(-x) * exp(y + 1),
     "exp of a polynomial": exp((x + y) ** 2) - exp(x**2) * exp(2 * x * y) * exp(y**2),
