@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections import defaultdict
-from functools import cmp_to_key
 
 import networkx as nx
 
@@ -249,7 +248,13 @@ class StaticPlaces:
 
         results = [node for node in members if node.id in self.results]
         sources = [node for node in members if node.id not in self.results]
-        return sorted(sources, key=cmp_to_key(compared)) + results
+        ordered: list[Node] = []  # not sorted(): a before b and b before c says nothing of a and c
+        for node in sources:
+            place = len(ordered)
+            while place and compared(node, ordered[place - 1]) < 0:
+                place -= 1
+            ordered.insert(place, node)
+        return ordered + results
 
     def _rows(self, members: list[Node]) -> list[list[Node]]:
         """The nodes side by side; what has no line to the columns stands beside its neighbour."""
