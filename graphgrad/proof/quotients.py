@@ -68,22 +68,23 @@ class QuotientRing(Ring):
         return poly
 
     def _parted(self, poly: Poly, index: int) -> Poly:
-        """The same with x**0 to x**(k - 1) in terms with a negative power of g = a + b*m.
+        """The same with x**0 to x**(k - 1) in terms with a negative power of g = a*p + b*q.
 
-        So m/(1 + m) and 1 - 1/(1 + m) are one sum. `m` is a monomial in which x has the exponent k
-        or -k (then 1/x is meant), `a` and `b` are numbers.
+        So m/(1 + m) and 1 - 1/(1 + m) are one sum. `p` and `q` are monomials in whose quotient q/p
+        x has the exponent k or -k (then 1/x is meant), `a` and `b` are numbers.
         """
         base = self.generators[index].definition
         assert base is not None
-        if len(base.terms) != 2 or 0 not in base.terms:
+        if len(base.terms) != 2:
             return poly
-        (m,) = set(base.terms) - {0}
-        factors = self.present([m])
+        p, q = sorted(base.terms, key=abs)
+        factors = self.present([p, q])
+        apart = [i for i in factors if self.exponent(p, i) != self.exponent(q, i)]
         if not all(self.generators[i].free for i in factors):
             return poly
-        x, one_g = min(factors, key=lambda i: abs(self.exponent(m, i))), 1 << (BITS * index)
-        k = self.exponent(m, x)
-        a, b = (Fraction(base.terms[each], base.den) for each in (0, m))
+        x = min(apart, key=lambda i: abs(self.exponent(q, i) - self.exponent(p, i)))
+        k, one_g = self.exponent(q, x) - self.exponent(p, x), 1 << (BITS * index)
+        a, b = (Fraction(base.terms[each], base.den) for each in (p, q))
         out: dict[int, Fraction] = {}
         pending = [(monomial, Fraction(c, poly.den)) for monomial, c in poly.terms.items()]
         while pending:
@@ -92,12 +93,12 @@ class QuotientRing(Ring):
             power = self.exponent(monomial, x) * (1 if k > 0 else -1)
             if self.exponent(monomial, index) >= 0 or 0 <= power < abs(k):
                 out[monomial] = out.get(monomial, Fraction(0)) + c
-            elif power > 0:  # m = (g - a) / b
-                pending.append((monomial - m + one_g, c / b))
-                pending.append((monomial - m, -c * a / b))
-            else:  # 1 = (g - b*m) / a
-                pending.append((monomial + one_g, c / a))
-                pending.append((monomial + m, -c * b / a))
+            elif power > 0:  # q = (g - a*p) / b
+                pending.append((monomial - q + one_g, c / b))
+                pending.append((monomial - q + p, -c * a / b))
+            else:  # p = (g - b*q) / a
+                pending.append((monomial - p + one_g, c / a))
+                pending.append((monomial - p + q, -c * b / a))
         den = lcm(*(c.denominator for c in out.values()))
         terms = {monomial: int(c * den) for monomial, c in out.items()}
         return self._clean(terms, den, self._largest(terms), poly.value)

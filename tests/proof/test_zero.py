@@ -37,6 +37,10 @@ IDENTITIES = {
     "exp of a fraction of a number": exp(-3 - sigma(-3)) - exp(-4) * exp(sigma(Rational(3))),
     "exp of a fraction of multiples": exp(sigma(3 * x - 2 * y) + sigma(2 * y - 3 * x) + z)
     - exp(1) * exp(z),
+    "exp of a fraction of a difference": exp(x - y - sigma(x - y))
+    - exp(x - y) * exp(sigma(y - x) - 1),
+    "exp of a fraction of a product": exp(product(x + 1, y - z) - sigma(product(x + 1, y - z)))
+    - exp(sigma(z - y - x * y + x * z) - 1) * exp(x * y - x * z + y - z),
     "exp of a fraction of two": exp(-x + y + 1 / (1 + exp(x) * exp(y))) * exp(sigma(x + y))
     - exp(-x) * exp(y + 1),
     "exp of a polynomial": exp((x + y) ** 2) - exp(x**2) * exp(2 * x * y) * exp(y**2),
