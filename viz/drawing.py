@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
 
 from graphgrad.files import write_atomically
 from viz.engine import DrawingError, render
@@ -88,9 +88,8 @@ class Drawing:
 def format_of(path: str | os.PathLike[str]) -> Format:
     """Return the format that the ending of a file's name stands for."""
     ending = Path(path).suffix.lower().removeprefix(".")
-    for format in get_args(Format):
-        if ending == format:
-            return format  # type: ignore[no-any-return]
+    if ending in get_args(Format):
+        return cast("Format", ending)
     raise DrawingError(
         f"cannot save a picture as {ending!r}" if ending else "the file name has no ending",
         remedy="end the name in one of " + ", ".join(f".{f}" for f in get_args(Format)),

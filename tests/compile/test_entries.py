@@ -42,9 +42,20 @@ a[t] = T[t] @ x[t]
 b[t] = {b}
 loss = sum(a[t] @ b[t] for t in steps)
 """
+AHEAD = """
+x[t]: input(N)
+W: param(N, N)
+P[t]: state(N, N)
+Q[t]: state(N, N)
+P[t] = Q[t+1] + W
+Q[t] = W @ P[t-2] + W
+loss = sum(P[tau] @ x[1]) + sum(sum(Q[t]) for t in steps)
+"""
+"""P is computed a step after Q, in one loop, with a product of matrices between."""
 CIRCUITS = {
     "linear attention": LINEAR_ATTENTION,
     "every name": EVERY_NAME,
+    "ahead": AHEAD,
     "turned": TURNED.format(b="T[t] @ w"),
     "turned before": TURNED.format(b="T[t-1] @ w"),
     "turned matrix": TURNED.format(b="T[t] @ T[t] @ w"),

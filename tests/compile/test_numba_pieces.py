@@ -357,11 +357,6 @@ EDGES = [
     a[0] = k
     b[t] = at(x[t-1], 1)
     loss = sum(a[t-1] * b[t+1] + sum(x[t-2] * w) * a[t-2] for t in steps)""",
-    """P[t]: state(2*H, 2*H)
-    Q[t]: state(2*H, 2*H)
-    P[t] = Q[t+1] + W
-    Q[t] = W @ P[t-2] + W
-    loss = k * sum(P[tau] @ x[1])""",
 ]
 
 
