@@ -12,7 +12,19 @@ from graphgrad.dims import Dim
 
 TIME, BATCH = "T", "B"
 KERNELS = {name: function for name, function in vars(kernels).items() if callable(function)}
-_HELPERS = {"np", "B", "t", "values", "lengths", "sizes", "dtype", "range", "reversed", "len"}
+_HELPERS = {
+    "np",
+    "B",
+    "t",
+    "values",
+    "lengths",
+    "sizes",
+    "dtype",
+    "range",
+    "reversed",
+    "len",
+    "zip",
+}
 _HELPERS |= {"tile", "start", "stop", "max", "min", "int", "bool"}
 _HELPERS |= {"jnp", "lax", "last", "now", "at", "delayed", "advanced", "padded"}  # with JAX
 _HELPERS |= KERNELS.keys()

@@ -107,12 +107,15 @@ class Emitter:
         for output, code in results:
             self.write(f'    "{output}": {code},')
         self.write("}")
-        if self.functions:
-            names = sorted(self.functions)
-            full = ", ".join(f"np.{name}" for name in names)
-            self.lines.insert(unpacked, f"    {', '.join(names)} = {full}")
+        self.lines[unpacked:unpacked] = self._short_names()
         header = f"def {name}(values, lengths, sizes, dtype):"
         return Program(name, "\n".join([header, *self.lines]) + "\n")
+
+    def _short_names(self) -> Iterator[str]:
+        """Yield the lines that give functions of NumPy the names that loops call them by."""
+        names = sorted(self.functions)
+        for few in (names[k : k + 4] for k in range(0, len(names), 4)):
+            yield f"    {', '.join(few)} = {', '.join(f'np.{name}' for name in few)}"
 
     def _unpack(self) -> None:
         for index in self.system.indices.values():
@@ -217,11 +220,16 @@ class Emitter:
             return var(name)
         return var(self.places.label(self.places.of(name)))
 
-    def all_steps(self, name: str, lag: int = 0) -> str:
-        """Return the rows of a value for all steps, `lag` steps ago."""
-        array, code = self.margins(name), self.name_of(name)
-        if self.window is not None:
-            first, last = (plus(each, array.before - lag) for each in self.window)
+    def all_steps(
+        self, name: str, lag: int = 0, view: str = "", window: tuple[str, str] | None = None
+    ) -> str:
+        """Return the rows of a value, or of a view of it, for the steps of a window, or for all.
+
+        They are those of `lag` steps ago.
+        """
+        array, code, window = self.margins(name), view or self.name_of(name), window or self.window
+        if window is not None:
+            first, last = (plus(each, array.before - lag) for each in window)
             return f"{code}[{first}:{last}]"
         if not array.before and not array.after:
             return code
@@ -356,11 +364,15 @@ class Emitter:
         row = plus(self.lengths[index or ""], base) if at.last else str(base)
         return self.turned(at.name, row)
 
+    def ring(self, name: str) -> int:
+        """Return the number of rows, if only the last ones of an array are kept; else 0."""
+        if name in self.schedule.leaves:
+            return 0
+        return self.places.rings.get(self.places.of(name).root, 0)
+
     def turned(self, name: str, row: str) -> str:
         """Return a row as it is counted in an array of which only the last rows are kept."""
-        ring = 0
-        if name not in self.schedule.leaves:
-            ring = self.places.rings.get(self.places.of(name).root, 0)
+        ring = self.ring(name)
         if not ring:
             return row
         if row.isdecimal():

@@ -42,6 +42,11 @@ def _own(rank: int) -> tuple[int, ...]:
     return tuple(range(-rank, 0))
 
 
+def from_last(*arrays: Any) -> Any:
+    """Return the rows of arrays side by side, from the last ones to the first."""
+    return zip(*(each[::-1] for each in arrays), strict=True)
+
+
 def sigmoid(u: Any, out: Any = None) -> Any:
     """Return 1 / (1 + exp(-u)); where exp overflows, the value is 0 to the last digit."""
     work = out if out is not None and out.flags.c_contiguous else None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import TYPE_CHECKING
 
 from graphgrad.compile.code import (
@@ -13,10 +12,10 @@ from graphgrad.compile.code import (
     TIME,
     Value,
     condition_code,
-    plus,
     var,
 )
 from graphgrad.compile.numpy_ahead import write_ahead
+from graphgrad.compile.numpy_rows import Rows
 from graphgrad.compile.parts import is_product
 from graphgrad.compile.places import ALIASES, IN_PLACE, WRITES
 from graphgrad.compile.schedule import Body, Loop, Operand, Statement
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 _IN_PLACE = {"add": "+=", "sub": "-=", "mul": "*=", "div": "/="}
 _PLAIN = IN_PLACE - {"pow"}  # a power of a plain 2 is a square
 _NUMBERS = {"0": "zero", "1": "one", "2": "two"}
-_SUFFIX = {0: "_t", 1: "_before", -1: "_after"}
 
 
 class LoopWriter:
@@ -40,31 +38,27 @@ class LoopWriter:
         self.loop = loop
         self.own = {each.name for each in loop.statements}
         self.prelude = {each.name for each in loop.prelude}
-        self.step = "t"
+        self.rows = Rows(emitter, loop)
         self.local: dict[str, Value] = {}  # code of values that are no array
-        self.rows: dict[tuple[str, int], str] = {}  # rows with a name
-        self.counts: Counter[tuple[str, int]] = Counter()
         self.factors: dict[tuple[str, int], str] = {}  # names, by matrix and number of parts
         alone = len(loop.bodies) == 1  # a body at another step would read the wrong one's bench
         self.made_in_parts = emitter.parts.benches(loop.bodies[0]) if alone else {}
         self.cut: dict[str, str] = {}  # views of buffers with an axis for their parts
         self.benches: dict[str, tuple[str, str]] = {}  # bench and rows cut into parts, by root
-        self.bench_rows: dict[tuple[str, int], str] = {}
 
     def write(self) -> None:
         """Write the arrays, what is computed beforehand, and the loop."""
         self._declare()
-        length, span = self.emitter.lengths[self.loop.index], self.loop.span
-        steps, outer = f"range({plus(length, span)})", self.emitter.indent
+        outer = self.emitter.indent
         if self.loop.prelude:
-            steps = "range(start, stop)"
             write_ahead(self.emitter, self.loop)
-        if self.loop.direction < 0:
-            steps = f"reversed({steps})"
-        self.emitter.write(f"for t in {steps}:")
+        begin = len(self.emitter.lines)
+        header = self.emitter.indent
         self.emitter.indent += 1
         for number, body in enumerate(self.loop.bodies):
             self._body(body, number)
+        self.emitter.indent = header
+        self.emitter.lines[begin:begin] = self.rows.header()
         self.emitter.indent = outer
 
     def _declare(self) -> None:
@@ -85,7 +79,8 @@ class LoopWriter:
         constants = self.emitter.constants
         for statement in self.loop.statements:
             used = statement.op in _PLAIN and self._buffered(statement)
-            for operand in statement.operands if used else ():
+            operands = [1] if self._in_passes(statement) else statement.operands if used else ()
+            for operand in operands:
                 if operand in constants:
                     continue
                 if not isinstance(operand, Operand):
@@ -138,10 +133,10 @@ class LoopWriter:
         emitter.write(f"{bench} = np.empty({shape}, dtype)")
         for name in emitter.parts.groups[root]:
             first, last = emitter.parts.bounds(emitter.places.of(name))
-            key = self._key(name, 0)
-            if last == first + 1 and key not in self.bench_rows:
-                self.bench_rows[key] = self.emitter.fresh(f"{key[0]}_t")
-                emitter.write(f"{self.bench_rows[key]} = {bench}[{first}]")
+            key = emitter.name_of(name), 0
+            if last == first + 1 and key not in self.rows.given:
+                self.rows.given[key] = self.emitter.fresh(f"{key[0]}_t")
+                emitter.write(f"{self.rows.given[key]} = {bench}[{first}]")
         emitter.write(f"{rows} = parts({code}, {count})")
         self.benches[root] = bench, rows
 
@@ -188,17 +183,9 @@ class LoopWriter:
     def _body(self, body: Body, number: int) -> None:
         emitter = self.emitter
         if self.loop.span:
-            self.step = f"t{number + 1}"
-            emitter.write(f"{self.step} = {plus('t', -body.offset)}")
-            emitter.write(f"if 0 <= {self.step} < {emitter.lengths[self.loop.index]}:")
+            self.rows.begin_guarded(body, number)
             emitter.indent += 1
-        self.counts = Counter(
-            (name, lag)
-            for statement in body.statements
-            if not self._is_view(statement)
-            for name, lag in statement.reads
-        )
-        self.rows = dict(self.bench_rows)
+        self.rows.begin([each for each in body.statements if not self._is_view(each)])
         for statement in body.statements:
             self._statement(statement)
         if self.loop.span:
@@ -208,7 +195,7 @@ class LoopWriter:
         name = statement.name
         if name in self.benches:
             bench, rows = self.benches[name]
-            self.emitter.write(f"{rows}[{self._number(name, 0)}] = {bench}")
+            self.emitter.write(f"{_whole(self.rows.of(name, 0, rows))} = {bench}")
         if self._is_view(statement):
             return
         buffered = self._buffered(statement)
@@ -228,8 +215,7 @@ class LoopWriter:
         scalar = not rank and not lead
         if scalar or not self._writes(statement, given, target):
             value = self._expression(statement, given)
-            place = target if target.endswith("]") else f"{target}[...]"
-            self.emitter.write(f"{place} = {value.to(lead, rank)}")
+            self.emitter.write(f"{_whole(target)} = {value.to(lead, rank)}")
 
     def _is_view(self, statement: Statement) -> bool:
         """Whether a statement only names what stands in its place already."""
@@ -239,11 +225,11 @@ class LoopWriter:
 
     def _expression(self, statement: Statement, given: list[Value]) -> Value:
         """Return the code of a value at the present step, which is counted from 0."""
-        now, expressions = f"{self.step} + 1", self.emitter.expressions
+        expressions = self.emitter.expressions
         if statement.op == "counter" and statement.attr == self.loop.index:
-            return Value(now, "", 0, SUM)
+            return Value(f"{self.rows.step} + 1", "", 0, SUM)
         if statement.op == "choose" and statement.index is not None:
-            test = condition_code(statement.attr, {statement.index: f"({now})"})
+            test = condition_code(statement.attr, {statement.index: f"({self.rows.step} + 1)"})
             return expressions.either(test, given, len(statement.shape))
         return expressions.of(statement, given)
 
@@ -277,6 +263,9 @@ class LoopWriter:
         if statement.op == "pow" and codes[1] == "2":
             self.emitter.write(f"{self.emitter.short('square')}({codes[0]}, out={target})")
             return True
+        if self._in_passes(statement):
+            self._write_sigmoid(codes[0], target)
+            return True
         if statement.op in ("sigmoid", "relu"):
             function = statement.op
         else:
@@ -285,49 +274,28 @@ class LoopWriter:
         self.emitter.write(f"{function}({', '.join(codes)}, out={target})")
         return True
 
+    def _in_passes(self, statement: Statement) -> bool:
+        """Whether a sigmoid is written pass by pass: where it stands, there are no gaps."""
+        if statement.op != "sigmoid" or not self._buffered(statement):
+            return False
+        place = self.emitter.places.of(statement.name)
+        return place.start is None or place.root in self.emitter.parts.roots
+
+    def _write_sigmoid(self, argument: str, target: str) -> None:
+        """Write 1 / (1 + exp(-u)) in place; to call a function for it takes longer."""
+        negative, exp, divide = map(self.emitter.short, ("negative", "exp", "divide"))
+        one = self.emitter.constants[1]
+        self.emitter.write(f"{negative}({argument}, out={target})")
+        self.emitter.write(f"{exp}({target}, out={target})")
+        self.emitter.write(f"{target} += {one}")
+        self.emitter.write(f"{divide}({one}, {target}, out={target})")
+
     def _target(self, statement: Statement) -> str:
         """Return the row or buffer that a value is written into, under a name if it is read."""
         name = statement.name
         if not self.emitter.kept(name):
             return self.emitter.name_of(name)
-        key = self._key(name, 0)
-        if key not in self.rows and self._reads(key) and (statement.batched or statement.shape):
-            self._bind(key)
-        return self.rows.get(key) or self._row(name, 0)
-
-    def _key(self, name: str, lag: int) -> tuple[str, int]:
-        return self.emitter.name_of(name), lag
-
-    def _reads(self, key: tuple[str, int]) -> int:
-        """Return how often the body reads a row."""
-        return sum(
-            count
-            for (name, lag), count in self.counts.items()
-            if self.emitter.kept(name) and (self.emitter.name_of(name), lag) == key
-        )
-
-    def _bind(self, key: tuple[str, int]) -> None:
-        """Give a row a name."""
-        code, lag = key
-        owner = next(
-            name
-            for name in (*self.own, *self.schedule.statements, *self.schedule.leaves)
-            if self.emitter.kept(name) and self.emitter.name_of(name) == code
-        )
-        suffix = _SUFFIX.get(lag, f"_{lag}_before" if lag > 0 else f"_{-lag}_after")
-        bound = f"{code}{suffix}"
-        while bound in self.emitter.taken or bound in self.rows.values():
-            bound += "_"
-        self.emitter.write(f"{bound} = {self._row(owner, lag)}")
-        self.rows[key] = bound
-
-    def _row(self, name: str, lag: int) -> str:
-        return f"{self.emitter.name_of(name)}[{self._number(name, lag)}]"
-
-    def _number(self, name: str, lag: int) -> str:
-        """Return the number of a row."""
-        before = self.emitter.margins(name).before
-        return self.emitter.turned(name, plus(self.step, before - lag))
+        return self.rows.of(name, 0, often=1)
 
     def _parts(self, operand: Operand | Number) -> Value:
         """Return an operand at the present step with an axis for its parts."""
@@ -335,7 +303,7 @@ class LoopWriter:
             return self._read(operand)
         code, value = self.cut[operand.name], self.schedule.type_of(operand.name)
         if self.emitter.kept(operand.name):
-            code = f"{code}[{self._number(*operand)}]"
+            code = self.rows.of(*operand, code)
         return Value(code, BATCH * value.batched, len(value.shape))
 
     def _read(self, operand: Operand | Number) -> Value:
@@ -348,16 +316,18 @@ class LoopWriter:
         value = self.schedule.type_of(name)
         rank, lead = len(value.shape), BATCH * value.batched
         if name in self.prelude:
-            return Value(f"{var(name)}[{self.step} - start]", lead, rank)
+            return Value(self.rows.ahead(self.schedule.statements[name]), lead, rank)
         if value.index is None or name in self.emitter.inlined:
             outside = self.emitter.read(operand)
             if TIME in outside.lead:
-                code = f"{outside.grouped}[{self.step}]"
+                code = f"{outside.grouped}[{self.rows.step}]"
                 return Value(code, outside.lead.replace(TIME, ""), rank)
             return outside
         if not self.emitter.kept(name):
             return Value(self.emitter.name_of(name), lead, rank)
-        key = self._key(name, lag)
-        if key not in self.rows and self._reads(key) > 1 and (lead or rank):
-            self._bind(key)
-        return Value(self.rows.get(key) or self._row(name, lag), lead, rank)
+        return Value(self.rows.of(name, lag), lead, rank)
+
+
+def _whole(target: str) -> str:
+    """Return what is written where a value is put into a row or buffer."""
+    return target if target.endswith("]") else f"{target}[...]"

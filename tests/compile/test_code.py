@@ -37,7 +37,8 @@ def test_a_condition_says_for_all_steps_whether_it_holds(
 
 
 USED = {
-    "numpy": "B np values sizes dtype tile start stop n_H range len int bool W_T h_t t1 h_",
+    "numpy": "B np values sizes dtype tile start stop n_H range zip from_last len int bool W_T h_t "
+    "h_before t1 h_",
     "jax": "B np values sizes dtype n_H range jnp lax last now delayed advanced int forwards",
     "numba": "B b left mode n_H h_ range W_packed",
 }

@@ -90,7 +90,7 @@ def test_gates_are_stored_one_after_the_other(name: str, gates: str, count: int)
 )
 def test_cotangents_of_gates_are_put_into_their_row_once_a_step(name: str, count: int) -> None:
     text = source(cell(name))
-    (bench,) = re.findall(r"^ +\w+_parts\[t\] = (\w+_now)$", text, re.MULTILINE)
+    (bench,) = re.findall(r"^ +\w+_parts_t\[\.\.\.\] = (\w+_now)$", text, re.MULTILINE)
     parts = re.findall(rf"(\w+) = {bench}\[\d\]", text)
     assert len(parts) == count
     for part in parts:
@@ -102,7 +102,7 @@ def test_products_are_put_where_the_parts_stand(name: str, count: int) -> None:
     """`parts` looks at the whole of what stands side by side: a copy, or short pieces of memory."""
     text = source(cell(name))
     (factors,) = re.findall(rf"(\w+) = part_factors\(\w+, {count}\)", text)
-    (out,) = re.findall(rf"np\.matmul\(h\w*(?:\[t\])?, {factors}, out=(\w+)(?:\[t\])?\)", text)
+    (out,) = re.findall(rf"np\.matmul\(h_\w+, {factors}, out=(\w+?)(?:_t)?\)", text)
     assert re.search(rf" {out} = np\.empty\((\(|\(tau, ){count}, B, n_H\), dtype\)", text)
     assert re.search(r"matvec_parts\(np\.concatenate\(\[U_\w+, .*\]\), x, out=\w+\[:tau\]\)", text)
     assert not re.search(rf"= parts\({out}\b", text)

@@ -1,0 +1,84 @@
+"""How loops of the NumPy back end begin: along arrays side by side, or counting their steps."""
+
+from __future__ import annotations
+
+import graphgrad as gg
+from tests.compile.reference import close
+
+FORWARDS = """x[t]: input(H)
+W: param(H, H)
+h[t] = tanh(W @ h[t-1] + x[t])
+loss = sum(h[t] @ h[t] for t in steps)
+"""
+COUNTED = """x[t]: input(H)
+W: param(H, H)
+h[t] = tanh(W @ h[t-1] + x[t]) if t > 2 else x[t]
+loss = sum(h[t] @ h[t] for t in steps)
+"""
+SEVERAL_STEPS = """x[t]: input(H)
+W: param(H, H)
+p[t] = tanh(W @ q[t+1] + x[t])
+q[t] = W @ p[t-2] + x[t]
+loss = sum(p[t] @ q[t] for t in steps)
+"""
+NUMBERS = """x[t]: input()
+w: param()
+h[t] = tanh(w * h[t-1] + x[t])
+loss = sum(h[t] * h[t] for t in steps)
+"""
+TAKEN = """x[t]: input(H)
+W: param(H, H)
+h_before: param(H)
+h_t: param(H)
+h[t] = tanh(W @ h[t-1] + h_t * x[t] + h_before * h[t-2])
+loss = sum(h[t] @ h[t] for t in steps)
+"""
+
+
+def _headers(text: str, batched: tuple[str, ...] = ("x",)) -> list[str]:
+    """Return the lines that begin loops; what they compute is compared first."""
+    circuit = gg.parse(text)
+    sizes = {"H": 3} if "H" in text else {}
+    function = circuit.compile(grad="loss")
+    for tau in (1, 2, 5):
+        values = circuit.init(0, **sizes) | circuit.example(1, tau, **sizes)
+        wanted = circuit.unfold(tau).grad().evaluate(values)
+        for name, found in function(values).items():
+            close(found, wanted[name])
+    lines = map(str.strip, function.source_for(batched).splitlines())
+    return [line for line in lines if line.startswith(("for ", "range("))]
+
+
+def test_a_loop_goes_along_its_arrays() -> None:
+    first, tiles, last = _headers(FORWARDS)
+    assert first == "for h_t, h_before, x_t in zip(h[1:tau + 1], h[:tau], x):"
+    assert tiles == "for stop in range(tau, 0, -tile):"
+    assert last == "for delta_h_t, delta_h_after, v4_t, v8_t in from_last("
+
+
+def test_it_counts_where_the_step_is_read() -> None:
+    first, _, last, rows = _headers(COUNTED)
+    assert first.startswith("for t, v1_t, h_before, x_t, h_t in zip(range(tau), v1, ")
+    assert last.startswith("for t, delta_h_after, ")
+    assert rows.startswith("range(start, stop), delta_h[start + 1:stop + 1], ")
+
+
+def test_it_counts_where_its_bodies_are_at_several_steps() -> None:
+    headers = _headers(SEVERAL_STEPS)
+    assert headers == ["for t in range(tau + 1):", "for t in reversed(range(tau + 1)):"]
+
+
+def test_single_numbers_are_read_and_written_by_number() -> None:
+    """A row of one is no view: what is written into it would be lost."""
+    assert "for t in range(tau):" in _headers(NUMBERS, ())
+
+
+def test_rows_take_no_name_of_the_circuit() -> None:
+    assert "for h_t_, h_before_, v2_t, h_2_before in zip(" in _headers(TAKEN)
+
+
+def test_long_lines_are_broken_between_names() -> None:
+    source = gg.value_and_grad(gg.cells.load("lstm_peephole")).source
+    loops = source[source.index("for ") :]
+    assert max(map(len, source.splitlines())) <= 100
+    assert ") in from_last(\n" in loops
