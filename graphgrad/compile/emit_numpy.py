@@ -183,7 +183,8 @@ class Emitter:
                 shape = self.shape_code(root, [plus(length, array.before + array.after)], parts)
                 margins = list(self._empty_rows(place.root, array, length))
                 if ring := self.places.rings.get(place.root):
-                    shape, word, margins = self.shape_code(root, [str(ring)], parts), "zeros", []
+                    rows = [str(ring)] if ring > 1 else []
+                    shape, word, margins = self.shape_code(root, rows, parts), "zeros", []
             self.write(f"{label} = np.{word}({shape}, {'int' if root.token else 'dtype'})")
             for row in margins:
                 self.write(f"{label}[{row}] = 0")
@@ -375,6 +376,8 @@ class Emitter:
         ring = self.ring(name)
         if not ring:
             return row
+        if ring == 1:
+            return "..."
         if row.isdecimal():
             return str(int(row) % ring)
         return f"({row}) % {ring}" if " " in row else f"{row} % {ring}"
@@ -389,7 +392,7 @@ class Emitter:
         rank, lead = len(owner.shape), BATCH * owner.batched
         inside = key.offset == 0 if key.last else 1 - array.before <= key.offset <= 1
         if inside:
-            return Value(f"{code}[{row}]", lead, rank)
+            return Value(code if row == "..." else f"{code}[{row}]", lead, rank)
         code = f"({code}[{row}] if 0 <= {row} < len({code}) else np.zeros_like({code}[0]))"
         return Value(code, lead, rank)
 

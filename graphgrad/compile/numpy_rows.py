@@ -59,9 +59,11 @@ class Rows:
         Where the loop counts its steps, a row gets a name if it is read at least so often.
         """
         code = view or self.emitter.name_of(name)
-        key, value = (code, lag), self.emitter.schedule.type_of(name)
+        key, value, ring = (code, lag), self.emitter.schedule.type_of(name), self.emitter.ring(name)
+        if ring == 1:  # the one row there is
+            return self.names.get(key, code)
         if key not in self.names and (value.batched or value.shape):
-            if self._walks and not self.emitter.ring(name):
+            if self._walks and not ring:
                 window = ("start", "stop") if self.loop.prelude else None
                 self._go_along(key, self.emitter.all_steps(name, lag, code, window))
             elif self._reads[key] >= often:
@@ -101,11 +103,11 @@ class Rows:
         length = plus(self.emitter.lengths[self.loop.index], self.loop.span)
         steps = "range(start, stop)" if self.loop.prelude else f"range({length})"
         forwards, lead = self.loop.direction > 0, "    " * self.emitter.indent
-        if not self._along:
-            return [f"{lead}for t in {steps if forwards else f'reversed({steps})'}:"]
-        along = {"t": steps, **self._along} if self._counts else self._along
-        function = "zip" if forwards else "from_last"
-        names = ", ".join(along) if len(along) > 1 else f"({', '.join(along)},)"
+        along = self._along if self._along and not self._counts else {"t": steps, **self._along}
+        if len(along) == 1:
+            ((name, rows),) = along.items()
+            return [f"{lead}for {name} in {rows if forwards else f'reversed({rows})'}:"]
+        names, function = ", ".join(along), "zip" if forwards else "from_last"
         begin, rows = f"{lead}for {names} in {function}(", ", ".join(along.values())
         if len(f"{begin}{rows}):") <= _WIDTH:
             return [f"{begin}{rows}):"]

@@ -6,7 +6,7 @@ reader it is, so that a chain such as product, sum, tanh works on one row of one
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphgrad.compile.schedule import (
@@ -218,29 +218,38 @@ class Places:
     def _rings(self, loops: Sequence[Loop]) -> dict[str, int]:
         """Return the arrays of which a loop needs only the last few rows, and how many."""
         rings: dict[str, int] = {}
-        groups: dict[str, list[str]] = {}
+        groups: dict[str, set[str]] = {}
         for name in self.schedule.statements:
-            groups.setdefault(self.of(name).root, []).append(name)
+            groups.setdefault(self.of(name).root, set()).add(name)
         for loop in loops:
             for body in loop.bodies:
-                own = {each.name for each in body.statements}
-                for statement in body.statements:
+                own = {each.name: number for number, each in enumerate(body.statements)}
+                for number, statement in enumerate(body.statements):
                     root = self.of(statement.name).root
-                    if root not in self.arrays or root in rings or not own.issuperset(groups[root]):
+                    if root not in self.arrays or root in rings or not groups[root] <= own.keys():
                         continue
-                    rows = [self._rows_needed(name, own, loop) for name in groups[root]]
+                    early = {name for name, at in own.items() if at < number}
+                    rows = [self._rows_needed(name, own, early, loop) for name in groups[root]]
                     if None not in rows:
                         rings[root] = max(each or 0 for each in rows)
         return rings
 
-    def _rows_needed(self, name: str, own: set[str], loop: Loop) -> int | None:
-        """Return how many rows of a value are in use at a time, None if all are."""
+    def _rows_needed(
+        self, name: str, own: Container[str], early: Container[str], loop: Loop
+    ) -> int | None:
+        """Return how many rows of a value are in use at a time, None if all are.
+
+        What is read only by `early` operations, which are done before anything is written into the
+        rows, may stand where it is written.
+        """
         if name in self.fixed:
             return None
-        rows = 1
+        rows, value = 1, self.schedule.statements[name]
         for reader, lag in self.readers.get(name, ()):
             if reader in own and lag * loop.direction >= 0:
-                rows = max(rows, abs(lag) + 1)
+                row = bool(value.batched or value.shape)
+                done = row and reader in early and self.schedule.statements[reader].op in WRITES
+                rows = max(rows, abs(lag) + (not done))
                 continue
             user = self.schedule.statements.get(reader)
             last = loop.direction > 0

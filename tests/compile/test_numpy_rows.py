@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 import graphgrad as gg
 from tests.compile.reference import close
 
@@ -32,6 +34,11 @@ h_before: param(H)
 h_t: param(H)
 h[t] = tanh(W @ h[t-1] + h_t * x[t] + h_before * h[t-2])
 loss = sum(h[t] @ h[t] for t in steps)
+"""
+LAST = """x[t]: input(H)
+W: param(H, H)
+h[t] = {}
+out = h[tau]
 """
 
 
@@ -82,3 +89,24 @@ def test_long_lines_are_broken_between_names() -> None:
     loops = source[source.index("for ") :]
     assert max(map(len, source.splitlines())) <= 100
     assert ") in from_last(\n" in loops
+
+
+@pytest.mark.parametrize(
+    ("term", "array"),
+    [
+        ("W @ (W @ h[t-1] + x[t])", "h = np.zeros((B, n_H), dtype)"),
+        ("W @ (W @ h[t-1] + x[t]) * h[t-1]", "h = np.zeros((2, B, n_H), dtype)"),
+        ("W @ (W @ h[t-2] + x[t])", "h = np.zeros((2, B, n_H), dtype)"),
+        ("tanh(W @ h[t-1] + x[t])", "h = np.zeros((2, B, n_H), dtype)"),
+        ("tanh(W @ h[t-2] + x[t])", "h = np.zeros((3, B, n_H), dtype)"),
+    ],
+)
+def test_a_state_has_one_row_where_it_is_read_before_it_is_written(term: str, array: str) -> None:
+    circuit = gg.parse(LAST.format(term))
+    function = circuit.compile("out")
+    assert array in function.source
+    values = circuit.init(0, H=3) | circuit.example(1, 5, (2,), H=3)
+    found = function(values)["out"]
+    for example in range(2):
+        one = {**values, "x": values["x"][:, example]}
+        close(found[example], circuit.unfold(5).evaluate(one)["out"])
