@@ -257,7 +257,7 @@ class Emitter:
         if name in self.schedule.homes and statement.op == "slice":
             self.declare(name)
             return
-        if self.in_place(statement):
+        if self.places.joins(statement):
             return  # its parts stand in it
         value = self._value(statement)
         if name in self.shared and statement.index is not None:
@@ -277,11 +277,6 @@ class Emitter:
             shape = self.shape_code(statement)
             code = value.to(self.lead(name), len(statement.shape))
             self.write(f"{var(name)} = np.broadcast_to({code}, {shape})")
-
-    def in_place(self, statement: Statement) -> bool:
-        """Whether the parts of a concat are computed in its place."""
-        homes = [self.schedule.homes.get(each.name) for each in statement.reads]
-        return statement.op == "concat" and all(h and h.name == statement.name for h in homes)
 
     def _fill(self, statement: Statement, value: Value) -> None:
         """Write a value into its rows, a product and what is added to it without a copy."""

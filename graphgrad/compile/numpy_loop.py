@@ -235,7 +235,7 @@ class LoopWriter:
         """Whether a statement only names what stands in its place already."""
         if statement.op == "slice":
             return statement.name in self.schedule.homes
-        return self.emitter.in_place(statement)
+        return self.emitter.places.joins(statement)
 
     def _expression(self, statement: Statement, given: list[Value]) -> Value:
         """Return the code of a value at the present step, which is counted from 0."""
