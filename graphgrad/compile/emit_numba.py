@@ -67,9 +67,9 @@ class NumbaEmitter:
         self.packed: dict[str, str] = {}
         self.passing: dict[str, str] = {}  # code of the products that need no memory for one row
         lengths = {self.length(index) for index in self.system.indices}
-        self.taken = {memory.array for memory in self.memory.values()} | lengths
-        self.named: dict[tuple[str, int], str] = {}
         self.plain = lengths | {size_code(size) for size in self.system.declared.sizes} | {"B"}
+        self.taken = {memory.array for memory in self.memory.values()} | self.plain
+        self.named: dict[tuple[str, int], str] = {}
 
     def program(self) -> NumbaProgram:
         """Return the whole program."""

@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, size_code, var
+from graphgrad.compile.code import (
+    ATOM,
+    BATCH,
+    SIGN,
+    TIME,
+    Value,
+    dim_code,
+    plus,
+    size_code,
+    taken_names,
+    var,
+)
 from graphgrad.compile.expressions import Expressions
 from graphgrad.compile.numpy_loop import LoopWriter
 from graphgrad.compile.parts import Parts, is_product
@@ -60,6 +71,7 @@ class Emitter:
         self.shared = self._shared()
         names = (*schedule.leaves, *schedule.statements, *self.places.labels.values())
         self.taken = {*map(var, names), *self.lengths.values()}
+        self.taken |= taken_names(schedule.system.declared.sizes)
 
     def _shared(self) -> set[str]:
         """Return the values that stand in an array together with others, or with margins."""
