@@ -193,13 +193,17 @@ class NumbaEmitter:
             if loop.direction < 0:
                 self.write("near -= 1")
         for (_, offset), made in zip(piece.parts, sections, strict=True):
+            before = len(self.lines)
             if loop.span:
                 self.write(f"t = {plus('turn', -offset)}")
                 self.write(f"if 0 <= t < {length}:")
                 self.indent += 1
+            head = len(self.lines)
             self._straight(made, loop.index)
             if loop.span:
                 self.indent -= 1
+                if len(self.lines) == head:  # nothing but views
+                    del self.lines[before:]
         if piece.ahead and loop.direction > 0:
             self.write("near += 1")
         self.indent -= 1

@@ -187,6 +187,7 @@ class LoopWriter:
 
     def _body(self, body: Body, number: int) -> None:
         emitter = self.emitter
+        before = len(emitter.lines)
         if self.loop.span:
             self.step = f"t{number + 1}"
             emitter.write(f"{self.step} = {plus('t', -body.offset)}")
@@ -199,10 +200,13 @@ class LoopWriter:
             for name, lag in statement.reads
         )
         self.rows = dict(self.bench_rows)
+        head = len(emitter.lines)
         for statement in body.statements:
             self._statement(statement)
         if self.loop.span:
             emitter.indent -= 1
+            if len(emitter.lines) == head:  # nothing but views
+                del emitter.lines[before:]
 
     def _statement(self, statement: Statement) -> None:
         name = statement.name
