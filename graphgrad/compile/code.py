@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from graphgrad.compile import kernels
@@ -94,6 +94,11 @@ def var(name: str) -> str:
 def size_code(name: str) -> str:
     """Return the Python name of a size."""
     return f"n_{name}"
+
+
+def taken_names(sizes: Iterable[str]) -> set[str]:
+    """Return the names that code with these sizes has already: `n_T` is no transpose of n."""
+    return _HELPERS | {size_code(name) for name in sizes}
 
 
 def dim_code(dim: Dim) -> str:

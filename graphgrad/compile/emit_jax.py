@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from graphgrad.compile.code import ATOM, BATCH, SIGN, Value, size_code, var
+from graphgrad.compile.code import ATOM, BATCH, SIGN, Value, size_code, taken_names, var
 from graphgrad.compile.jax_code import JaxExpressions
 from graphgrad.compile.jax_scan import Sweep
 from graphgrad.compile.schedule import (
@@ -44,6 +44,7 @@ class JaxEmitter:
         self.indent = 1
         self.taken = {self.name(each) for each in (*schedule.leaves, *schedule.statements)}
         self.taken |= set(self.expressions.lengths.values())
+        self.taken |= taken_names(self.system.declared.sizes)
         self.margins: dict[tuple[str, bool, int], str] = {}
         self.inlined: dict[str, Value] = {}
         self.loop_of = {

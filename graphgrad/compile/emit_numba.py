@@ -67,9 +67,9 @@ class NumbaEmitter:
         self.packed: dict[str, str] = {}
         self.passing: dict[str, str] = {}  # code of the products that need no memory for one row
         lengths = {self.length(index) for index in self.system.indices}
-        self.taken = {memory.array for memory in self.memory.values()} | lengths
-        self.named: dict[tuple[str, int], str] = {}
         self.plain = lengths | {size_code(size) for size in self.system.declared.sizes} | {"B"}
+        self.taken = {memory.array for memory in self.memory.values()} | self.plain
+        self.named: dict[tuple[str, int], str] = {}
 
     def program(self) -> NumbaProgram:
         """Return the whole program."""
@@ -193,13 +193,17 @@ class NumbaEmitter:
             if loop.direction < 0:
                 self.write("near -= 1")
         for (_, offset), made in zip(piece.parts, sections, strict=True):
+            before = len(self.lines)
             if loop.span:
                 self.write(f"t = {plus('turn', -offset)}")
                 self.write(f"if 0 <= t < {length}:")
                 self.indent += 1
+            head = len(self.lines)
             self._straight(made, loop.index)
             if loop.span:
                 self.indent -= 1
+                if len(self.lines) == head:  # nothing but views
+                    del self.lines[before:]
         if piece.ahead and loop.direction > 0:
             self.write("near += 1")
         self.indent -= 1

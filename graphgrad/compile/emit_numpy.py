@@ -10,7 +10,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from graphgrad.compile.code import ATOM, BATCH, SIGN, TIME, Value, dim_code, plus, size_code, var
+from graphgrad.compile.code import (
+    ATOM,
+    BATCH,
+    SIGN,
+    TIME,
+    Value,
+    dim_code,
+    plus,
+    size_code,
+    taken_names,
+    var,
+)
 from graphgrad.compile.expressions import Expressions
 from graphgrad.compile.numpy_loop import LoopWriter
 from graphgrad.compile.parts import Parts, is_product
@@ -60,6 +71,7 @@ class Emitter:
         self.shared = self._shared()
         names = (*schedule.leaves, *schedule.statements, *self.places.labels.values())
         self.taken = {*map(var, names), *self.lengths.values()}
+        self.taken |= taken_names(schedule.system.declared.sizes)
 
     def _shared(self) -> set[str]:
         """Return the values that stand in an array together with others, or with margins."""
@@ -266,7 +278,7 @@ class Emitter:
         if name in self.schedule.homes and statement.op == "slice":
             self.declare(name)
             return
-        if self.in_place(statement):
+        if self.places.joins(statement):
             return  # its parts stand in it
         value = self._value(statement)
         if name in self.shared and statement.index is not None:
@@ -286,11 +298,6 @@ class Emitter:
             shape = self.shape_code(statement)
             code = value.to(self.lead(name), len(statement.shape))
             self.write(f"{var(name)} = np.broadcast_to({code}, {shape})")
-
-    def in_place(self, statement: Statement) -> bool:
-        """Whether the parts of a concat are computed in its place."""
-        homes = [self.schedule.homes.get(each.name) for each in statement.reads]
-        return statement.op == "concat" and all(h and h.name == statement.name for h in homes)
 
     def _fill(self, statement: Statement, value: Value) -> None:
         """Write a value into its rows, a product and what is added to it without a copy."""

@@ -224,6 +224,8 @@ def _only_reader(
     user = draft.statements.get(users[0].name)
     if user is None or user.op not in PACKABLE or user.name in draft.fixed - {*draft.outputs}:
         return None
+    if all(each.name != piece.name for each in user.reads):  # a boundary value of it is read there
+        return None
     return user if user.shape == piece.shape and len(user.operands) <= 2 else None
 
 

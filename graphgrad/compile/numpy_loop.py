@@ -182,14 +182,18 @@ class LoopWriter:
 
     def _body(self, body: Body, number: int) -> None:
         emitter = self.emitter
+        before = len(emitter.lines)
         if self.loop.span:
             self.rows.begin_guarded(body, number)
             emitter.indent += 1
         self.rows.begin([each for each in body.statements if not self._is_view(each)])
+        head = len(emitter.lines)
         for statement in body.statements:
             self._statement(statement)
         if self.loop.span:
             emitter.indent -= 1
+            if len(emitter.lines) == head:  # nothing but views
+                del emitter.lines[before:]
 
     def _statement(self, statement: Statement) -> None:
         name = statement.name
@@ -221,7 +225,7 @@ class LoopWriter:
         """Whether a statement only names what stands in its place already."""
         if statement.op == "slice":
             return statement.name in self.schedule.homes
-        return self.emitter.in_place(statement)
+        return self.emitter.places.joins(statement)
 
     def _expression(self, statement: Statement, given: list[Value]) -> Value:
         """Return the code of a value at the present step, which is counted from 0."""

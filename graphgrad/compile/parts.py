@@ -53,7 +53,8 @@ class Parts:
         for statement in body.statements:
             name = statement.name
             count = self.counts.get(name, 0)
-            if statement.op != "concat" or not count or self.places.of(name) != Place(name):
+            joins = self.places.joins(statement)
+            if not joins or not count or self.places.of(name) != Place(name):
                 continue
             group = self.groups[name]
             joint = {each for each in group if self._parts(each) > 1}

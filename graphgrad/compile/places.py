@@ -17,6 +17,7 @@ from graphgrad.compile.schedule import (
     Operand,
     Schedule,
     Statement,
+    in_place,
 )
 from graphgrad.dims import Dim
 from graphgrad.ir import OPS
@@ -60,6 +61,10 @@ class Places:
         self.rings = self._rings(loops)
         self.names: dict[Place, str] = {}  # one of the values in each place
         self.labels = self._labels()
+
+    def joins(self, statement: Statement) -> bool:
+        """Whether a statement needs no code: what it joins is computed in its place."""
+        return in_place(statement, self.schedule.homes)
 
     def inlined_ahead(self, name: str) -> bool:
         """Whether only another value of the prelude reads a value of it."""

@@ -212,6 +212,17 @@ class Schedule:
         return "\n".join(lines)
 
 
+def in_place(statement: Statement, homes: Mapping[str, Home]) -> bool:
+    """Whether a statement joins what is computed in its place, each operand in its own piece.
+
+    A number has no place: a concat of nothing but numbers is computed as any other value is.
+    """
+    if statement.op != "concat":
+        return False
+    found = [isinstance(e, Operand) and homes.get(e.name) for e in statement.operands]
+    return all(home and home.name == statement.name for home in found)
+
+
 def _line(statement: Statement) -> str:
     axes = [statement.index] if statement.index else []
     axes += ["batch"] if statement.batched else []

@@ -21,7 +21,7 @@ from graphgrad.compile.rows import (
     Section,
     Sweep,
 )
-from graphgrad.compile.schedule import Boundary, Operand, Statement
+from graphgrad.compile.schedule import Boundary, Operand, Statement, in_place
 from graphgrad.compile.sources import (
     Memory,
     condition_code,
@@ -113,12 +113,7 @@ class SweepWriter(LaneCode):
             return any(
                 not read.lag and memory.get(read.name) == memory[each.name] for read in each.reads
             )
-        if each.op == "concat":
-            return all(
-                (home := homes.get(operand.name)) is not None and home.name == each.name
-                for operand in each.reads
-            )
-        return each.op in VIEWS
+        return each.op in VIEWS or in_place(each, homes)
 
     def _divide(self, each: Statement) -> None:
         """Make a sum over steps a mean."""

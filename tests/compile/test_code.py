@@ -76,3 +76,28 @@ def test_names_that_code_uses_itself_are_free_for_circuits(
     found = circuit.compile(grad="loss", backend=backend)(values)
     for key, value in found.items():
         close(value, wanted[key])
+
+
+SIZES = """x[t]: input(T)
+n: param(N, N)
+U: param(N, T)
+packed: size(3)
+last: param(packed, N)
+h[t] = tanh(n @ h[t-1] + U @ x[t]) / N
+loss = sum(mean(h[t]) + mean(last @ h[t]) + mean(x[t]) for t in steps)
+"""
+
+
+@pytest.mark.parametrize(
+    "backend",
+    ["numpy", *(pytest.param(n, marks=pytest.mark.oracle(n)) for n in ("numba", "jax"))],
+)
+def test_names_that_code_makes_are_not_those_of_sizes(backend: str) -> None:
+    """The weights n, laid out for a batch, are not called as the sizes N and T are."""
+    circuit = gg.parse(SIZES)
+    values = circuit.init(0, N=3, T=2) | circuit.example(1, 4, (2,), T=2)
+    wanted = circuit.unfold(4, N=3, T=2).grad().evaluate(values)
+    found = circuit.compile(grad="loss", backend=backend)(values, batch="sum")
+    for key, value in found.items():
+        gradient = key in ("d_n", "d_U", "d_last")
+        close(value, wanted[key].sum(axis=0) if gradient else wanted[key])

@@ -230,3 +230,19 @@ def test_each_variable_of_an_adjoint_can_be_asked_for_alone() -> None:
     together = adjoint.compile()(values)
     for name in adjoint.variables:
         close(adjoint.compile(name)(values)[name], together[name])
+
+
+def test_a_joint_vector_that_is_computed_as_a_whole_has_no_bench() -> None:
+    """Its second half is the same zeros at every step, so that no part is made in its place."""
+    circuit = gg.parse(
+        "q: input(H)\nz: param(K, K)\n"
+        "v[t] = tanh(split(concat(split(concat(h[t-2], q), K, H)[0], h[t-2]), K, K)[0]"
+        " + z @ h[t-2])\n"
+        "h[t] = v[t-3]\nv[-1] = 1\nloss = sum(sum(h[t]) for t in steps)"
+    )
+    values = circuit.init(0, H=1, K=2) | circuit.example(1, 9, (5,), H=1, K=2)
+    found = circuit.compile(grad="loss", wrt=["z", "q"])(values, tau=9, batch="sum")
+    dag = circuit.unfold(9, H=1, K=2).grad(wrt=["z", "q"])
+    expected = dag.evaluate(cast(values, np.longdouble))
+    accurate(found["d_z"], expected["d_z"].sum(axis=0))
+    accurate(found["d_q"], expected["d_q"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from tests.compile.lanes import by_python
 from tests.compile.reference import accurate, expectation
 
 TRANSPOSED = """
@@ -37,3 +38,27 @@ def test_what_may_be_the_memory_of_another_value_is_copied_before_it_changes(
         accurate(value, expected[name])
     for name, value in before.items():
         np.testing.assert_array_equal(values[name], value)
+
+
+NUMBERS = """
+x[t]: input(3)
+w: param(3)
+z[t] = w * x[t-1] + concat(1, 2, 3)
+k[t] = concat(0.5, 2, 1.5)
+x[0] = concat(1.5, 0.5, 2)
+loss = sum(z[t] @ z[t] + k[t] @ z[t-1] for t in steps)
+"""
+
+
+@pytest.mark.parametrize(
+    "backend", ["numpy", "numba", pytest.param("jax", marks=pytest.mark.oracle("jax"))]
+)
+def test_a_vector_of_nothing_but_numbers_is_computed(backend: str) -> None:
+    """Numbers stand nowhere, so the vector is not there already."""
+    circuit = gg.parse(NUMBERS)
+    values = circuit.init(0) | circuit.example(1, 4)
+    with by_python(width=4):  # what Numba would compile
+        found = circuit.compile(*circuit.variables, grad="loss", backend=backend)(values)
+    expected = expectation(circuit, values, 4, "float64")
+    for name, value in found.items():
+        accurate(value, expected[name])
