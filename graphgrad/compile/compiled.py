@@ -173,9 +173,9 @@ class Compiled:
     ) -> Any:
         """Return the outputs by name, gradients reduced over the batch (`batch="mean"` or "sum").
 
-        `lengths` gives the number of steps of each example of a ragged batch; each one gets exactly
-        what it gets alone, results are padded with zeros. `tau` is needed where no input is
-        indexed.
+        `lengths` gives the number of steps of each example of a ragged batch, in the batch axes of
+        the data; each one gets exactly what it gets alone, results are padded with zeros. `tau` is
+        needed where no input is indexed.
 
         With `return_state=True` the result is a pair: the outputs, and the state to give as `state`
         with the steps that follow: `{"h": array[k, *batch, H]}`, the last k steps of what is read k
@@ -218,7 +218,7 @@ class Compiled:
             )
         for name in self.gradients.values():
             total = results[name]
-            share = total / total.dtype.type(len(lengths)) if batch == "mean" else total
+            share = total / total.dtype.type(np.size(lengths)) if batch == "mean" else total
             results[name] = np.asarray(share)
         return results
 

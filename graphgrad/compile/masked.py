@@ -99,7 +99,7 @@ def _masked_sum(expr: Expr, live: str) -> Expr:
 
 def pays(lengths: Any) -> bool:
     """Whether one call for all examples is better than one for each length."""
-    waste = len(lengths) * lengths.max() / lengths.sum()
+    waste = lengths.size * lengths.max() / lengths.sum()
     return bool(1 < waste <= WASTE)
 
 
@@ -107,7 +107,7 @@ def with_masks(
     made: Masked, system: System, arrays: Mapping[str, Any], lengths: Any
 ) -> dict[str, Any]:
     """Return the data of a ragged batch with its masks."""
-    steps, given = np.arange(lengths.max())[:, None], filled(system, arrays, lengths)
+    steps, given = step_numbers(lengths), filled(system, arrays, lengths)
     real = [array.dtype for array in arrays.values() if array.dtype.kind == "f"]
     dtype = np.result_type(*real) if real else float
     given[made.live] = (steps < lengths).astype(dtype)
@@ -115,11 +115,17 @@ def with_masks(
     return given
 
 
+def step_numbers(lengths: Any) -> Any:
+    """Return the numbers of all steps, from 0, with one more axis for each axis of the batch."""
+    return np.arange(lengths.max()).reshape(-1, *(1 for _ in lengths.shape))
+
+
 def filled(system: System, arrays: Mapping[str, Any], lengths: Any) -> dict[str, Any]:
     """Return the data of a ragged batch with the last inputs of each example behind its end."""
-    steps, examples = np.arange(lengths.max())[:, None], np.arange(len(lengths))
+    steps = step_numbers(lengths)
+    examples = np.ix_(*map(np.arange, lengths.shape))
     given = dict(arrays)
     for name in batched_inputs(system, arrays):
         if system.inputs[name].index is not None:
-            given[name] = arrays[name][np.minimum(steps, lengths - 1), examples]
+            given[name] = arrays[name][np.minimum(steps, lengths - 1), *examples]
     return given

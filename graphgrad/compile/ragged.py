@@ -7,9 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.compile.call import batched_inputs
-from graphgrad.compile.masked import Masked, with_masks
-from graphgrad.dims import Token
+from graphgrad.compile.call import batch_axes, batched_inputs
+from graphgrad.compile.masked import Masked, step_numbers, with_masks
 from graphgrad.errors import DataError
 from graphgrad.system import System
 
@@ -26,10 +25,10 @@ def checked_examples(system: System, arrays: Mapping[str, Any], lengths: Any) ->
         lengths = np.asarray(lengths)
     except ValueError:  # rows of different lengths
         lengths = np.empty(0)
-    if lengths.ndim != 1 or lengths.dtype.kind not in "iu" or not batched or not len(lengths):
+    if not lengths.ndim or lengths.dtype.kind not in "iu" or not batched or not lengths.size:
         raise DataError(
-            "lengths= has one whole number for each example of one batch axis",
-            remedy="give data with axes (steps, examples, …) and as many lengths as examples",
+            "lengths= has one whole number for each example of a batch",
+            remedy="give data with axes (steps, *batch, …), and lengths with the axes of the batch",
         )
     _check(system, arrays, lengths, batched)
     return lengths.astype(np.int64)
@@ -49,8 +48,8 @@ def by_length(
     """
     batched = batched_inputs(system, arrays)
     collected: dict[str, Any] = {}
-    for length in sorted({int(n) for n in lengths}):
-        chosen = np.flatnonzero(lengths == length)
+    for length in np.unique(lengths).tolist():
+        chosen = np.nonzero(lengths == length)
         part = {
             name: _part(system, name, array, length, chosen if name in batched else None)
             for name, array in arrays.items()
@@ -70,9 +69,9 @@ def together(
     """Return the same results, from one call of `run` for the masked circuit."""
     collected: dict[str, Any] = {}
     results = run(with_masks(made, system, arrays, lengths), int(lengths.max()))
-    everyone = np.arange(len(lengths))
+    everyone = np.ix_(*map(np.arange, lengths.shape))
     _collect(system, collected, results, gradients, everyone, lengths)
-    outside = np.arange(lengths.max())[:, None] >= lengths
+    outside = step_numbers(lengths) >= lengths
     for name, value in collected.items():
         if name not in gradients and system.index_of(name) is not None:
             value[outside] = 0
@@ -88,23 +87,17 @@ def _check(
             f"a length of {lengths.min()} is not possible", remedy="an example has 1 step or more"
         )
     for name in batched:
-        lead = 0 if system.inputs[name].index is None else 1
-        kind = system.inputs[name].type
-        if arrays[name].ndim - lead - (0 if isinstance(kind, Token) else len(kind)) > 1:
+        axes = batch_axes(system, name, arrays[name])
+        if axes != lengths.shape:
             raise DataError(
-                f"{name} has several batch axes: its shape is {arrays[name].shape}",
-                remedy="reshape the data: lengths= needs one axis of examples",
-            )
-        if arrays[name].shape[lead] != len(lengths):
-            raise DataError(
-                f"{name} has {arrays[name].shape[lead]} examples, lengths= has {len(lengths)}",
-                remedy="give one length for each example",
+                f"{name} has batch axes {axes}, lengths= has {lengths.shape}",
+                remedy="give one length for each example, in the same axes",
             )
     for name, declared in system.inputs.items():
         if declared.index is not None and name not in batched:
             raise DataError(
-                f"{name} has no axis of examples: its shape is {arrays[name].shape}",
-                remedy="give every indexed input axes (steps, examples, …)",
+                f"{name} has no batch axes: its shape is {arrays[name].shape}",
+                remedy="give every indexed input axes (steps, *batch, …)",
             )
         if declared.index is not None and lengths.max() > len(arrays[name]):
             raise DataError(
@@ -121,7 +114,7 @@ def _part(system: System, name: str, array: Any, length: int, chosen: Any) -> An
         array = array[:length]
     if chosen is None:
         return array
-    return array[:, chosen] if indexed else array[chosen]
+    return array[:, *chosen] if indexed else array[chosen]
 
 
 def _collect(
@@ -132,6 +125,8 @@ def _collect(
     chosen: Any,
     lengths: Any,
 ) -> None:
+    """Put results of the examples at these places where they belong; add gradients up."""
+    axes = np.broadcast(*chosen).ndim
     for name, value in results.items():
         if name in gradients:
             collected[name] = collected[name] + value if name in collected else value
@@ -139,11 +134,11 @@ def _collect(
         own = len(system.variables[name].shape)
         indexed = system.index_of(name) is not None
         if np.ndim(value) == own + indexed:  # the same for every example of this length
-            value = np.expand_dims(value, int(indexed))
+            value = np.expand_dims(value, tuple(range(indexed, indexed + axes)))
         steps = [int(lengths.max())] if indexed else []
-        shape = (*steps, len(lengths), *value.shape[1 + indexed :])
+        shape = (*steps, *lengths.shape, *value.shape[axes + indexed :])
         target = collected.setdefault(name, np.zeros(shape, value.dtype))
         if indexed:
-            target[: len(value), chosen] = value
+            target[: len(value), *chosen] = value
         else:
             target[chosen] = value
