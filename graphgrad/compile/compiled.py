@@ -264,13 +264,19 @@ class Compiled:
                 )
                 if all_finite(results):  # behind the end of an example something may overflow
                     return results
-        return by_length(
-            self.system,
-            arrays,
-            lengths,
-            gradients,
-            lambda part, steps: self._run(part, steps, sizes, "sum"),
-        )
+        try:
+            return by_length(
+                self.system,
+                arrays,
+                lengths,
+                gradients,
+                lambda part, steps: self._run(part, steps, sizes, "sum"),
+            )
+        except DataError:  # it names a place in a part, where the data have another
+            whole = filled(self.system, arrays, lengths)
+            call = self.prepared(whole, int(lengths.max()), sizes)
+            handed_over(self.system, call, whole)
+            raise
 
     def _report(self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> None:
         """Compute every variable, and raise GraphgradError for the first that is not finite."""

@@ -167,6 +167,18 @@ def test_impossible_lengths_are_refused() -> None:
             circuit.compile(grad="loss")({"w": w, **values}, lengths=steps)
 
 
+@pytest.mark.parametrize("lengths", [[1, 20, 1, 1, 2, 1], [4, 4, 3, 4, 4, 4]])
+def test_an_impossible_token_is_named_by_its_place_in_the_data(lengths: list[int]) -> None:
+    circuit = gg.parse("n[t]: token(3)\nE: param(3)\nh[t] = h[t-1] + E[n[t]]\nloss = h[tau]")
+    tokens = np.zeros((20, 6), int)
+    tokens[1, 4] = 7
+    function, params = gg.value_and_grad(circuit), circuit.init(0)
+    with pytest.raises(DataError, match=r"n\[1, 4\] = 7 is not a token below 3"):
+        function(params, n=tokens, lengths=lengths)
+    with pytest.raises(DataError, match=r"n\[1, 1, 1\] = 7 is not a token below 3"):
+        function(params, n=tokens.reshape(20, 2, 3), lengths=np.reshape(lengths, (2, 3)))
+
+
 def test_every_indexed_input_has_an_axis_of_examples() -> None:
     circuit = gg.parse(
         "x[t]: input()\nu[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t] * u[t]\n"
