@@ -8,9 +8,49 @@ from typing import Any
 import numpy as np
 
 from graphgrad.compile.call import batch_axes, batched_inputs
-from graphgrad.compile.masked import Masked, step_numbers, with_masks
+from graphgrad.compile.finite import all_finite
+from graphgrad.compile.masked import Masked, beside, pays, repeated, with_masks
+from graphgrad.compile.on_demand import OnDemand
 from graphgrad.errors import DataError
 from graphgrad.system import System
+
+Run = Callable[[Mapping[str, Any], int], dict[str, Any]]
+"""Computes examples of one length from values, of which some are on demand, and their length."""
+
+
+def ragged(
+    system: System,
+    arrays: Mapping[str, Any],
+    lengths: Any,
+    gradients: Collection[str],
+    run: Run,
+    masks: Callable[[], tuple[Masked, Run] | None],
+) -> dict[str, Any]:
+    """Return the results for examples of these lengths, gradients summed over them.
+
+    `run` computes examples of one length, gradients summed over them; `masks` gives the circuit in
+    which only the steps of each example count, and what computes it, if there is one.
+    """
+    lengths = checked_examples(system, arrays, lengths)
+    made = masks() if pays(lengths) else None
+    if made is not None:
+        results = together(made[0], system, arrays, lengths, gradients, made[1])
+        if all_finite(results):  # behind the end of an example something may overflow
+            return results
+        del results
+    try:
+        return by_length(system, arrays, lengths, gradients, run)
+    except DataError:  # it names a place in a part, where the data have another
+        run(repeated(system, arrays, lengths), int(lengths.max()))
+        raise
+
+
+def check_no_tau(tau: Any) -> None:
+    """Raise DataError where lengths are given, and a length for all examples as well."""
+    if tau is not None:
+        raise DataError(
+            "tau= and lengths= are both given", remedy="leave out tau=: lengths= says it all"
+        )
 
 
 def checked_examples(system: System, arrays: Mapping[str, Any], lengths: Any) -> Any:
@@ -39,12 +79,11 @@ def by_length(
     arrays: Mapping[str, Any],
     lengths: Any,
     gradients: Collection[str],
-    run: Callable[[Mapping[str, Any], int], dict[str, Any]],
+    run: Run,
 ) -> dict[str, Any]:
-    """Return the results for examples that have as many steps as `lengths` says.
+    """Return the results of one call of `run` for each length.
 
-    `run(arrays, tau)` computes examples of one length, gradients summed over them; so are those
-    returned. No example sees the length of another: each gets what it gets alone.
+    No example sees the length of another: each gets what it gets alone.
     """
     batched = batched_inputs(system, arrays)
     collected: dict[str, Any] = {}
@@ -64,17 +103,18 @@ def together(
     arrays: Mapping[str, Any],
     lengths: Any,
     gradients: Collection[str],
-    run: Callable[[Mapping[str, Any], int], dict[str, Any]],
+    run: Run,
 ) -> dict[str, Any]:
     """Return the same results, from one call of `run` for the masked circuit."""
     collected: dict[str, Any] = {}
     results = run(with_masks(made, system, arrays, lengths), int(lengths.max()))
     everyone = np.ix_(*map(np.arange, lengths.shape))
     _collect(system, collected, results, gradients, everyone, lengths)
-    outside = step_numbers(lengths) >= lengths
-    for name, value in collected.items():
-        if name not in gradients and system.index_of(name) is not None:
-            value[outside] = 0
+    shown = [n for n in collected if n not in gradients and system.index_of(n) is not None]
+    if shown:
+        outside = beside(np.arange(lengths.max()), lengths) >= lengths
+        for name in shown:
+            collected[name][outside] = 0
     return collected
 
 
@@ -110,11 +150,12 @@ def _part(system: System, name: str, array: Any, length: int, chosen: Any) -> An
     """Return the steps and examples of one value that one length needs."""
     declared = system.inputs.get(name)
     indexed = declared is not None and declared.index is not None
-    if indexed:
-        array = array[:length]
     if chosen is None:
-        return array
-    return array[:, *chosen] if indexed else array[chosen]
+        return array[:length] if indexed else array
+    if not indexed:
+        return array[chosen]
+    shape = (length, len(chosen[0]), *array.shape[1 + len(chosen) :])
+    return OnDemand(shape, array.dtype, lambda steps: array[steps[:, None], *chosen])
 
 
 def _collect(

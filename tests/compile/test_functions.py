@@ -108,7 +108,8 @@ def test_names_and_sizes_that_cannot_be_are_refused() -> None:
     ("options", "message"),
     [
         ({"batch": "Mean"}, "batch='Mean' is not possible"),
-        ({"lengths": np.array([3, 2, 1, 1])}, "does not go with lengths="),
+        ({"lengths": np.array([3, 2, 1, 1]), "tau": 3}, "tau= and lengths= are both given"),
+        ({"lengths": np.array([3, 2])}, r"lengths= has \(2,\)"),
         ({"state": {}}, "does not go with state="),
         ({"x": None}, "no value for the input x"),
     ],
