@@ -124,6 +124,27 @@ def test_impossible_calls_with_checkpoints_are_refused(
         made(checkpoint={"every": 2})({"W": W}, **given)
 
 
+@pytest.mark.parametrize(
+    ("truncate", "message", "remedy"),
+    [
+        (
+            gg.chunks(3),
+            r"chunks\(3\): no cotangent goes from one chunk",
+            "compute 3 steps at a time",
+        ),
+        (gg.window(3), r"window\(3\): .* needs one for each age", "leave out checkpoint="),
+        (3, "truncate", "gg.chunks"),
+    ],
+    ids=str,
+)
+def test_truncated_gradients_with_checkpoints_are_refused_with_the_reason(
+    truncate: Any, message: str, remedy: str
+) -> None:
+    with pytest.raises(gg.GraphgradError, match=message) as refused:
+        made(checkpoint={"every": 2}, truncate=truncate)
+    assert remedy in str(refused.value.remedy)
+
+
 def test_there_is_no_pure_function_with_checkpoints() -> None:
     with pytest.raises(gg.GraphgradError, match="JAX back end"):
         _ = made(checkpoint={"every": 2}).pure  # type: ignore[attr-defined]
