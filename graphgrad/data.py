@@ -174,13 +174,13 @@ def check_inputs(system: System, sizes: Mapping[str, int], arrays: Mapping[str, 
 
 def _blocks(array: Any, indexed: bool) -> Iterator[tuple[int, Any]]:
     """Yield an array, some steps at a time, each time after the number of those before."""
-    array = np.asarray(array)
     if not indexed:
-        yield 0, array
+        yield 0, np.asarray(array)
         return
+    array = array if hasattr(array, "shape") else np.asarray(array)  # rows may be made on demand
     rows = max(1, BLOCK * len(array) // max(1, array.size))
     for start in range(0, len(array), rows):
-        yield start, array[start : start + rows]
+        yield start, np.asarray(array[start : start + rows])
 
 
 def check_positions(system: System, sizes: Mapping[str, int]) -> None:

@@ -206,9 +206,8 @@ def _lead(system: System, name: str) -> int:
 def batched_inputs(system: System, arrays: Mapping[str, Any]) -> set[str]:
     """Return the inputs that have batch axes."""
     found = set()
-    for name, declared in system.inputs.items():
-        own = 0 if isinstance(declared.type, Token) else len(declared.type)
-        if np.ndim(arrays[name]) > own + _lead(system, name):
+    for name in system.inputs:
+        if batch_axes(system, name, arrays[name]):
             found.add(name)
     return found
 
@@ -216,11 +215,16 @@ def batched_inputs(system: System, arrays: Mapping[str, Any]) -> set[str]:
 def examples(system: System, arrays: Mapping[str, Any]) -> int:
     """Return the number of examples that arrays hold."""
     for name in batched_inputs(system, arrays):
-        lead, kind = _lead(system, name), system.inputs[name].type
-        own = 0 if isinstance(kind, Token) else len(kind)
-        shape = arrays[name].shape
-        return math.prod(shape[lead : len(shape) - own])
+        return math.prod(batch_axes(system, name, arrays[name]))
     return 1
+
+
+def batch_axes(system: System, name: str, array: Any) -> tuple[int, ...]:
+    """Return the batch axes of an input."""
+    shape: tuple[int, ...] = np.shape(array)
+    kind = system.inputs[name].type
+    own = 0 if isinstance(kind, Token) else len(kind)
+    return shape[_lead(system, name) : max(0, len(shape) - own)]
 
 
 def lengths_of(system: System, arrays: Mapping[str, Any], tau: Any) -> dict[str, int]:

@@ -11,8 +11,8 @@ from __future__ import annotations
 import tracemalloc
 import warnings
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from math import prod
 from typing import TYPE_CHECKING, Any
 
@@ -21,15 +21,19 @@ import numpy as np
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
-from graphgrad.compile.call import Call, as_arrays, check_reduction, lengths_of
-from graphgrad.compile.memory import Need, bytes_of
+from graphgrad.compile.budget import OBJECT, Plan, checked, planned
+from graphgrad.compile.call import Call, as_arrays, check_reduction, examples, lengths_of
+from graphgrad.compile.masked import Masked, masked
+from graphgrad.compile.memory import bytes_of
+from graphgrad.compile.on_demand import OnDemand, outlines
 from graphgrad.compile.pieces import check_backend, check_pieces, counted_on, shares_of_loss
-from graphgrad.compile.revolve import forward_pieces, revolve
+from graphgrad.compile.ragged import Run, check_no_tau, ragged
+from graphgrad.compile.revolve import revolve
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import opened, state_inputs
 from graphgrad.data import check_inputs, check_names
 from graphgrad.declared import fresh_name
-from graphgrad.dims import concrete, is_whole
+from graphgrad.dims import concrete
 from graphgrad.errors import GraphgradError
 from graphgrad.ir import OPS, At, Expr, constant
 
@@ -37,24 +41,6 @@ if TYPE_CHECKING:
     from graphgrad.compile.compiled import Compiled
 
 State = dict[str, Any]
-OBJECT = 512
-"""Bytes of a kept value beside its numbers: an array, its place in a dict, and that."""
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How a sequence is cut: pieces of `every` steps, `snapshots` states kept at a time.
-
-    `predicted` is the memory in bytes beyond the data: states, one piece, the gradients so far.
-    `measured` is the peak that tracemalloc saw during the call, None where it does not trace.
-    `again` is how many steps are computed once more, each time counted, for each of the sequence.
-    """
-
-    every: int
-    snapshots: int
-    predicted: int
-    again: float
-    measured: int | None = None
 
 
 class Checkpointed:
@@ -75,7 +61,9 @@ class Checkpointed:
         self.circuit = circuit
         self.system = circuit.check()
         self.loss = loss
-        self.checkpoint = _checked(checkpoint)
+        self.checkpoint = checked(checkpoint)
+        self._compiled = compiled
+        self._masked: tuple[Masked, Checkpointed] | tuple[()] | None = None  # () if there is none
         check_pieces(self.system)
         (index,) = self.system.indices
         counted, self.clock = counted_on(circuit, means=True)
@@ -131,7 +119,8 @@ class Checkpointed:
     def compile_seconds(self) -> float:
         """The time spent so far on machine code: compiling it or reading it from the cache."""
         programs = {*self._ahead.values(), *self._back.values()}
-        return sum(program.compile_seconds for program in programs)
+        own = sum(program.compile_seconds for program in programs)
+        return own + (self._masked[1].compile_seconds if self._masked else 0.0)
 
     @cached_property
     def _schedule(self) -> Schedule:
@@ -145,11 +134,15 @@ class Checkpointed:
         *,
         tau: Any = None,
         batch: str = "mean",
+        lengths: Any = None,
         **sizes: Any,
     ) -> dict[str, Any]:
-        """Return the loss and the gradients by their names, reduced over the batch."""
+        """Return the loss and the gradients by their names, reduced over the batch.
+
+        `lengths` gives the number of steps of each example of a ragged batch, as for `Compiled`.
+        """
         check_reduction(batch)
-        for option in ("lengths", "state", "return_state", "check_finite"):
+        for option in ("state", "return_state", "check_finite"):
             value = sizes.pop(option, None)
             if value is not None and value is not False:
                 raise GraphgradError(
@@ -161,25 +154,67 @@ class Checkpointed:
         start = tracemalloc.get_traced_memory()[0]
         arrays = as_arrays(values, native=False)  # pieces are, one at a time
         check_names(self.system, arrays)
-        lengths = lengths_of(self.system, arrays, tau)
-        (steps,) = lengths.values()
-        if self.clock is not None:
-            self.clock.check_means(self.system, steps)
-            lengths |= self.clock.lengths(1, steps)
-        call = self._ahead[False].prepared(arrays, lengths, sizes)
-        check_inputs(self.system, call.sizes, arrays)  # pieces would count steps from their own
-        plan = self._planned(call)
-        results = _Run(self, arrays, call, plan).results()
+        if lengths is None:
+            results, plan = self.whole(arrays, tau, sizes)
+        else:
+            check_no_tau(tau)
+            results, plan = self._ragged(arrays, lengths, sizes)
         if tracing:
             plan = replace(plan, measured=tracemalloc.get_traced_memory()[1] - start)
         self.plan = plan
         if batch == "mean":
+            count = examples(self.system, arrays)
             for name in self.gradients.values():
-                count = results[name].dtype.type(call.count)
-                results[name] = np.asarray(results[name] / count)
+                results[name] = np.asarray(results[name] / results[name].dtype.type(count))
         return results
 
-    def _planned(self, call: Call) -> Plan:
+    def whole(
+        self, values: Mapping[str, Any], tau: Any, sizes: Mapping[str, int], beside: int = 0
+    ) -> tuple[dict[str, Any], Plan]:
+        """Return the results for examples of one length, gradients summed over them, and the plan.
+
+        While it runs, so many other arrays of each gradient are kept `beside`.
+        """
+        shown = outlines(values)
+        lengths = lengths_of(self.system, shown, tau)
+        (steps,) = lengths.values()
+        if self.clock is not None:
+            self.clock.check_means(self.system, steps)
+            lengths |= self.clock.lengths(1, steps)
+        call = self._ahead[False].prepared(shown, lengths, sizes)
+        check_inputs(self.system, call.sizes, values)  # pieces would count steps from their own
+        plan = self._planned(call, values, beside)
+        return _Run(self, values, call, plan).results(), plan
+
+    def _ragged(
+        self, arrays: Mapping[str, Any], lengths: Any, sizes: Mapping[str, int]
+    ) -> tuple[dict[str, Any], Plan]:
+        """Return the results for a ragged batch, and the plan that takes most memory."""
+        plans: list[Plan] = []
+
+        def run(
+            function: Checkpointed, beside: int, part: Mapping[str, Any], steps: int
+        ) -> dict[str, Any]:
+            results, plan = function.whole(part, steps, sizes, beside)
+            plans.append(plan)
+            return results
+
+        def masks() -> tuple[Masked, Run] | None:
+            if self._masked is None:
+                made = masked(self.circuit, held=True)
+                self._masked = (made, self._remade(made.circuit)) if made else ()
+            return (self._masked[0], partial(run, self._masked[1], 0)) if self._masked else None
+
+        # Those of several lengths are added up: the sum so far, and the next sum.
+        alone = partial(run, self, 2)
+        found = ragged(self.system, arrays, lengths, self.gradients.values(), alone, masks)
+        return found, max(plans, key=lambda plan: plan.predicted)
+
+    def _remade(self, circuit: Circuit) -> Checkpointed:
+        """Return the same function of another circuit."""
+        return Checkpointed(circuit, self.loss, [*self.gradients], self.checkpoint, self._compiled)
+
+    def _planned(self, call: Call, values: Mapping[str, Any], beside: int) -> Plan:
         """Return the lengths of the pieces and the number of states for a sequence."""
         steps = call.steps[self.stream.index]
         itemsize = np.dtype(call.dtype).itemsize
@@ -190,20 +225,13 @@ class Checkpointed:
         backend = self._ahead[False].backend
         need = bytes_of(self._schedule, call.count, call.sizes, itemsize, backend)
         sums = sum(prod(self._shape(name, call)) for name in self.gradients) * itemsize
-        need = need._replace(fixed=need.fixed + sums)  # beside the gradients of one piece
+        rows = _bytes_on_demand(values, call)
+        need = need._replace(
+            fixed=need.fixed + (1 + beside) * sums,  # beside the gradients of one piece
+            step=need.step + rows,
+        )
         least = max(self.stream.depths.values(), default=1)  # a piece holds the state after it
-        if isinstance(self.checkpoint, Mapping):
-            every = min(max(self.checkpoint["every"], least), steps)
-            pieces = -(-steps // every)
-            snapshots = min(self.checkpoint.get("snapshots", pieces - 1), pieces - 1)
-            return _plan(steps, every, snapshots, need, state)
-        plans = _plans(steps, least, self.checkpoint, need, state)
-        if not plans:
-            raise GraphgradError(
-                f"a budget of {self.checkpoint} bytes is too small",
-                remedy=f"give {need.of(least) + 2 * state} bytes or more, or smaller batches",
-            )
-        return min(plans, key=lambda plan: plan.again)
+        return planned(self.checkpoint, steps, least, need, state)
 
     def _shape(self, name: str, call: Call) -> tuple[int, ...]:
         """Return the shape of a parameter, or of one step of a variable, batch axes in front."""
@@ -213,27 +241,11 @@ class Checkpointed:
         return (*call.batch, *concrete(shape, call.sizes))
 
 
-def _plans(steps: int, least: int, budget: int, need: Need, state: int) -> list[Plan]:
-    """Return plans within a budget, for pieces of many lengths."""
-    plans: list[Plan] = []
-    every = steps
-    while every >= min(least, steps):
-        pieces = -(-steps // every)
-        room = budget - need.of(every)
-        snapshots = min(pieces - 1, room // max(state, 1) - 2)
-        if snapshots >= 0:
-            plans.append(_plan(steps, every, snapshots, need, state))
-            if plans[-1].again < 1:  # every state is kept; shorter pieces gain nothing
-                break
-        every = min(every - 1, every * 7 // 8)
-    return plans
-
-
-def _plan(steps: int, every: int, snapshots: int, need: Need, state: int) -> Plan:
-    pieces = -(-steps // every)
-    ahead = forward_pieces(pieces, snapshots) if pieces > 1 else 0
-    memory = need.of(every) + (snapshots + 2) * state
-    return Plan(every, snapshots, memory, ahead / pieces)
+def _bytes_on_demand(values: Mapping[str, Any], call: Call) -> int:
+    """Return the bytes for each step of what is made on demand, and of what finds it."""
+    made = [value for value in values.values() if isinstance(value, OnDemand)]
+    rows = sum(prod(value.shape[1:]) * int(value.dtype.itemsize) for value in made)
+    return rows + (2 * call.count * 8 if made else 0)  # numbers of steps are of 8 bytes
 
 
 class _Run:
@@ -333,21 +345,6 @@ class _Run:
     def _release(self) -> None:
         if self.last is not None:
             self.last[0].release()
-
-
-def _checked(checkpoint: Any) -> int | dict[str, int]:
-    """Return a budget or a schedule; GraphgradError for anything else."""
-    if is_whole(checkpoint) and checkpoint > 0:
-        return int(checkpoint)
-    if isinstance(checkpoint, Mapping):
-        given = dict(checkpoint)
-        whole = all(is_whole(n) and n >= 0 for n in given.values())
-        if given.keys() <= {"every", "snapshots"} and whole and given.get("every", 0) > 0:
-            return {name: int(n) for name, n in given.items()}
-    raise GraphgradError(
-        f"checkpoint={checkpoint!r} is no budget and no schedule",
-        remedy='give a number of bytes, or {"every": 1000, "snapshots": 10} in steps and states',
-    )
 
 
 def _sum(terms: Sequence[Expr | None]) -> Expr:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,10 +23,11 @@ from graphgrad.compile.call import (
 )
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.finite import all_finite, check_given, report
-from graphgrad.compile.masked import Masked, filled, masked, pays
+from graphgrad.compile.masked import Masked, filled, masked
+from graphgrad.compile.on_demand import materialized
 from graphgrad.compile.pieces import check_backend
 from graphgrad.compile.plan import schedule_of
-from graphgrad.compile.ragged import by_length, checked_examples, together
+from graphgrad.compile.ragged import Run, check_no_tau, checked_examples, ragged
 from graphgrad.compile.run_numpy import numpy_program
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import (
@@ -173,9 +175,9 @@ class Compiled:
     ) -> Any:
         """Return the outputs by name, gradients reduced over the batch (`batch="mean"` or "sum").
 
-        `lengths` gives the number of steps of each example of a ragged batch; each one gets exactly
-        what it gets alone, results are padded with zeros. `tau` is needed where no input is
-        indexed.
+        `lengths` gives the number of steps of each example of a ragged batch, in the batch axes of
+        the data; each one gets exactly what it gets alone, results are padded with zeros. `tau` is
+        needed where no input is indexed.
 
         With `return_state=True` the result is a pair: the outputs, and the state to give as `state`
         with the steps that follow: `{"h": array[k, *batch, H]}`, the last k steps of what is read k
@@ -207,10 +209,7 @@ class Compiled:
             if not all_finite(results):
                 self._report(arrays, tau, sizes)
             return results
-        if tau is not None:
-            raise DataError(
-                "tau= and lengths= are both given", remedy="leave out tau=: lengths= says it all"
-            )
+        check_no_tau(tau)
         results = self._ragged(arrays, lengths, sizes)
         if check_finite and not all_finite(results):
             raise GraphgradError(
@@ -218,7 +217,7 @@ class Compiled:
             )
         for name in self.gradients.values():
             total = results[name]
-            share = total / total.dtype.type(len(lengths)) if batch == "mean" else total
+            share = total / total.dtype.type(np.size(lengths)) if batch == "mean" else total
             results[name] = np.asarray(share)
         return results
 
@@ -245,32 +244,19 @@ class Compiled:
     ) -> dict[str, Any]:
         """Return the results for a ragged batch, gradients summed over it."""
         check_names(self.system, arrays)
-        lengths = checked_examples(self.system, arrays, lengths)
-        gradients = self.gradients.values()
-        if pays(lengths):
+
+        def run(function: Compiled, part: Mapping[str, Any], steps: int) -> dict[str, Any]:
+            return function._run(materialized(part), steps, sizes, "sum")
+
+        def masks() -> tuple[Masked, Run] | None:
             if self._masked is None:
                 made = masked(self.primal)
                 assert self._remade is not None
                 self._masked = (made, self._remade(made.circuit, ())) if made else ()
-            if self._masked:
-                made, function = self._masked
-                results = together(
-                    made,
-                    self.system,
-                    arrays,
-                    lengths,
-                    gradients,
-                    lambda whole, steps: function._run(whole, steps, sizes, "sum"),
-                )
-                if all_finite(results):  # behind the end of an example something may overflow
-                    return results
-        return by_length(
-            self.system,
-            arrays,
-            lengths,
-            gradients,
-            lambda part, steps: self._run(part, steps, sizes, "sum"),
-        )
+            return (self._masked[0], partial(run, self._masked[1])) if self._masked else None
+
+        gradients = self.gradients.values()
+        return ragged(self.system, arrays, lengths, gradients, partial(run, self), masks)
 
     def _report(self, arrays: Mapping[str, Any], tau: Any, sizes: Mapping[str, int]) -> None:
         """Compute every variable, and raise GraphgradError for the first that is not finite."""

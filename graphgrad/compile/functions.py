@@ -17,6 +17,7 @@ from graphgrad.dims import is_whole
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GraphgradError, nearest, unknown_name
 from graphgrad.system import System
+from graphgrad.truncation import Chunks, Window
 
 BACKENDS = ("numpy", "numba", "jax")
 OPTIONS = ("wrt", "backend", "dtype", "threads", "truncate", "checkpoint")
@@ -140,9 +141,11 @@ def _checkpointed(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[s
     """Return the loss and its gradients as a function that computes them piece by piece."""
     system, grad, wrt = circuit.check(), options["grad"], options["wrt"]
     targets = list(system.params) if wrt is None else wrt
-    beyond = {*outputs} - {grad} or {*targets} - {*system.params}
-    if beyond or options["truncate"] is not None:
+    if {*outputs} - {grad} or {*targets} - {*system.params}:
         raise _not_in_pieces()
+    if options["truncate"] is not None:
+        circuit.adjoint(grad, wrt=wrt, truncate=options["truncate"])  # it knows what is none
+        raise _no_truncation_in_pieces(options["truncate"])
 
     def compiled(
         made: Circuit, shown: tuple[str, ...], loss: str | None, by: list[str] | None
@@ -157,7 +160,23 @@ def _checkpointed(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[s
 def _not_in_pieces() -> GraphgradError:
     return GraphgradError(
         "checkpoint= is for the whole gradient of a loss by parameters",
-        remedy="give grad=, no other outputs, parameters in wrt=, and no truncate=",
+        remedy="give grad=, no other outputs, and parameters in wrt=",
+    )
+
+
+def _no_truncation_in_pieces(truncation: Window | Chunks) -> GraphgradError:
+    """Return the error for a truncated gradient with checkpoints, which says why there is none."""
+    if isinstance(truncation, Chunks):
+        return GraphgradError(
+            f"checkpoint= does not go with truncate={truncation}: no cotangent goes from one chunk "
+            "to the one before, so that no state has to be kept",
+            remedy=f"leave out both and compute {truncation.k} steps at a time, with "
+            "return_state=True and state=, and add the gradients up; means are then of a piece",
+        )
+    return GraphgradError(
+        f"checkpoint= does not go with truncate={truncation}: pieces hand on one cotangent of each "
+        "state, a window needs one for each age",
+        remedy="leave out checkpoint=, or truncate= for the whole gradient in bounded memory",
     )
 
 

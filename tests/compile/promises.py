@@ -132,7 +132,8 @@ class _Check:
                 own = all_examples[:tau, k] if self.axes[name] else all_examples[k]
                 self.close(f"{name} of {lengths}", own, wanted[name], dtype)
         self.summed(f"of {lengths}", found, expected, dtype)
-        return Counter({f"ragged batches {dtype}": 1})
+        done = Counter({f"ragged batches {dtype}": 1})
+        return done + self.checkpoints(dtype, lengths, expected)
 
     def pieces(self, dtype: str) -> Counter[str]:
         """A sequence in two pieces, the state of the first given to the second."""
@@ -158,18 +159,24 @@ class _Check:
                 self.close(what, piece[name], self.stacked(name)[part], dtype, name)
         return Counter({f"pieces {dtype}": 2})
 
-    def checkpoints(self, dtype: str) -> Counter[str]:
+    def checkpoints(
+        self, dtype: str, lengths: list[int] | None = None, expected: list[Values] | None = None
+    ) -> Counter[str]:
+        """Examples of one length, or of several."""
         (steps,) = self.case.steps.values()
+        each = expected or self.expected
+        options: dict[str, Any] = {"tau": steps} if lengths is None else {"lengths": lengths}
         plan = {"every": self.seed % steps + 1, "snapshots": self.seed % 3}
         try:
             function = self.circuit.compile(grad="loss", backend=self.backend, checkpoint=plan)
-            found = self.call(self.params | self.batch, dtype, function, tau=steps, batch="sum")
+            found = self.call(self.params | self.batch, dtype, function, batch="sum", **options)
         except GraphgradError as error:
             _check_refusal(error)
             return Counter({"no checkpoints": 1})
-        self.close("loss", found["loss"], self.stacked("loss"), dtype, "loss")
-        self.summed(f"with {plan}", found, self.expected, dtype)
-        return Counter({f"checkpoints {dtype}": 1})
+        losses = np.stack([values["loss"] for values in each])
+        self.close("loss", found["loss"], losses, dtype, "loss")
+        self.summed(f"of {lengths} with {plan}", found, each, dtype)
+        return Counter({f"{'ragged ' if lengths else ''}checkpoints {dtype}": 1})
 
     def adjoint(self, dtype: str) -> Counter[str]:
         """Gradients by some parameters and inputs, truncated or not; and some of their circuit."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
+from graphgrad.compile.masked import pays
 from graphgrad.compile.revolve import forward_pieces, revolve
 from tests.compile.reference import STREAMS, close, data
 
@@ -44,6 +45,111 @@ def test_checkpoints_count_steps_and_penalties_as_the_whole_does(loss: str, ever
     close(found, total)
     for key in params:
         close(own[key], grads[key])
+
+
+RAGGED = {
+    "masked: a penalty": "sum(s[t] for t in steps) - (sum(W * W) - 3 * mean(s[t] for t in steps))",
+    "masked: chosen steps": "mean(s[t] for t in steps if t % 5 < 3) - sum(s[t] for t in steps)",
+    "masked: the last step": "sum(h[tau] * h[tau]) - 2 * sum(s[t] for t in steps)",
+    "by length": "sum(h[tau] * h[tau]) * tau - mean(s[t] for t in steps)",
+}
+ELSEWHERE = [
+    pytest.param(name, backend, marks=pytest.mark.oracle(backend))
+    for name in ("masked: the last step", "by length")
+    for backend in ("numba", "jax")
+]
+
+
+@pytest.mark.parametrize(("name", "backend"), [*((name, "numpy") for name in RAGGED), *ELSEWHERE])
+def test_with_checkpoints_each_example_gets_what_it_gets_alone(name: str, backend: str) -> None:
+    cell = CELL.replace(" or t == tau", "")
+    if backend == "jax":  # it refuses what knows the number of a step
+        cell = cell.replace(" if t % 3 != 1 else h[t-1] / 2 + w * t / 20", "")
+    circuit = gg.parse(f"{cell}loss = {RAGGED[name]}\n")
+    lengths = np.array([[17, 5, 11], [3, 17, 4]])
+    params, inputs = circuit.init(0, H=3, D=2), circuit.example(1, 20, (2, 3), H=3, D=2)
+    alone = []
+    for at in np.ndindex(lengths.shape):
+        own = {key: value[: lengths[at], *at] for key, value in inputs.items()}
+        alone.append(gg.value_and_grad(circuit)(params, **own))
+    inputs["x"][np.arange(20)[:, None, None] >= lengths] = np.nan  # nothing there is read
+    for every in (4, 50) if backend == "numpy" else (4,):
+        plan = {"every": every, "snapshots": 2}
+        function = gg.value_and_grad(circuit, checkpoint=plan, backend=backend)
+        for reduction, count in [("sum", 1), ("mean", 6)]:
+            loss, grads = function(params, lengths=lengths, batch=reduction, **inputs)
+            close(loss, sum(each for each, _ in alone) / count)
+            for key in params:
+                close(grads[key], sum(each[key] for _, each in alone) / count)
+        assert bool(function.compiled._masked) == name.startswith("masked")
+
+
+@pytest.mark.parametrize(
+    ("backend", "together"),
+    [
+        ("numpy", True),
+        ("numpy", False),
+        pytest.param("numba", True, marks=pytest.mark.oracle("numba")),
+    ],
+)
+def test_budgets_hold_for_ragged_batches_of_mapped_files(
+    backend: str, together: bool, tmp_path: Path
+) -> None:
+    end = "" if together else " * tau"
+    circuit = gg.parse(
+        "x[t]: input(D)\nW: param(D, D)\nU: param(D, D)\n"
+        "h[t] = tanh(W @ h[t-1] + U @ x[t-2])\n"
+        f"loss = mean(sum(h[t] * x[t]) for t in steps) + sum(h[tau]){end}\n"
+    )
+    x = np.random.default_rng(0).standard_normal((3000, 2, 2, 64))
+    np.save(tmp_path / "x.npy", x)
+    mapped, lengths = np.load(tmp_path / "x.npy", mmap_mode="r"), [[3000, 1000], [1000, 2501]]
+    assert pays(np.array(lengths))
+    params = circuit.init(0, D=64)
+    with pytest.raises(gg.GraphgradError, match="too small") as refused:
+        gg.value_and_grad(circuit, backend=backend, checkpoint=1)(params, x=mapped, lengths=lengths)
+    budget = int(int(refused.value.remedy.split()[1]) * 2)
+    function = gg.value_and_grad(circuit, backend=backend, checkpoint=budget)
+    function(params, x=mapped, lengths=lengths)  # writes the programs, which take memory as well
+    assert bool(function.compiled._masked) == together
+    tracemalloc.start()
+    loss, grads = function(params, x=mapped, lengths=lengths)
+    tracemalloc.stop()
+    assert function.plan.predicted / 8 < function.plan.measured
+    assert function.plan.measured <= function.plan.predicted <= budget < x.nbytes / 2
+    expected, own = gg.value_and_grad(circuit)(params, x=x, lengths=lengths)
+    close(loss, expected, 1e-10)
+    for key in params:
+        close(grads[key], own[key], 1e-10)
+
+
+def test_tokens_of_ragged_batches_are_looked_at_as_far_as_examples_go() -> None:
+    circuit = gg.parse("n[t]: token(3)\nE: param(3)\nh[t] = h[t-1] + E[n[t]]\nloss = h[tau]")
+    tokens, lengths = np.full((20, 2, 2), 2), np.array([[3, 20], [5, 6]])
+    tokens[np.arange(20)[:, None, None] >= lengths] = -1
+    params = circuit.init(0)
+    for given in (lengths, np.minimum(lengths, 3)):  # one call, or one for each length
+        wanted = gg.value_and_grad(circuit)(params, n=tokens, lengths=given)
+        function = gg.value_and_grad(circuit, checkpoint={"every": 4})
+        found = function(params, n=tokens, lengths=given)
+        close(found[0], wanted[0])
+        close(found[1]["E"], wanted[1]["E"])
+        wrong = tokens.copy()
+        wrong[2, 1, 0] = 3
+        with pytest.raises(gg.DataError, match=r"n\[2, 1, 0\] = 3 is not a token below 3"):
+            function(params, n=wrong, lengths=given)
+
+
+def test_with_checkpoints_a_mean_over_no_step_of_an_example_is_refused() -> None:
+    circuit = gg.parse(
+        "x[t]: input()\nw: param()\nh[t] = w * h[t-1] + x[t]\n"
+        "loss = mean(h[t] for t in steps if t > 3)"
+    )
+    x = np.ones((6, 2))
+    for checkpoint in (None, {"every": 2}):
+        function = gg.value_and_grad(circuit, checkpoint=checkpoint)
+        with pytest.raises(gg.DomainError, match="the condition t > 3 never holds for tau = 3"):
+            function({"w": 0.5}, x=x, lengths=[6, 3])
 
 
 def test_with_checkpoints_a_mean_over_no_step_of_the_whole_is_refused() -> None:

@@ -108,7 +108,8 @@ def test_names_and_sizes_that_cannot_be_are_refused() -> None:
     ("options", "message"),
     [
         ({"batch": "Mean"}, "batch='Mean' is not possible"),
-        ({"lengths": np.array([3, 2, 1, 1])}, "does not go with lengths="),
+        ({"lengths": np.array([3, 2, 1, 1]), "tau": 3}, "tau= and lengths= are both given"),
+        ({"lengths": np.array([3, 2])}, r"lengths= has \(2,\)"),
         ({"state": {}}, "does not go with state="),
         ({"x": None}, "no value for the input x"),
     ],
@@ -121,6 +122,27 @@ def test_impossible_calls_with_checkpoints_are_refused(
     given = {name: value for name, value in given.items() if value is not None}
     with pytest.raises(gg.GraphgradError, match=message):
         made(checkpoint={"every": 2})({"W": W}, **given)
+
+
+@pytest.mark.parametrize(
+    ("truncate", "message", "remedy"),
+    [
+        (
+            gg.chunks(3),
+            r"chunks\(3\): no cotangent goes from one chunk",
+            "compute 3 steps at a time",
+        ),
+        (gg.window(3), r"window\(3\): .* needs one for each age", "leave out checkpoint="),
+        (3, "truncate", "gg.chunks"),
+    ],
+    ids=str,
+)
+def test_truncated_gradients_with_checkpoints_are_refused_with_the_reason(
+    truncate: Any, message: str, remedy: str
+) -> None:
+    with pytest.raises(gg.GraphgradError, match=message) as refused:
+        made(checkpoint={"every": 2}, truncate=truncate)
+    assert remedy in str(refused.value.remedy)
 
 
 def test_there_is_no_pure_function_with_checkpoints() -> None:
