@@ -21,13 +21,13 @@ import numpy as np
 from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
-from graphgrad.compile.call import Call, as_arrays, check_reduction, lengths_of
+from graphgrad.compile.call import Call, as_arrays, check_reduction
 from graphgrad.compile.memory import Need, bytes_of
 from graphgrad.compile.pieces import check_backend, check_pieces, counted_on, shares_of_loss
 from graphgrad.compile.revolve import forward_pieces, revolve
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import opened, state_inputs
-from graphgrad.data import check_inputs, check_names
+from graphgrad.data import check_inputs, check_names, lengths_of
 from graphgrad.declared import fresh_name
 from graphgrad.dims import concrete, is_whole
 from graphgrad.errors import GraphgradError
