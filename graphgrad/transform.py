@@ -5,7 +5,7 @@ from __future__ import annotations
 from graphgrad.adjoint import boundary_name
 from graphgrad.circuit import Circuit
 from graphgrad.dims import Token
-from graphgrad.ir import OPS, At, Expr
+from graphgrad.ir import OPS, Expr
 
 
 def opened(circuit: Circuit) -> Circuit:
@@ -17,12 +17,8 @@ def opened(circuit: Circuit) -> Circuit:
     """
     system = circuit.check()
     result = Circuit.of(system.declared)
-    keys = {
-        key
-        for node in system.graph.nodes
-        if node.op is OPS["read"]
-        for key in _outside(node.attr.name, node.attr.lag)
-    }
+    reads = (node.attr for node in system.graph.nodes if node.op is OPS["read"])
+    keys = {key for read in reads for key in read.outside}
     for key in sorted(keys):
         if key in system.boundary_roots or key.name not in system.variables:
             continue
@@ -37,9 +33,3 @@ def opened(circuit: Circuit) -> Circuit:
             key.name, key.last, key.offset, Expr(OPS["input"], attr=name, type=shape)
         )
     return result
-
-
-def _outside(name: str, lag: int) -> list[At]:
-    """Return the instances outside 1..τ that a read reaches."""
-    before = [At(name, False, k) for k in range(1 - lag, 1)]
-    return before + [At(name, True, k) for k in range(1, 1 - lag)]
