@@ -58,6 +58,26 @@ class Value:
         return self.at(ATOM)
 
 
+class Writer:
+    """Source that is being written: its lines, the present indentation, the names that it has."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.indent = 1
+        self.taken: set[str] = set()
+
+    def write(self, line: str) -> None:
+        """Append a line at the present indentation."""
+        self.lines.append("    " * self.indent + line)
+
+    def fresh(self, name: str) -> str:
+        """Return a name that nothing has, made from this one."""
+        while name in self.taken:
+            name += "_"
+        self.taken.add(name)
+        return name
+
+
 def joined(values: Sequence[Value]) -> str:
     """Return the leading axes of the result of broadcasting."""
     return "".join(axis for axis in (TIME, BATCH) if any(axis in v.lead for v in values))
