@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from graphgrad.adjoint import boundary_name
 from graphgrad.circuit import Circuit
+from graphgrad.declared import unused_name
 from graphgrad.dims import Token
 from graphgrad.ir import OPS, Expr
 
@@ -24,10 +25,7 @@ def opened(circuit: Circuit) -> Circuit:
             continue
         shape = system.type_of(key.name)
         assert not isinstance(shape, Token)
-        name = boundary_name(system, key)
-        taken = result.declared().names()
-        while name in taken:
-            name += "_"
+        name = unused_name(boundary_name(system, key), result.declared().names())
         result.input(name, *shape)
         result.define_boundary(
             key.name, key.last, key.offset, Expr(OPS["input"], attr=name, type=shape)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from graphgrad.compile import kernels
 from graphgrad.conditions import Affine, Compare, Condition, Modulo, Negation
+from graphgrad.declared import unused_name
 from graphgrad.dims import Dim
 
 TIME, BATCH = "T", "B"
@@ -72,8 +73,7 @@ class Writer:
 
     def fresh(self, name: str) -> str:
         """Return a name that nothing has, made from this one."""
-        while name in self.taken:
-            name += "_"
+        name = unused_name(name, self.taken)
         self.taken.add(name)
         return name
 

@@ -15,7 +15,7 @@ from graphgrad.autodiff import cotangent_prefix
 from graphgrad.autodiff.requests import unknown_loss
 from graphgrad.circuit import Circuit
 from graphgrad.data import wanted_sizes
-from graphgrad.declared import Variable
+from graphgrad.declared import Variable, unused_name
 from graphgrad.dims import Token, concrete, shape_text
 from graphgrad.errors import GraphgradError, Place, ShapeError, unknown_name
 from graphgrad.proof.certificate import BackwardPass, Instance
@@ -143,9 +143,7 @@ def question_of(circuit: Circuit, loss: str) -> Question:
     if over is not None:
         seed, value = seed[over], value[over]
     product = formulas.sum(seed * value) if variable.shape else seed * value
-    scalar = f"probe_{loss}"
-    while scalar in probed.declared().names():
-        scalar += "_"
+    scalar = unused_name(f"probe_{loss}", probed.declared().names())
     probed[scalar] = product if over is None else formulas.sum(product, over=over)
     return Question(opened, loss, probed, scalar)
 
