@@ -348,6 +348,11 @@ def algebra_of(values: list[Any]) -> Algebra | str:
     return FloatAlgebra(next(iter(floating), np.dtype(np.float64)))
 
 
+def flat(value: Any) -> list[Any]:
+    """Return the entries of a value in order."""
+    return list(np.ravel(value)) if isinstance(value, np.ndarray) else [value]
+
+
 def _example(entries: list[Any]) -> Any:
     """Return an entry that shows the type of the data, as far as possible a finite one."""
     own = [each for each in entries if not isinstance(each, int | float | Fraction | np.number)]

@@ -145,7 +145,7 @@ def _component(declared: Declared, graph: Any, units: list[Unit]) -> Component:
     forward = potentials(units, edges, 1)
     backward = potentials(units, edges, -1) if forward is None else None
     if forward is None and backward is None:
-        raise _mixed_error(declared, units, inner)
+        raise _mixed_error(declared, inner)
     direction, offsets = (1, forward) if forward is not None else (-1, backward)
     assert offsets is not None
     tight: nx.DiGraph[Unit] = nx.DiGraph()
@@ -213,7 +213,7 @@ def _signed_cycle(inner: list[Dependency], sign: int) -> list[Dependency]:
     raise AssertionError("a component without offsets has a cycle of either sign")
 
 
-def _mixed_error(declared: Declared, units: list[Unit], inner: list[Dependency]) -> CausalityError:
+def _mixed_error(declared: Declared, inner: list[Dependency]) -> CausalityError:
     positive, negative = _signed_cycle(inner, 1), _signed_cycle(inner, -1)
     return CausalityError(
         "past and future depend on each other, so neither sweep can compute them:\n"
@@ -245,7 +245,7 @@ def _unit_text(declared: Declared, unit: Unit) -> str:
         return f"{unit}[{index}]" if index else unit
     index = declared.index_of(unit.name)
     length = declared.indices[index].length if index else "tau"
-    return f"{unit.name}[{f'{length}{unit.offset:+d}' if unit.last else unit.offset}]"
+    return f"{unit.name}[{unit.step(length)}]"
 
 
 def _arrows(declared: Declared, cycle: list[Dependency]) -> str:

@@ -126,16 +126,15 @@ class Circuit(Declarations):
                 place=place,
                 remedy=f"write its equation as {name}[t] = …, or {name} without brackets",
             )
-        length = self.indices[index].length
+        length, key = self.indices[index].length, At(name, last, offset)
         if (offset < 1) == last:
-            inside = f"{length}{offset:+d}" if last and offset else length if last else str(offset)
+            inside = key.step(length)
             raise BoundaryError(
                 f"{name}[{inside}] lies inside 1..{length}",
                 place=place,
                 remedy=f"boundary equations stand outside; inside write a choice: "
                 f"{name}[{index}] = … if {index} == {inside} else …",
             )
-        key = At(name, last, offset)
         if key in self._boundaries:
             raise NameClashError(
                 f"{name} has a boundary equation there already",

@@ -51,6 +51,26 @@ def check_names(system: System, values: Mapping[str, Any], *, complete: bool = T
         )
 
 
+def lengths_of(system: System, values: Mapping[str, Any], tau: Any) -> dict[str, int]:
+    """Return the number of steps of each index: the data's, and `tau` where no input has it.
+
+    Raises DataError where neither says it. That inputs have the steps found is checked by `bind`.
+    """
+    found: dict[str, Any] = {}
+    for name, declared in system.inputs.items():
+        if declared.index is not None and np.ndim(values[name]):
+            found.setdefault(declared.index, len(values[name]))
+    missing = [index for index in system.indices if index not in found]
+    if tau is None and missing:
+        raise DataError(
+            f"the number of steps of {', '.join(missing)} does not show in the data",
+            remedy="give tau=…",
+        )
+    if tau is not None and not isinstance(tau, Mapping):
+        tau = dict.fromkeys(missing or system.indices, tau)
+    return checked_lengths(system, {**found, **(tau or {})})
+
+
 def bind(
     system: System,
     lengths: Mapping[str, int],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -181,6 +181,17 @@ def _names_of(
             name = owner.name
         names[id(expr)] = name, space
     return names
+
+
+def unused_name(wish: str, taken: Container[str]) -> str:
+    """Return a name as it is wished for, with underscores behind it where it is taken.
+
+    >>> unused_name("h_0", {"h_0", "h_0_"}), unused_name("h_1", {"h_0"})
+    ('h_0__', 'h_1')
+    """
+    while wish in taken:
+        wish += "_"
+    return wish
 
 
 def fresh_name(stem: str, taken: set[str] | frozenset[str]) -> str:

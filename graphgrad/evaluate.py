@@ -276,7 +276,7 @@ def kernel_of(
         shape = concrete(attr, sizes)
         base = algebra.filled(shape, 1)
         return lambda step, u: np.multiply(*algebra.met(name, (base, u)))
-    detail = bound_attribute(template, dag, sizes)
+    detail = bound_attribute(template, sizes)
     if op is OPS["onehot"]:
         return _unit_kernel(algebra, detail)
     if algebra.exact and op.exact is not None:
@@ -348,7 +348,7 @@ def _leaf_kernel(
     return lambda step: value
 
 
-def bound_attribute(template: Template, dag: Dag, sizes: Mapping[str, int]) -> Any:
+def bound_attribute(template: Template, sizes: Mapping[str, int]) -> Any:
     """Return the attribute of an op in plain numbers: a slice for a part, a length for onehot."""
     op, attr, kind = template
     if op is OPS["part"]:

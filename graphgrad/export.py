@@ -6,7 +6,7 @@ from typing import Any
 
 import networkx as nx
 
-from graphgrad.dims import Shape, Token
+from graphgrad.dims import Shape, Token, bind_shape
 from graphgrad.unfold import STATIC, Dag, Template
 
 
@@ -55,5 +55,4 @@ def _names(dag: Dag) -> dict[int, str]:
 def _shape(dag: Dag, template: Template) -> tuple[int | str, ...]:
     kind = template.type
     shape: Shape = () if isinstance(kind, Token) else kind
-    bound = (dim.bind(dag.sizes) for dim in shape)
-    return tuple(int(dim) if dim.known else str(dim) for dim in bound)
+    return tuple(int(dim) if dim.known else str(dim) for dim in bind_shape(shape, dag.sizes))

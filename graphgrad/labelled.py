@@ -190,7 +190,7 @@ class LabelledSweep:
         def detail(template: Template) -> Any:
             if template.op.name == "expand":
                 return concrete(template.attr, sizes)
-            return bound_attribute(template, dag, sizes)
+            return bound_attribute(template, sizes)
 
         return Applied(
             [kernel(template)(0) for template in plan.static],

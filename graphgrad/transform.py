@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from graphgrad.adjoint import boundary_name
 from graphgrad.circuit import Circuit
+from graphgrad.declared import unused_name
 from graphgrad.dims import Token
-from graphgrad.ir import OPS, At, Expr
+from graphgrad.ir import OPS, Expr
 
 
 def opened(circuit: Circuit) -> Circuit:
@@ -17,29 +18,16 @@ def opened(circuit: Circuit) -> Circuit:
     """
     system = circuit.check()
     result = Circuit.of(system.declared)
-    keys = {
-        key
-        for node in system.graph.nodes
-        if node.op is OPS["read"]
-        for key in _outside(node.attr.name, node.attr.lag)
-    }
+    reads = (node.attr for node in system.graph.nodes if node.op is OPS["read"])
+    keys = {key for read in reads for key in read.outside}
     for key in sorted(keys):
         if key in system.boundary_roots or key.name not in system.variables:
             continue
         shape = system.type_of(key.name)
         assert not isinstance(shape, Token)
-        name = boundary_name(system, key)
-        taken = result.declared().names()
-        while name in taken:
-            name += "_"
+        name = unused_name(boundary_name(system, key), result.declared().names())
         result.input(name, *shape)
         result.define_boundary(
             key.name, key.last, key.offset, Expr(OPS["input"], attr=name, type=shape)
         )
     return result
-
-
-def _outside(name: str, lag: int) -> list[At]:
-    """Return the instances outside 1..τ that a read reaches."""
-    before = [At(name, False, k) for k in range(1 - lag, 1)]
-    return before + [At(name, True, k) for k in range(1, 1 - lag)]

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import graphgrad as gg
-from graphgrad.data import bind
+from graphgrad.data import bind, lengths_of
 from graphgrad.errors import DataError, GraphgradError, UnknownNameError
 from graphgrad.unfold import checked_lengths, checked_sizes
 
@@ -217,3 +217,17 @@ def test_a_circuit_without_sizes_needs_none() -> None:
     assert c.example(0, 5) == {}
     with pytest.raises(GraphgradError):
         c.example(0, 5, H=3)
+
+
+@pytest.mark.parametrize("tau", [2, {"t": 2}, {"n": 2}, {"s": 3, "t": 2}])
+def test_tau_says_what_the_data_do_not_show(tau: Any) -> None:
+    c = gg.parse(
+        "s: steps(m)\nt: steps(n)\nx[s]: input()\nh[s] = h[s-1] + x[s]\ng[t] = g[t-1] + h[m]"
+    )
+    x = np.array([1.0, 2.0, 3.0])
+    assert lengths_of(c.check(), {"x": x}, tau) == {"s": 3, "t": 2}
+    np.testing.assert_allclose(c.compile("g")({"x": x}, tau=tau)["g"], [6.0, 12.0])
+    with pytest.raises(DataError, match="x has 3 steps, but m = 5"):
+        c.compile("g")({"x": x}, tau={"s": 5, "t": 2})
+    with pytest.raises(DataError, match="of t does not show"):
+        lengths_of(c.check(), {"x": x}, None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
 import pickle
 import runpy
@@ -178,3 +179,32 @@ def test_lines_of_files_are_quoted_with_the_name_of_the_file(tmp_path: Path) -> 
     with pytest.raises(GraphgradError) as caught:
         runpy.run_path(str(file))
     assert f"{file}, line 2\n    gg.parse('h[t] = ')" in caught.value._render_traceback_()
+
+
+SIGNALS = {"UndecidableError", "ExhaustedError", "OutsideDomainError", "UnluckyError"}
+"""By these a method of proof gives up; the verdict is undecided, and says why."""
+
+
+def test_every_error_says_what_to_do() -> None:
+    """In the source: each call of a class of the family names a remedy."""
+    root = Path(gg.__file__).parents[1]
+    files = [path for folder in ("graphgrad", "viz") for path in (root / folder).rglob("*.py")]
+    nodes = [(path, node) for path in files for node in ast.walk(ast.parse(path.read_text()))]
+    family = {"GraphgradError"}
+    for _ in range(3):  # a class, its own classes, and theirs
+        family |= {
+            node.name
+            for _, node in nodes
+            if isinstance(node, ast.ClassDef)
+            and any(isinstance(base, ast.Name) and base.id in family for base in node.bases)
+        }
+    assert len(family) > 15
+    silent = [
+        f"{path.relative_to(root)}:{node.lineno}"
+        for path, node in nodes
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Name)
+        and node.func.id in family - SIGNALS
+        and not any(keyword.arg == "remedy" for keyword in node.keywords)
+    ]
+    assert silent == []

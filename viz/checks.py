@@ -27,12 +27,16 @@ def check(scene: Scene) -> None:
         for end in (edge.tail, edge.head):
             if end not in nodes:
                 raise DrawingError(
-                    f"the edge {edge.id!r} ends at {end!r}, which is not a node of the scene"
+                    f"the edge {edge.id!r} ends at {end!r}, which is not a node of the scene",
+                    remedy="add the node, or leave the edge out",
                 )
     ways = {edge.id: (edge.head, edge.tail) for edge in scene.edges if not edge.beside}
     for edge in scene.edges:
         if edge.beside and ways.get(edge.beside) != (edge.tail, edge.head):
-            raise DrawingError(f"the edge {edge.id!r} does not run back beside {edge.beside!r}")
+            raise DrawingError(
+                f"the edge {edge.id!r} does not run back beside {edge.beside!r}",
+                remedy="give it the ends of that edge, the other way round",
+            )
     if isinstance(scene, UnfoldedScene):
         _check_tracks(scene)
         rows = {node.row or node.id for node in scene.nodes if node.time is not None}
@@ -41,7 +45,10 @@ def check(scene: Scene) -> None:
     if scene.layers is not None:
         missing = rows - {row for layer in scene.layers for row in layer}
         if missing:
-            raise DrawingError(f"the layers of the scene lack {min(missing)!r}")
+            raise DrawingError(
+                f"the layers of the scene lack {min(missing)!r}",
+                remedy="put every row into a layer, or leave layers=None",
+            )
 
 
 def _check_tracks(scene: UnfoldedScene) -> None:
@@ -51,7 +58,8 @@ def _check_tracks(scene: UnfoldedScene) -> None:
         if not listed or any(a >= b for a, b in pairwise(listed)):
             raise DrawingError(
                 f"the columns of track {track.key!r} must be times in increasing order: "
-                f"{track.columns}"
+                f"{track.columns}",
+                remedy="sort them, and name each once",
             )
         shown[track.key] = set(listed)
     places: Counter[tuple[str, str, int]] = Counter()
@@ -59,13 +67,22 @@ def _check_tracks(scene: UnfoldedScene) -> None:
         if node.time is None:
             continue
         if node.track not in shown:
-            raise DrawingError(f"the node {node.id!r} is on the track {node.track!r}, not declared")
+            raise DrawingError(
+                f"the node {node.id!r} is on the track {node.track!r}, not declared",
+                remedy="add the track to those of the scene",
+            )
         times = shown[node.track]
         if min(times) < node.time < max(times) and node.time not in times:
-            raise DrawingError(f"the node {node.id!r} stands at a time that is left out")
+            raise DrawingError(
+                f"the node {node.id!r} stands at a time that is left out",
+                remedy="leave the node out, or give its track that column",
+            )
         places[node.track, node.row or node.id, node.time] += 1
         if places[node.track, node.row or node.id, node.time] > 1:
-            raise DrawingError(f"the node {node.id!r} shares its row and column with another")
+            raise DrawingError(
+                f"the node {node.id!r} shares its row and column with another",
+                remedy="give it a row of its own",
+            )
     static: nx.DiGraph[str] = nx.DiGraph()
     outside = {node.id for node in scene.nodes if node.time is None}
     static.add_edges_from(
@@ -74,4 +91,6 @@ def _check_tracks(scene: UnfoldedScene) -> None:
         if edge.tail in outside and edge.head in outside and not edge.beside
     )
     if not nx.is_directed_acyclic_graph(static):
-        raise DrawingError("the static nodes of a scene form a cycle")
+        raise DrawingError(
+            "the static nodes of a scene form a cycle", remedy="give one of them a time"
+        )

@@ -196,9 +196,6 @@ def link_tooltip(link: Link, parts: Structure) -> str:
         return f"{link.head} reads {link.tail}"
     when = tail.index if not link.lag else f"{tail.index}{-link.lag:+d}"
     if link.at is not None:
-        length = parts.declared.indices[tail.index].length
-        when = length if link.at.last else str(link.at.offset)
-        if link.at.last and link.at.offset:
-            when += f"{link.at.offset:+d}"
+        when = link.at.step(parts.declared.indices[tail.index].length)
     test = "" if link.condition == ALWAYS else f" if {link.condition}"
     return f"{link.head} reads {link.tail}[{when}]{test}"

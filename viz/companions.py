@@ -7,11 +7,21 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import pairwise
 
-from viz.ends import direction, extended, to_border, unit
+from viz.ends import direction, extended, to_border
 from viz.grid import Plan
 from viz.ink import Ink
 from viz.picture import Dot, PlacedEdge, PlacedNode
-from viz.routing import Curve, Point, flatten, joined, line, parallel, reversed_curve
+from viz.routing import (
+    Curve,
+    Point,
+    flatten,
+    joined,
+    length_of,
+    line,
+    parallel,
+    reversed_curve,
+    unit,
+)
 from viz.scene import Edge, EdgeKind
 
 APART = 4.0
@@ -148,9 +158,9 @@ class Companions:
             reversed_curve(_until(reversed_curve(whole), foot)) if off else _until(whole, foot)
             for foot, off in feet
         ]
-        number = max(range(len(parts)), key=lambda number: _length(parts[number]))
+        number = max(range(len(parts)), key=lambda number: length_of(parts[number]))
         (foot, off), curve = feet[number], parts[number]
-        if _length(whole) - _length(curve) < TOUCH:
+        if length_of(whole) - length_of(curve) < TOUCH:
             return back
         self._ink.dots[:] = [dot for dot in self._ink.dots if (dot.x, dot.y) != foot]
         if off:
@@ -210,10 +220,6 @@ def _until(curve: Curve, at: Point) -> Curve:
         if math.dist(a, at) + math.dist(at, b) < math.dist(a, b) + 0.1:
             return (*curve[:index], *line(a, at))
     return curve
-
-
-def _length(curve: Curve) -> float:
-    return sum(math.dist(a, b) for a, b in pairwise(flatten(curve)))
 
 
 def _passes(piece: PlacedEdge, at: Point) -> Point | None:

@@ -6,7 +6,7 @@ import math
 from itertools import pairwise
 
 from viz.picture import PlacedNode
-from viz.routing import Curve, Point, bend, border_towards, joined, line
+from viz.routing import Curve, Point, bend, border_towards, joined, line, unit
 
 REACH = 6.0
 """How far a line is prolonged at most to meet a border or another line."""
@@ -51,12 +51,6 @@ def direction(curve: Curve) -> Point:
         if math.dist(point, curve[0]) > 1e-6:
             return unit(curve[0], point)
     return (1.0, 0.0)
-
-
-def unit(a: Point, b: Point) -> Point:
-    """The unit vector from a point to another."""
-    length = math.dist(a, b) or 1.0
-    return ((b[0] - a[0]) / length, (b[1] - a[1]) / length)
 
 
 def _leaves(node: PlacedNode, start: Point, way: Point) -> float | None:

@@ -70,11 +70,16 @@ def render(
     if format not in get_args(Format):
         raise DrawingError(f"there is no format {format!r}", remedy=_one_of(get_args(Format)))
     if "\0" in dot:
-        raise DrawingError("a DOT text cannot contain the character NUL")
+        raise DrawingError(
+            "a DOT text cannot contain the character NUL", remedy="leave it out of the labels"
+        )
     try:
         data = dot.encode("utf-8")
     except UnicodeEncodeError as error:
-        raise DrawingError(f"a DOT text must be encodable as UTF-8: {error}") from None
+        raise DrawingError(
+            f"a DOT text must be encodable as UTF-8: {error}",
+            remedy="leave lone surrogates out of the labels",
+        ) from None
     request = {
         "engine": engine,
         "format": format,
@@ -100,7 +105,10 @@ def render(
             pool.give_back(worker)
             break
     if reply.picture is None:
-        raise DrawingError(f"Graphviz refuses the picture: {reply.messages or 'no reason given'}")
+        raise DrawingError(
+            f"Graphviz refuses the picture: {reply.messages or 'no reason given'}",
+            remedy="mend the DOT text; if the library wrote it, report it as a bug",
+        )
     if reply.messages:
         _log.debug("Graphviz: %s", reply.messages)
     return reply.picture

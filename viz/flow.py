@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from graphgrad.circuit import Circuit, as_circuit
+from graphgrad.data import lengths_of
 from graphgrad.errors import GradientError, GraphgradError, unknown_name
 from viz import jacobians
 from viz.jacobians import together
@@ -71,7 +72,7 @@ def measured_flow(
     """Return the numbers of `gradient_flow`."""
     values = together(as_circuit(circuit), params, inputs)
     chosen = _state(circuit) if state is None else state
-    lengths = jacobians.lengths_of(circuit, values, tau)
+    lengths = lengths_of(circuit.check(), values, tau)
     tables = circuit.unfold(lengths).contributions(values, loss, norms=True)
     matrices = jacobians.recurrent_matrices(circuit, chosen)
     matrix = matrices[0] if len(matrices) == 1 else None
@@ -202,7 +203,7 @@ def unit_summaries(
             f"{circuit.name} has no variable that is a tanh, a sigmoid or a relu",
             remedy="give such a value a name of its own: h[t] = tanh(…)",
         )
-    found = circuit.compile(*chosen)(given, tau=jacobians.lengths_of(circuit, given, tau))
+    found = circuit.compile(*chosen)(given, tau=tau)
     result = {}
     for name, op in chosen.items():
         width = found[name].shape[-1] if system.variables[name].shape else 1

@@ -70,7 +70,7 @@ def flow_of_variables(
             graph.remove_node(name)
     arrows = {(node[a], node[b]) for a, b in graph.edges if a in node and b in node}
     arrows = _through_the_rest(scene, unfolding, set(node.values()), arrows)
-    return _leaving(arrows, unfolding.parts.loss)
+    return _leaving(arrows, {unfolding.parts.loss})
 
 
 def _through_the_rest(
@@ -123,25 +123,16 @@ def flow_of_operations(scene: UnfoldedScene, unfolding: Unfolding, wanted: set[s
 
 def _reaching(arrows: set[Arrow], ends: set[str]) -> set[Arrow]:
     """Return the arrows on the way to some nodes."""
-    after: defaultdict[str, list[str]] = defaultdict(list)
-    for tail, head in arrows:
-        after[head].append(tail)
-    useful = set(ends)
-    pending = list(ends)
-    while pending:
-        for tail in after[pending.pop()]:
-            if tail not in useful:
-                useful.add(tail)
-                pending.append(tail)
-    return {(tail, head) for tail, head in arrows if head in useful}
+    reversed_ = _leaving({(head, tail) for tail, head in arrows}, ends)
+    return {(tail, head) for head, tail in reversed_}
 
 
-def _leaving(arrows: set[Arrow], start: str) -> set[Arrow]:
-    """Return the arrows that a gradient that starts at a node reaches; others carry zero."""
+def _leaving(arrows: set[Arrow], starts: set[str]) -> set[Arrow]:
+    """Return the arrows that a gradient that starts at some nodes reaches; others carry zero."""
     after: defaultdict[str, list[str]] = defaultdict(list)
     for tail, head in arrows:
         after[tail].append(head)
-    reached, pending = {start}, [start]
+    reached, pending = set(starts), list(starts)
     while pending:
         for head in after[pending.pop()]:
             if head not in reached:

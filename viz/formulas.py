@@ -108,9 +108,8 @@ def _time(expr: Expr, here: int | None) -> str:
     """Return the step that a value is read at by what stands at step `here`, empty if unknown."""
     if expr.op.name == "read":
         return "" if here is None else str(here - expr.attr.lag)
-    if not expr.attr.last:
-        return str(expr.attr.offset)
-    return f"τ{expr.attr.offset:+d}" if expr.attr.offset else "τ"
+    step: str = expr.attr.step("τ")
+    return step
 
 
 def product(parts: Sequence[Label]) -> Label:

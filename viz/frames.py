@@ -9,7 +9,7 @@ from viz.engine import DrawingError
 from viz.font import text_width
 from viz.grid import Grid, Plan
 from viz.label import typeset
-from viz.picture import Frame, PlacedLabel
+from viz.picture import Frame, PlacedLabel, boxes_meet
 from viz.room import Room
 from viz.routing import Box
 from viz.scene import CircuitScene, Group, Node, Scene
@@ -93,7 +93,7 @@ def _boxes(scene: Scene, plan: Plan, grid: Grid, group: Group) -> Iterator[tuple
         for name in others[column]:
             if known[name].kind in ("parameter", "constant"):
                 continue  # it is no news that those inside read it
-            if _meet(grid.box(plan.cells[name]), box):
+            if boxes_meet(grid.box(plan.cells[name]), box):
                 raise _stands_between(known[name], group)
         yield (f"{group.id}.{column}" if len(plan.columns) > 1 else group.id), box
 
@@ -133,7 +133,3 @@ def _title(frame: Frame, plan: Plan, room: Room) -> PlacedLabel:
     places += [(x, y) for y in (top - over, bottom + over) for x in (left - aside, right + aside)]
     labels = (PlacedLabel(frame.id, text, x, y) for x, y in places)
     return min(labels, key=lambda label: room.trouble(label.box))
-
-
-def _meet(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

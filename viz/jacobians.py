@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 from graphgrad.circuit import Circuit
-from graphgrad.data import check_names
+from graphgrad.compile.call import as_arrays
+from graphgrad.data import bind, check_names, lengths_of
 from graphgrad.dims import Token, concrete
 from graphgrad.errors import DataError, GradientError, unknown_name
 from graphgrad.evaluate import prepared
-from graphgrad.unfold import checked_lengths
 
 LARGEST = 2**28
 """Bytes of derivatives at most."""
@@ -26,9 +26,12 @@ LARGEST = 2**28
 def together(
     circuit: Circuit, params: Mapping[str, Any], inputs: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return parameters and inputs in one dict; DataError where a value is missing or unknown."""
+    """Return parameters and inputs as arrays in one dict.
+
+    Raises DataError where a value is missing or unknown, or is no array.
+    """
     try:
-        values = {**params, **inputs}
+        values = as_arrays({**params, **inputs})
     except TypeError:
         raise DataError(
             "parameters and inputs are given by name",
@@ -36,33 +39,6 @@ def together(
         ) from None
     check_names(circuit.check(), values)
     return values
-
-
-def lengths_of(
-    circuit: Circuit, values: Mapping[str, Any], tau: int | Mapping[str, int] | None = None
-) -> dict[str, int]:
-    """Return the number of steps of each index: the data's, and `tau` where no input has it.
-
-    Raises DataError where neither says it, or both do and differ.
-    """
-    system = circuit.check()
-    shown = {
-        declared.index: len(np.asarray(values[name]))
-        for name, declared in system.inputs.items()
-        if declared.index is not None
-    }
-    if tau is None:
-        return checked_lengths(system, shown)
-    if not isinstance(tau, Mapping):
-        tau = dict.fromkeys(set(system.indices) - set(shown) or system.indices, tau)
-    lengths = checked_lengths(system, {**shown, **tau})
-    for index, steps in shown.items():
-        if lengths[index] != steps:
-            raise DataError(
-                f"the data have {steps} steps {index}, not {lengths[index]}",
-                remedy="leave tau out where inputs show it",
-            )
-    return lengths
 
 
 def from_input(
@@ -86,13 +62,13 @@ def from_input(
             f"{source} {kind}: no derivative by one of its steps",
             remedy="choose an input x[t] of numbers; for tokens, embed them outside the circuit",
         )
-    given = np.asarray(values[source], float)
-    steps, own = given.shape[0], given.shape[1:]
-    if len(own) != len(declared.type):
+    lengths = lengths_of(system, values, tau)
+    if bind(system, lengths, {}, values).batch:
         raise DataError(
-            f"{source} has shape {given.shape}: one example is wanted, not a batch",
+            f"{source} has shape {values[source].shape}: one example is wanted, not a batch",
             remedy=f"give one of them, such as {source}[:, 0]",
         )
+    steps, *own = values[source].shape
     if not 1 <= step <= steps:
         raise DataError(
             f"step={step} is not in 1..{steps}", remedy="steps are counted from 1, as in x[1]"
@@ -112,7 +88,6 @@ def from_input(
         if variable.index == declared.index and prefix + name in forward.variables
     ]
     run = forward.compile(*(prefix + name for name in names))
-    lengths = lengths_of(circuit, values, tau)
     found = run({**_repeated(circuit, values, count), prefix + source: direction}, tau=lengths)
     result = {}
     for name, variable in circuit.variables.items():
@@ -151,7 +126,7 @@ def between_steps(
         name for name in adjoint.variables
         if name not in circuit.variables and name.lstrip("d") == f"_{state}"
     )  # fmt: skip
-    lengths = lengths_of(circuit, values, tau)
+    lengths = lengths_of(system, values, tau)
     steps = lengths[variable.index]
     sizes = prepared(circuit.unfold(lengths), values, None).sizes
     shape = concrete(variable.shape, sizes)

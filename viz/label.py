@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 
 from graphgrad.notation import names
 from graphgrad.notation.names import Run as Run
@@ -104,6 +105,15 @@ def displayable(text: str) -> str:
     'a␀b␊'
     """
     return text if text.isprintable() else "".join(map(_displayable_character, text))
+
+
+def html_text(text: str) -> str:
+    r"""The text of some lines for HTML, in which what nothing can show is a visible sign.
+
+    >>> html_text("a\0 < b\nc")
+    'a␀ &lt; b\nc'
+    """
+    return escape("\n".join(map(displayable, text.split("\n"))))
 
 
 def _displayable_character(character: str) -> str:

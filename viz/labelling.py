@@ -20,7 +20,7 @@ from viz.picture import (
 )
 from viz.room import Room
 from viz.router import Router
-from viz.routing import Point, flatten
+from viz.routing import Point, flatten, length_of
 from viz.scene import CircuitScene, Edge, Scene, UnfoldedScene
 
 NEAR = 0.35
@@ -173,7 +173,7 @@ def _place(
     widest = max(texts, key=lambda text: text.width)
     near = NEAR * widest.size
     best: tuple[int, int, Point] | None = None
-    shortest = min(range(len(group)), key=lambda number: _length(group[number]))
+    shortest = min(range(len(group)), key=lambda number: length_of(group[number].curve))
     pattern, anchor = group[shortest], anchors[shortest]
     for dx, dy, clearance, foot in _offsets(pattern, anchor, widest, marks.get(pattern.id)):
         trouble = strangers = 0
@@ -202,10 +202,6 @@ def _anchor(plan: Plan, item: PlacedEdge) -> Point:
     if item.tail in plan.cells or item.head not in plan.cells:
         return item.curve[0]
     return item.tip or item.curve[-1]
-
-
-def _length(item: PlacedEdge) -> float:
-    return sum(math.dist(a, b) for a, b in pairwise(flatten(item.curve)))
 
 
 def _own(item: PlacedEdge) -> tuple[str, str]:

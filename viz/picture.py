@@ -149,7 +149,7 @@ def overlaps(layout: Layout, *, slack: float = 0.5) -> list[str]:
         found.extend(
             f"{name} overlaps {boxes[other][0]}"
             for other in index.near(box)
-            if _boxes_meet(box, boxes[other][2], slack)
+            if boxes_meet(box, boxes[other][2], slack)
         )
         index.add(number, box)
     for edge in layout.edges:
@@ -169,8 +169,9 @@ def overlaps(layout: Layout, *, slack: float = 0.5) -> list[str]:
 class BoxIndex:
     """Boxes filed by the cells of a coarse grid that they touch."""
 
-    def __init__(self, cell: float = 48.0) -> None:
-        self._cell = cell
+    CELL = 48.0
+
+    def __init__(self) -> None:
         self._cells: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
 
     def add(self, number: int, box: Box) -> None:
@@ -183,7 +184,7 @@ class BoxIndex:
         return sorted({n for key in self._keys(box) for n in self._cells.get(key, ())})
 
     def _keys(self, box: Box) -> Iterator[tuple[int, int]]:
-        left, bottom, right, top = (int(value // self._cell) for value in box)
+        left, bottom, right, top = (int(value // self.CELL) for value in box)
         for column in range(left, right + 1):
             for row in range(bottom, top + 1):
                 yield column, row
@@ -199,7 +200,8 @@ def bounds(start: Point, end: Point) -> Box:
     )
 
 
-def _boxes_meet(a: Box, b: Box, slack: float) -> bool:
+def boxes_meet(a: Box, b: Box, slack: float = 0.0) -> bool:
+    """Whether two boxes have more than their borders, or more than `slack`, in common."""
     return (
         a[0] < b[2] - slack and b[0] < a[2] - slack and a[1] < b[3] - slack and b[1] < a[3] - slack
     )

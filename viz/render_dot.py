@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from viz.font import FAMILY
 from viz.label import AXIS, Typeset, displayable
 from viz.picture import Layout, PlacedEdge, PlacedNode
-from viz.render_svg import blend
+from viz.render_svg import blend, compact
 from viz.routing import Curve, Point
 
 CENTRE = 0.33
@@ -23,16 +23,16 @@ def to_dot(layout: Layout, *, title: str = "") -> str:
     """The picture for `neato -n2` (the engine "nop2"); equal layouts give equal texts."""
     style = layout.style
     names = {node.node.id: f"n{i}" for i, node in enumerate(layout.nodes)}
-    size = f'size="{_n(style.page_width / 72)},1000",' if style.page_width else ""
+    size = f'size="{compact(style.page_width / 72)},1000",' if style.page_width else ""
     lines = [
         "digraph {",
         f'graph [pad=0, margin=0, outputorder=edgesfirst, bgcolor="{style.background}", '
-        f'{size}bb="0,0,{_n(layout.width)},{_n(layout.height)}"{_tip(title)}'
+        f'{size}bb="0,0,{compact(layout.width)},{compact(layout.height)}"{_tip(title)}'
         f"{_background(layout)}];",
         'node [fixedsize=true, label="", margin=0];',
         "edge [arrowhead=normal];",
         'ground0 [pos="0,0", width=0, height=0, style=invis, shape=point];',
-        f'ground1 [pos="{_n(layout.width)},{_n(layout.height)}", width=0, height=0, '
+        f'ground1 [pos="{compact(layout.width)},{compact(layout.height)}", width=0, height=0, '
         "style=invis, shape=point];",
     ]
     lines.extend(_node(node, names[node.node.id], layout) for node in layout.nodes)
@@ -81,7 +81,8 @@ def _node(placed: PlacedNode, name: str, layout: Layout) -> str:
     paint = (
         ""
         if shape == "none"
-        else f', style=filled, color="{look.stroke}", fillcolor="{fill}", penwidth={_n(look.line)}'
+        else f', style=filled, color="{look.stroke}", fillcolor="{fill}", '
+        f"penwidth={compact(look.line)}"
     )
     return (
         f"{name} [id={quoted(node.id)}, class={quoted(' '.join((node.kind, *node.classes)))}, "
@@ -99,14 +100,14 @@ def _edge(placed: PlacedEdge, names: dict[str, str], layout: Layout) -> str:
     look = layout.style.edges[placed.kind]
     tail = names.get(placed.tail) or names.get(placed.head) or "ground0"
     head = names.get(placed.head) or tail
-    arrow = "dir=none" if placed.tip is None else f"arrowsize={_n(_length(placed) / 10)}"
+    arrow = "dir=none" if placed.tip is None else f"arrowsize={compact(_length(placed) / 10)}"
     start = f"e,{_at(placed.tip)} " if placed.tip is not None else ""
     points = " ".join(_at(point) for point in placed.curve)
     dash = f", style={look.pattern}" if look.dash else ""
     tip = placed.edge.tooltip if placed.edge is not None else ""
     return (
         f'{tail} -> {head} [id={quoted(placed.id)}, {arrow}, color="{look.stroke}", '
-        f'penwidth={_n(look.line)}{dash}{_tip(tip)}, pos="{start}{points}"];'
+        f'penwidth={compact(look.line)}{dash}{_tip(tip)}, pos="{start}{points}"];'
     )
 
 
@@ -125,7 +126,7 @@ def _text(text: Typeset, x: float, y: float, colour: str, name: str) -> Iterator
         at = (left + piece.x + piece.width / 2, base + piece.y + CENTRE * piece.size)
         yield (
             f'{name}{i} [shape=none, fixedsize=false, width=0, height=0, pos="{_at(at)}", '
-            f'label={quoted(piece.text)}, fontname="{face}", fontsize={_n(piece.size)}, '
+            f'label={quoted(piece.text)}, fontname="{face}", fontsize={compact(piece.size)}, '
             f'fontcolor="{colour}"];'
         )
 
@@ -142,18 +143,20 @@ def _background(layout: Layout) -> str:
         left, bottom, right, top = frame.box
         corners = ((left, bottom), (right, bottom), (right, top), (left, top))
         words.append(_pen(layout.style.frame, layout.style.background, 0.8))
-        words.append("S 6 -dashed p 4 " + " ".join(f"{_n(x)} {_n(y)}" for x, y in corners))
+        words.append(
+            "S 6 -dashed p 4 " + " ".join(f"{compact(x)} {compact(y)}" for x, y in corners)
+        )
     return f', _background="{" ".join(words)}"' if words else ""
 
 
 def _pen(stroke: str, fill: str, width: float) -> str:
-    line = f"setlinewidth({_n(width)})"
+    line = f"setlinewidth({compact(width)})"
     return f"c {len(stroke)} -{stroke} C {len(fill)} -{fill} S {len(line)} -{line}"
 
 
 def _bezier(operation: str, points: Iterable[Point]) -> str:
     listed = list(points)
-    numbers = " ".join(f"{_n(x)} {_n(y)}" for x, y in listed)
+    numbers = " ".join(f"{compact(x)} {compact(y)}" for x, y in listed)
     return f"{operation} {len(listed)} {numbers}"
 
 
@@ -184,13 +187,8 @@ def _tip(text: str) -> str:
 
 
 def _at(point: Point) -> str:
-    return f"{_n(point[0])},{_n(point[1])}"
+    return f"{compact(point[0])},{compact(point[1])}"
 
 
 def _inches(points: float) -> str:
     return f"{points / 72:.5f}".rstrip("0").rstrip(".")
-
-
-def _n(value: float) -> str:
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text

@@ -27,10 +27,10 @@ def to_svg(layout: Layout, *, title: str = "", alt: str = "", embed_font: bool =
     """
     height = layout.height
     scale = output_scale(layout)
-    width_attr = f'width="{_n(layout.width * scale)}pt" height="{_n(height * scale)}pt"'
+    width_attr = f'width="{compact(layout.width * scale)}pt" height="{compact(height * scale)}pt"'
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {width_attr} '
-        f'viewBox="0 0 {_n(layout.width)} {_n(height)}" role="img"'
+        f'viewBox="0 0 {compact(layout.width)} {compact(height)}" role="img"'
         f"{_attribute('aria-label', title or alt)}>",
     ]
     if title:
@@ -96,18 +96,18 @@ def _node(placed: PlacedNode, layout: Layout) -> str:
     node, look = placed.node, layout.style.nodes[placed.node.kind]
     x, y = placed.x, layout.height - placed.y
     fill = look.fill if node.shade is None else blend(look.fill, layout.style.shade, node.shade)
-    paint = f'fill="{fill}" stroke="{look.stroke}" stroke-width="{_n(look.line)}"'
+    paint = f'fill="{fill}" stroke="{look.stroke}" stroke-width="{compact(look.line)}"'
     width, height = placed.width, placed.height
     if placed.shape == "plain":
         border = ""
     elif placed.shape == "round" and abs(width - height) < 0.01:
-        border = f'<circle cx="{_n(x)}" cy="{_n(y)}" r="{_n(width / 2)}" {paint}/>'
+        border = f'<circle cx="{compact(x)}" cy="{compact(y)}" r="{compact(width / 2)}" {paint}/>'
     else:
         radius = height / 2 if placed.shape == "round" else 0.0
-        rounding = f' rx="{_n(radius)}"' if radius else ""
+        rounding = f' rx="{compact(radius)}"' if radius else ""
         border = (
-            f'<rect x="{_n(x - width / 2)}" y="{_n(y - height / 2)}" width="{_n(width)}" '
-            f'height="{_n(height)}"{rounding} {paint}/>'
+            f'<rect x="{compact(x - width / 2)}" y="{compact(y - height / 2)}" '
+            f'width="{compact(width)}" height="{compact(height)}"{rounding} {paint}/>'
         )
     colour = look.text if node.shade is None or node.shade < 0.5 else layout.style.background
     left, base = placed.x - placed.text.width / 2, placed.y - AXIS * placed.text.size
@@ -135,23 +135,23 @@ def _edge(
     parts = [opening]
     if edge is not None:
         parts.append(_tooltip(edge.tooltip))
-    dash = f' stroke-dasharray="{" ".join(map(_n, look.dash))}"' if look.dash else ""
+    dash = f' stroke-dasharray="{" ".join(map(compact, look.dash))}"' if look.dash else ""
     parts.append(
         f'<path d="{_path(placed.curve, height)}" stroke="{look.stroke}" '
-        f'stroke-width="{_n(look.line)}"{dash}/>'
+        f'stroke-width="{compact(look.line)}"{dash}/>'
     )
     if placed.tip is not None:
         corners = arrowhead(placed.curve[-1], placed.tip, look)
-        points = " ".join(f"{_n(x)},{_n(height - y)}" for x, y in corners)
+        points = " ".join(f"{compact(x)},{compact(height - y)}" for x, y in corners)
         parts.append(f'<polygon points="{points}" fill="{look.stroke}"/>')
     for mark in marks:
         half = mark.size / 2
         fill = layout.style.background if mark.hollow else look.stroke
         kind = "advance" if mark.hollow else "delay"
         parts.append(
-            f'<rect class="{kind}" x="{_n(mark.x - half)}" y="{_n(height - mark.y - half)}" '
-            f'width="{_n(mark.size)}" height="{_n(mark.size)}" fill="{fill}" '
-            f'stroke="{look.stroke}"/>'
+            f'<rect class="{kind}" x="{compact(mark.x - half)}" '
+            f'y="{compact(height - mark.y - half)}" width="{compact(mark.size)}" '
+            f'height="{compact(mark.size)}" fill="{fill}" stroke="{look.stroke}"/>'
         )
     colour = look.stroke if placed.kind == "adjoint" else layout.style.text
     parts.extend(_label(label, colour, height) for label in labels)
@@ -162,8 +162,8 @@ def _dot(dot: Dot, layout: Layout) -> str:
     kind = "ellipsis" if dot.ellipsis else "junction"
     colour = layout.style.edges[dot.kind].stroke
     return (
-        f'<circle class="{kind}" cx="{_n(dot.x)}" cy="{_n(layout.height - dot.y)}" '
-        f'r="{_n(dot.radius)}" fill="{colour}"/>'
+        f'<circle class="{kind}" cx="{compact(dot.x)}" cy="{compact(layout.height - dot.y)}" '
+        f'r="{compact(dot.radius)}" fill="{colour}"/>'
     )
 
 
@@ -171,9 +171,9 @@ def _frame(frame: Frame, layout: Layout) -> str:
     left, bottom, right, top = frame.box
     opening = _opening(frame.id, "group", frame.group.classes, (), ())
     return (
-        f'{opening}<rect x="{_n(left)}" y="{_n(layout.height - top)}" width="{_n(right - left)}" '
-        f'height="{_n(top - bottom)}" rx="6" fill="none" stroke="{layout.style.frame}" '
-        f'stroke-width="0.8" stroke-dasharray="3 2.5"/></g>'
+        f'{opening}<rect x="{compact(left)}" y="{compact(layout.height - top)}" '
+        f'width="{compact(right - left)}" height="{compact(top - bottom)}" rx="6" fill="none" '
+        f'stroke="{layout.style.frame}" stroke-width="0.8" stroke-dasharray="3 2.5"/></g>'
     )
 
 
@@ -191,13 +191,13 @@ def _pieces(pieces: Iterable[Piece], left: float, base: float, colour: str, heig
         fitted = (
             ""
             if covers(piece.text)
-            else f' textLength="{_n(piece.width)}" lengthAdjust="spacingAndGlyphs"'
+            else f' textLength="{compact(piece.width)}" lengthAdjust="spacingAndGlyphs"'
         )
         if _runs_leftward(piece.text):  # its end is its left end
             fitted += ' direction="rtl" text-anchor="end"'
         parts.append(
-            f'<text x="{_n(left + piece.x)}" y="{_n(height - base - piece.y)}" '
-            f'font-size="{_n(piece.size)}"{named} fill="{colour}"{fitted}>'
+            f'<text x="{compact(left + piece.x)}" y="{compact(height - base - piece.y)}" '
+            f'font-size="{compact(piece.size)}"{named} fill="{colour}"{fitted}>'
             f"{_text(piece.text)}</text>"
         )
     return "".join(parts)
@@ -237,7 +237,7 @@ def _text(text: str) -> str:
 
 def _path(curve: Curve, height: float) -> str:
     """The curve in SVG's words, straight pieces as lines."""
-    parts = [f"M{_n(curve[0][0])} {_n(height - curve[0][1])}"]
+    parts = [f"M{compact(curve[0][0])} {compact(height - curve[0][1])}"]
     for index in range(0, len(curve) - 1, 3):
         p0, p1, p2, p3 = curve[index : index + 4]
         dx, dy = p3[0] - p0[0], p3[1] - p0[1]
@@ -246,9 +246,9 @@ def _path(curve: Curve, height: float) -> str:
             abs((p1[0] - p0[0]) * dy - (p1[1] - p0[1]) * dx) < limit
             and abs((p2[0] - p0[0]) * dy - (p2[1] - p0[1]) * dx) < limit
         ):
-            parts.append(f"L{_n(p3[0])} {_n(height - p3[1])}")
+            parts.append(f"L{compact(p3[0])} {compact(height - p3[1])}")
         else:
-            numbers = " ".join(f"{_n(x)} {_n(height - y)}" for x, y in (p1, p2, p3))
+            numbers = " ".join(f"{compact(x)} {compact(height - y)}" for x, y in (p1, p2, p3))
             parts.append(f"C{numbers}")
     return "".join(parts)
 
@@ -277,10 +277,10 @@ def blend(low: str, high: str, share: float) -> str:
     return "#" + "".join(f"{value:02x}" for value in mixed)
 
 
-def _n(value: float) -> str:
+def compact(value: float) -> str:
     """A number in as few characters as two decimals allow.
 
-    >>> _n(100.0), _n(2.5), _n(-0.001), _n(0.0)
+    >>> compact(100.0), compact(2.5), compact(-0.001), compact(0.0)
     ('100', '2.5', '0', '0')
     """
     text = f"{value:.2f}"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from viz.label import AXIS, Typeset, displayable
 from viz.picture import DelayMark, Dot, Frame, Layout, PlacedEdge, PlacedNode
-from viz.render_svg import arrowhead, blend, output_scale
+from viz.render_svg import arrowhead, blend, compact, output_scale
 from viz.routing import Curve, Point
 from viz.tex import FITTED, TYPED, mathematics
 
@@ -19,7 +19,7 @@ def to_tikz(layout: Layout, *, title: str = "") -> str:
     """
     picture = _Picture(layout)
     body = list(picture.lines())
-    width, height = (f"{_n(side * picture.scale)}bp" for side in (layout.width, layout.height))
+    width, height = (f"{compact(side * picture.scale)}bp" for side in (layout.width, layout.height))
     unit = f"{picture.scale:.6g}bp"
     head = [
         *([f"% {displayable(title)}"] if title else []),
@@ -84,7 +84,7 @@ class _Picture:
 
     def _length(self, points: float) -> str:
         """A length that does not scale with the picture by itself."""
-        return f"{_n(points * self.scale)}bp"
+        return f"{compact(points * self.scale)}bp"
 
     def _line(self, colour: str, width: float, dash: tuple[float, ...] = ()) -> str:
         options = f"{self._colour(colour)},line width={self._length(width)}"
@@ -113,7 +113,7 @@ class _Picture:
 
     def _dot(self, dot: Dot) -> str:
         colour = self._colour(self.style.edges[dot.kind].stroke)
-        return rf"\fill[{colour}] {_at((dot.x, dot.y))} circle[radius={_n(dot.radius)}];"
+        return rf"\fill[{colour}] {_at((dot.x, dot.y))} circle[radius={compact(dot.radius)}];"
 
     def _node(self, placed: PlacedNode) -> Iterator[str]:
         node, look = placed.node, self.style.nodes[placed.node.kind]
@@ -121,7 +121,7 @@ class _Picture:
         options = f"{self._line(look.stroke, look.line)},fill={self._colour(fill)}"
         radius = placed.height / 2
         if placed.shape == "round" and abs(placed.width - placed.height) < 0.01:
-            yield rf"\draw[{options}] {_at((placed.x, placed.y))} circle[radius={_n(radius)}];"
+            yield rf"\draw[{options}] {_at((placed.x, placed.y))} circle[radius={compact(radius)}];"
         elif placed.shape == "round":
             corners = f"rounded corners={self._length(radius)}"
             yield rf"\draw[{options},{corners}] {_rectangle(placed.box)};"
@@ -157,9 +157,4 @@ def _rectangle(box: tuple[float, float, float, float]) -> str:
 
 
 def _at(point: Point) -> str:
-    return f"({_n(point[0])},{_n(point[1])})"
-
-
-def _n(value: float) -> str:
-    text = f"{value:.2f}".rstrip("0").rstrip(".")
-    return "0" if text in ("-0", "") else text
+    return f"({compact(point[0])},{compact(point[1])})"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import warnings
 from collections.abc import Mapping
-from html import escape
 from typing import Any
 
 import numpy as np
@@ -13,7 +12,7 @@ import numpy as np
 from graphgrad.circuit import Circuit
 from graphgrad.compile.standalone import module_source
 from graphgrad.errors import GraphgradError
-from viz.label import displayable, symbol
+from viz.label import html_text, symbol
 
 DECADES = 6.0
 """A cell is blank where its norm is this many powers of ten below the largest in its table."""
@@ -41,7 +40,7 @@ def reach_section(
             dag = circuit.unfold(dict(lengths))
             tables = dag.contributions(values, loss, norms=True)
     except GraphgradError as error:
-        return f'<p class="note">{_text(str(error))}</p>'
+        return f'<p class="note">{html_text(str(error))}</p>'
     norms = {name: np.asarray(table) for name, table in tables.items()}
     rows = _rows(norms, lengths)
     parts = [_table(name, table, steps, rows, loss) for name, table in norms.items()]
@@ -68,9 +67,9 @@ def _rows(norms: Mapping[str, Any], lengths: Mapping[str, int]) -> list[int]:
 def _table(name: str, norms: Any, steps: list[str], rows: list[int], loss: str) -> str:
     finite = norms[np.isfinite(norms) & (norms > 0)]
     top = float(finite.max()) if finite.size else 1.0
-    head = "".join(f"<th>{_text(step)}</th>" for step in steps)
+    head = "".join(f"<th>{html_text(step)}</th>" for step in steps)
     body = "".join(
-        f"<tr><th>{_text(steps[row])}</th>"
+        f"<tr><th>{html_text(steps[row])}</th>"
         + "".join(_cell(float(norm), top) for norm in norms[row])
         + "</tr>"
         for row in rows
@@ -85,8 +84,8 @@ def _table(name: str, norms: Any, steps: list[str], rows: list[int], loss: str) 
 def _sign(name: str) -> str:
     """Return a name as it is printed, with its subscript, in HTML."""
     base, _, below = symbol(name).text.partition("_")
-    lowered = f"<sub><i>{_text(below)}</i></sub>" if below else ""
-    return f"<i>{_text(base)}</i>{lowered}"
+    lowered = f"<sub><i>{html_text(below)}</i></sub>" if below else ""
+    return f"<i>{html_text(base)}</i>{lowered}"
 
 
 def _cell(norm: float, top: float) -> str:
@@ -134,7 +133,3 @@ def code_section(source: str) -> str:
         '<p class="tools"><button type="button" class="needs-script" data-copy="text-code">'
         "Copy code</button></p>"
     )
-
-
-def _text(text: str) -> str:
-    return escape("\n".join(displayable(line) for line in text.split("\n")))

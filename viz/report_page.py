@@ -6,14 +6,13 @@ import base64
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from string import Template
 
 from graphgrad.circuit import Circuit
 from graphgrad.proof.result import Proof
 from viz.font import font_face_css
-from viz.label import displayable
+from viz.label import html_text
 from viz.report_equations import Backward, Equations
 from viz.report_items import declarations
 from viz.report_pictures import Plan, key
@@ -54,8 +53,8 @@ def page(contents: Contents) -> str:
     name = contents.circuit.name
     return Template(_template("report.html")).substitute(
         policy=_policy(digest),
-        title=_text(contents.title),
-        name=_text("" if name == contents.title else name),
+        title=html_text(contents.title),
+        name=html_text("" if name == contents.title else name),
         style=_template("report.css"),
         font=font_face_css("regular", "italic"),
         light=colours(STYLES["colour"]),
@@ -68,7 +67,7 @@ def page(contents: Contents) -> str:
         unfolded_picture=contents.pictures[f"forward:{level}:{key(contents.plan.start)}"],
         controls=_controls(contents.plan),
         legend=_legend(),
-        lengths=_text(", ".join(f"{c.label} = {c.start}" for c in contents.plan.choices)),
+        lengths=html_text(", ".join(f"{c.label} = {c.start}" for c in contents.plan.choices)),
         values=_values(contents),
         reach=contents.reach,
         code=contents.code,
@@ -90,15 +89,10 @@ def _policy(script_digest: str) -> str:
     )
 
 
-def _text(text: str) -> str:
-    """Return a text for HTML, in which what nothing can display is a visible sign."""
-    return escape("\n".join(displayable(line) for line in text.split("\n")))
-
-
 def _declarations(contents: Contents) -> str:
     return "\n".join(
-        f'<tr data-names="{_text(name)}"><th scope="row"><code>{_text(shown)}</code></th>'
-        f"<td>{_text(kind)}</td><td>{_text(shape)}</td></tr>"
+        f'<tr data-names="{html_text(name)}"><th scope="row"><code>{html_text(shown)}</code></th>'
+        f"<td>{html_text(kind)}</td><td>{html_text(shape)}</td></tr>"
         for name, shown, kind, shape in declarations(contents.circuit, contents.sizes)
     )
 
@@ -109,8 +103,8 @@ def _equations(equations: Equations, what: str, key: str) -> str:
 {equations.table}
 </div>
 <details class="source"><summary>The {what} as text</summary>
-<pre tabindex="0" id="text-{key}">{_text(equations.text)}</pre>
-<pre tabindex="0" id="latex-{key}" class="latex">{_text(equations.latex)}</pre>
+<pre tabindex="0" id="text-{key}">{html_text(equations.text)}</pre>
+<pre tabindex="0" id="latex-{key}" class="latex">{html_text(equations.latex)}</pre>
 </details>
 <p class="tools">{_copy(f"text-{key}", "Copy notation")}{_copy(f"latex-{key}", "Copy LaTeX")}</p>"""
 
@@ -122,8 +116,8 @@ def _copy(target: str, label: str) -> str:
 def _backward(contents: Contents) -> str:
     backward = contents.backward
     if backward.equations is None:
-        return f'<p class="note">{_text(backward.reason)}</p>'
-    remarks = "".join(f'<p class="note">{_text(each)}</p>' for each in backward.remarks)
+        return f'<p class="note">{html_text(backward.reason)}</p>'
+    remarks = "".join(f'<p class="note">{html_text(each)}</p>' for each in backward.remarks)
     return _equations(backward.equations, "backward equations", "backward") + remarks
 
 
@@ -135,10 +129,10 @@ def _controls(plan: Plan) -> str:
             continue
         position = choice.steps.index(choice.start)
         parts.append(
-            f'<label class="control">Steps <var>{_text(choice.label)}</var> '
+            f'<label class="control">Steps <var>{html_text(choice.label)}</var> '
             f'<input type="range" class="length" data-choice="{number}" min="0" '
             f'max="{len(choice.steps) - 1}" value="{position}" '
-            f'aria-valuetext="{_text(choice.length)} = {choice.start}">'
+            f'aria-valuetext="{html_text(choice.length)} = {choice.start}">'
             f'<output id="length-{number}">{choice.start}</output></label>'
         )
     if len(plan.levels) > 1:
@@ -172,11 +166,12 @@ def _legend() -> str:
 def _values(contents: Contents) -> str:
     sizes = ", ".join(f"{name} = {size}" for name, size in contents.sizes.items())
     gradient = (
-        f" Gradients are of <code>{_text(contents.loss)}</code>."
+        f" Gradients are of <code>{html_text(contents.loss)}</code>."
         if contents.backward.circuit
         else " There is nothing to differentiate, so no gradients are shown."
     )
-    return f"Values shown are {_text(contents.origin)}; {_text(sizes or 'all scalars')}.{gradient}"
+    origin = html_text(contents.origin)
+    return f"Values shown are {origin}; {html_text(sizes or 'all scalars')}.{gradient}"
 
 
 def _proof(contents: Contents) -> str:
@@ -189,7 +184,8 @@ def _proof(contents: Contents) -> str:
             "<code>graphgrad report FILE</code>.</p>"
         )
     return (
-        f'<div class="proof {_text(contents.proof.verdict)}">{contents.proof._repr_html_()}</div>'
-        f'<pre id="text-proof" hidden>{_text(str(contents.proof))}</pre>'
+        f'<div class="proof {html_text(contents.proof.verdict)}">'
+        f"{contents.proof._repr_html_()}</div>"
+        f'<pre id="text-proof" hidden>{html_text(str(contents.proof))}</pre>'
         f'<p class="tools">{_copy("text-proof", "Copy as text")}</p>'
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 from itertools import pairwise
 
-from viz.picture import BoxIndex, PlacedNode, bounds
+from viz.picture import BoxIndex, PlacedNode, bounds, boxes_meet
 from viz.router import Router
 from viz.routing import Box, Point, crossing, flatten, segment_meets_box
 
@@ -42,7 +42,7 @@ class Room:
     def in_one_line(self, box: Box, gap: float) -> int:
         """How many texts stand so close beside a text that they could be read as one."""
         wide = (box[0] - gap, box[1], box[2] + gap, box[3])
-        return sum(_meet(wide, self._boxes[number]) for number in self._texts.near(wide))
+        return sum(boxes_meet(wide, self._boxes[number]) for number in self._texts.near(wide))
 
     def add_outline(self, box: Box) -> None:
         """Take the border of a frame; its inside stays free."""
@@ -57,13 +57,13 @@ class Room:
         count = 0
         for number in self._box_index.near(box):
             other = self._boxes[number]
-            count += 10 * _meet(box, other)
+            count += 10 * boxes_meet(box, other)
         return count + sum(1 for _ in self._lines(box, 1.0))
 
     def strangers(self, box: Box, margin: float, own: Collection[str]) -> int:
         """How many lines but its own, and nodes, come closer to a text than a margin."""
         wide = (box[0] - margin, box[1] - margin, box[2] + margin, box[3] + margin)
-        nodes = sum(_meet(wide, self._boxes[number]) for number in self._box_index.near(wide))
+        nodes = sum(boxes_meet(wide, self._boxes[number]) for number in self._box_index.near(wide))
         return nodes + len({name for name in self._lines(box, margin) if name not in own})
 
     def rivals(self, box: Box, margin: float, own: Collection[str]) -> int:
@@ -89,7 +89,3 @@ class Room:
             name, start, end = self._segments[number]
             if segment_meets_box(start, end, box, margin):
                 yield name
-
-
-def _meet(a: Box, b: Box) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]

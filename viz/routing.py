@@ -15,6 +15,9 @@ Box = tuple[float, float, float, float]
 Curve = tuple[Point, ...]
 """A chain of cubic Bézier segments: a start, then three points a segment."""
 
+PIECES = 12
+"""Straight pieces that a segment is taken for where lines are compared and measured."""
+
 
 def line(*points: Point) -> Curve:
     """Straight from point to point."""
@@ -110,8 +113,8 @@ def parallel(curve: Curve, side: float) -> Curve:
         p0, p1, p2, p3 = curve[index : index + 4]
         if math.dist(p0, p3) < 1e-6:
             continue
-        first = _direction(p0, p1 if math.dist(p0, p1) > 1e-6 else p3)
-        last = _direction(p2 if math.dist(p2, p3) > 1e-6 else p0, p3)
+        first = unit(p0, p1 if math.dist(p0, p1) > 1e-6 else p3)
+        last = unit(p2 if math.dist(p2, p3) > 1e-6 else p0, p3)
         q0 = (p0[0] - side * first[1], p0[1] + side * first[0])
         q3 = (p3[0] - side * last[1], p3[1] + side * last[0])
         turn = first[0] * last[1] - first[1] * last[0]
@@ -160,7 +163,7 @@ def _middle(a: Point, b: Point) -> Point:
 def with_arrow(curve: Curve, length: float) -> tuple[Curve, Point]:
     """The curve drawn back by the length of an arrowhead, and the arrow's tip."""
     before, handle, tip = curve[-3:]
-    way = _direction(handle, tip) if math.dist(handle, tip) > 1e-6 else _direction(before, tip)
+    way = unit(handle, tip) if math.dist(handle, tip) > 1e-6 else unit(before, tip)
     while len(curve) > 4 and math.dist(curve[-4], tip) < 1.3 * length:
         curve = curve[:-3]
     *front, before, handle, last = curve
@@ -171,7 +174,7 @@ def with_arrow(curve: Curve, length: float) -> tuple[Curve, Point]:
     return (*front, before, handle, end), tip
 
 
-def flatten(curve: Curve, *, steps: int = 12) -> list[Point]:
+def flatten(curve: Curve) -> list[Point]:
     """Points along a curve, close enough to treat it as a polygon; lines stay one segment."""
     points = [curve[0]]
     for index in range(0, len(curve) - 1, 3):
@@ -179,8 +182,8 @@ def flatten(curve: Curve, *, steps: int = 12) -> list[Point]:
         if _is_straight(p0, p1, p2, p3):
             points.append(p3)
             continue
-        for step in range(1, steps + 1):
-            s = step / steps
+        for piece in range(1, PIECES + 1):
+            s = piece / PIECES
             r = 1 - s
             a, b, c, d = r * r * r, 3 * r * r * s, 3 * r * s * s, s * s * s
             points.append(
@@ -190,6 +193,11 @@ def flatten(curve: Curve, *, steps: int = 12) -> list[Point]:
                 )
             )
     return points
+
+
+def length_of(curve: Curve) -> float:
+    """The length of a curve, which is that of its short straight pieces."""
+    return sum(math.dist(a, b) for a, b in pairwise(flatten(curve)))
 
 
 def segment_meets_box(start: Point, end: Point, box: Box, margin: float = 0.0) -> bool:
@@ -341,7 +349,8 @@ def _towards(start: Point, end: Point, length: float) -> Point:
     return (start[0] + (end[0] - start[0]) * share, start[1] + (end[1] - start[1]) * share)
 
 
-def _direction(start: Point, end: Point) -> Point:
+def unit(start: Point, end: Point) -> Point:
+    """The unit vector from a point to another."""
     distance = math.dist(start, end) or 1.0
     return ((end[0] - start[0]) / distance, (end[1] - start[1]) / distance)
 

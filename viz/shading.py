@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 
 from graphgrad.circuit import Circuit, as_circuit
+from graphgrad.data import lengths_of
 from graphgrad.errors import GradientError
 from viz.drawing import Drawing
-from viz.jacobians import from_input, lengths_of, together
+from viz.jacobians import from_input, together
 from viz.label import Label, roman
 from viz.layout import lay_out
 from viz.scene import Node, UnfoldedScene
@@ -49,12 +50,12 @@ def sensitivity(
     source = source or _first(circuit)
     felt = from_input(circuit, values, source, step, tau)
     index = circuit.check().inputs[source].index
-    steps = len(np.asarray(values[source]))
-    checked = lengths_of(circuit, values, tau)
-    computed = circuit.unfold(checked).evaluate(values)
+    steps = len(values[source])
+    lengths = lengths_of(circuit.check(), values, tau)
+    computed = circuit.unfold(lengths).evaluate(values)
     marks = gate_variables(circuit) if gates else []
     parts = structure(circuit, "variables", terms=True)
-    scene = unfolded_scene(parts, checked, parameters=parameters, fold=fold)
+    scene = unfolded_scene(parts, lengths, parameters=parameters, fold=fold)
 
     def shaded(node: Node) -> Node:
         row, time = node.row, node.time

@@ -342,8 +342,7 @@ class _Reader:
 
 def boundary_key(key: At) -> str:
     """Return the key of the item that a boundary equation defines."""
-    end = "tau" if key.last else ""
-    return f"{key.name}[{end}{key.offset:+d}]" if end else f"{key.name}[{key.offset}]"
+    return f"{key.name}[{key.step('tau')}]"
 
 
 def _numbered(expr: Expr) -> tuple[Number, Expr]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, get_args
 
 from viz.engine import DrawingError
 from viz.scene import EdgeKind, NodeKind
@@ -123,23 +123,13 @@ class Style:
 def _nodes(
     base: NodeStyle, changes: Mapping[NodeKind, Mapping[str, object]]
 ) -> Mapping[NodeKind, NodeStyle]:
-    kinds: tuple[NodeKind, ...] = (
-        "input",
-        "variable",
-        "output",
-        "target",
-        "loss",
-        "parameter",
-        "constant",
-        "boundary",
-        "operation",
-    )
     small: dict[NodeKind, dict[str, object]] = {
         "parameter": {"shape": "box", "height": 1.7},
         "constant": {"shape": "box", "height": 1.7},
         "operation": {"height": 1.75, "font": 0.9},
     }
     table = {}
+    kinds: tuple[NodeKind, ...] = get_args(NodeKind)
     for kind in kinds:
         settings = {**small.get(kind, {}), **changes.get(kind, {})}
         table[kind] = replace(base, **settings)  # type: ignore[arg-type]

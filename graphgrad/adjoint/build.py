@@ -21,6 +21,7 @@ from graphgrad.autodiff import cotangent_prefix, target_names, unknown_loss
 from graphgrad.causality import Component, Unit
 from graphgrad.circuit import Circuit
 from graphgrad.conditions import ALWAYS, Condition
+from graphgrad.declared import unused_name
 from graphgrad.dims import Shape, Token
 from graphgrad.errors import GradientError
 from graphgrad.ir import OPS, At, Expr, constant, read
@@ -132,10 +133,8 @@ class Adjoint:
             name = f"{copy.unit}__{copy.age}"
             if isinstance(copy.unit, At):
                 name = boundary_name(self.system, copy.unit)
-            while name in self.stem_names:
-                name += "_"
+            self.stems[copy] = name = unused_name(name, self.stem_names)
             self.stem_names.add(name)
-            self.stems[copy] = name
         return self.stems[copy]
 
     def shape_of(self, unit: Unit) -> Shape:
@@ -156,9 +155,7 @@ class Adjoint:
         """Declare the upstream cotangent of a loss that is not one number."""
         variable = self.system.variables[self.loss]
         if self.loss in self.dependence.needed and (variable.index or variable.shape):
-            self.seed = f"seed_{self.loss}"
-            while self.seed in self.names.taken:
-                self.seed += "_"
+            self.seed = unused_name(f"seed_{self.loss}", self.names.taken)
             self.names.enter(self.seed, variable.index)
             self.result.input(self.seed, *variable.shape, index=variable.index)
 

@@ -40,7 +40,9 @@ def local_vjp(op: Op, attr: Any, kind: Type, operands: Sequence[Expr]) -> list[E
     Hole 0 is the cotangent, hole 1 the value; the operands are holes 2, 3, … or constants.
     """
     if op.vjp is None:
-        raise GradientError(f"{op.name} has no derivative rule")
+        raise GradientError(
+            f"{op.name} has no derivative rule", remedy="give its entry in graphgrad/ops a vjp"
+        )
     shape = () if isinstance(kind, Token) else kind
     cotangent = Expr(HOLE, attr=0, type=shape)
     # the value carries the op's own attribute, which rules may ask for

@@ -10,12 +10,19 @@ from typing import Any
 import numpy as np
 
 from graphgrad.algebras import FloatAlgebra, algebra_of
-from graphgrad.data import bind, check_inputs, check_names, check_positions, wanted_sizes
+from graphgrad.data import (
+    bind,
+    check_inputs,
+    check_names,
+    check_positions,
+    lengths_of,
+    wanted_sizes,
+)
 from graphgrad.dims import LARGEST, Dim, Token
 from graphgrad.errors import DataError, shown
 from graphgrad.ir import OPS
 from graphgrad.system import System
-from graphgrad.unfold import check_means, checked_lengths, checked_sizes
+from graphgrad.unfold import check_means, checked_sizes
 
 Run = Any
 """A program as a function: arrays, lengths, sizes and dtype in, a dict of outputs out."""
@@ -225,21 +232,3 @@ def batch_axes(system: System, name: str, array: Any) -> tuple[int, ...]:
     kind = system.inputs[name].type
     own = 0 if isinstance(kind, Token) else len(kind)
     return shape[_lead(system, name) : max(0, len(shape) - own)]
-
-
-def lengths_of(system: System, arrays: Mapping[str, Any], tau: Any) -> dict[str, int]:
-    """Return the number of steps of each index, read off the data where they show it."""
-    found: dict[str, int] = {}
-    for name, declared in system.inputs.items():
-        if declared.index is not None and np.ndim(arrays[name]):
-            found.setdefault(declared.index, len(arrays[name]))
-    if tau is not None:
-        given = checked_lengths(system, tau)
-        found = {index: given[index] for index in system.indices}
-    missing = [index for index in system.indices if index not in found]
-    if missing:
-        raise DataError(
-            f"the number of steps of {', '.join(missing)} does not show in the data",
-            remedy="give tau=…",
-        )
-    return checked_lengths(system, found)

@@ -22,7 +22,7 @@ from graphgrad.adjoint.build import GradientWarning
 from graphgrad.autodiff import cotangent_prefix
 from graphgrad.circuit import Circuit
 from graphgrad.compile.budget import OBJECT, Plan, checked, planned
-from graphgrad.compile.call import Call, as_arrays, check_reduction, examples, lengths_of
+from graphgrad.compile.call import Call, as_arrays, check_reduction, examples
 from graphgrad.compile.masked import Masked, masked
 from graphgrad.compile.memory import bytes_of
 from graphgrad.compile.on_demand import OnDemand, outlines
@@ -31,7 +31,7 @@ from graphgrad.compile.ragged import Run, check_no_tau, ragged
 from graphgrad.compile.revolve import revolve
 from graphgrad.compile.schedule import Schedule
 from graphgrad.compile.streams import opened, state_inputs
-from graphgrad.data import check_inputs, check_names
+from graphgrad.data import check_inputs, check_names, lengths_of
 from graphgrad.declared import fresh_name
 from graphgrad.dims import concrete
 from graphgrad.errors import GraphgradError

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from graphgrad.compile import kernels
 from graphgrad.conditions import Affine, Compare, Condition, Modulo, Negation
+from graphgrad.declared import unused_name
 from graphgrad.dims import Dim
 
 TIME, BATCH = "T", "B"
@@ -68,6 +69,25 @@ class Value:
     def grouped(self) -> str:
         """The code, ready to be indexed or called upon."""
         return self.at(ATOM)
+
+
+class Writer:
+    """Source that is being written: its lines, the present indentation, the names that it has."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self.indent = 1
+        self.taken: set[str] = set()
+
+    def write(self, line: str) -> None:
+        """Append a line at the present indentation."""
+        self.lines.append("    " * self.indent + line)
+
+    def fresh(self, name: str) -> str:
+        """Return a name that nothing has, made from this one."""
+        name = unused_name(name, self.taken)
+        self.taken.add(name)
+        return name
 
 
 def joined(values: Sequence[Value]) -> str:

@@ -17,7 +17,6 @@ from graphgrad.compile.call import (
     check_reduction,
     check_switch,
     handed_over,
-    lengths_of,
     prepared,
     signature,
 )
@@ -38,12 +37,12 @@ from graphgrad.compile.streams import (
     steps_before,
     streamed,
 )
-from graphgrad.data import check_names
+from graphgrad.data import check_names, lengths_of
 from graphgrad.dims import Token
 from graphgrad.doors import door
 from graphgrad.errors import DataError, GraphgradError, names_given, unknown_name
 from graphgrad.system import System
-from graphgrad.unfold import checked_lengths, checked_sizes
+from graphgrad.unfold import checked_sizes
 
 _jax_program = door("graphgrad.compile.run_jax:jax_program")
 _numba_program = door("graphgrad.compile.run_numba:numba_program")
@@ -129,8 +128,7 @@ class Compiled:
         try:
             known = key in self._calls
         except TypeError:  # a length or size that is no number
-            if tau is not None:
-                checked_lengths(self.system, tau)
+            lengths_of(self.system, arrays, tau)
             checked_sizes(self.system, sizes)
             raise
         if not known:

@@ -10,7 +10,17 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from graphgrad.compile.code import ATOM, BATCH, SIGN, Value, size_code, taken_names, var
+from graphgrad.compile.code import (
+    ATOM,
+    BATCH,
+    SIGN,
+    Value,
+    Writer,
+    plus,
+    size_code,
+    taken_names,
+    var,
+)
 from graphgrad.compile.jax_code import JaxExpressions
 from graphgrad.compile.jax_scan import Sweep
 from graphgrad.compile.schedule import (
@@ -32,16 +42,15 @@ def emit(schedule: Schedule, name: str = "compiled") -> str:
     return JaxEmitter(schedule).source(name)
 
 
-class JaxEmitter:
+class JaxEmitter(Writer):
     """Writes the source of one schedule."""
 
     def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
         self.schedule = schedule
         self.system = schedule.system
         self.expressions = JaxExpressions(schedule)
         self.blocks = list(_blocks(schedule))
-        self.lines: list[str] = []
-        self.indent = 1
         self.taken = {self.name(each) for each in (*schedule.leaves, *schedule.statements)}
         self.taken |= set(self.expressions.lengths.values())
         self.taken |= taken_names(self.system.declared.sizes)
@@ -72,23 +81,12 @@ class JaxEmitter:
         header = f"def {name}(values, lengths, sizes, dtype):"
         return "\n".join([header, *self.lines]) + "\n"
 
-    # -- names and lines -------------------------------------------------------------------------
+    # -- names -------------------------------------------------------------------------
 
     def name(self, value: str) -> str:
         """Return the Python name of a value."""
         known = value in self.schedule.leaves or value in self.system.variables
         return var(value) if known else value
-
-    def fresh(self, wish: str) -> str:
-        """Return a name that nothing has yet."""
-        while wish in self.taken:
-            wish += "_"
-        self.taken.add(wish)
-        return wish
-
-    def write(self, line: str) -> None:
-        """Append a line at the present indentation."""
-        self.lines.append("    " * self.indent + line)
 
     def length(self, index: str) -> str:
         """Return the name of an index's length."""
@@ -214,9 +212,9 @@ class JaxEmitter:
         assert value.index is not None
         length = self.length(value.index)
         attr = statement.attr
-        step = _sum(length, attr.offset) if attr.last else str(attr.offset)
+        step = plus(length, attr.offset) if attr.last else str(attr.offset)
         margins = [
-            f"{_sum(length, offset) if last else offset}: {code}"
+            f"{plus(length, offset) if last else offset}: {code}"
             for (name, last, offset), code in self.margins.items()
             if name == operand.name
         ]
@@ -240,7 +238,3 @@ def _blocks(schedule: Schedule) -> Iterator[Block]:
             yield replace(block, prelude=())
         else:
             yield block
-
-
-def _sum(name: str, offset: int) -> str:
-    return name if not offset else f"{name} + {offset}" if offset > 0 else f"{name} - {-offset}"

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 
-from graphgrad.compile.code import dim_code, plus, size_code
+from graphgrad.compile.code import Writer, dim_code, plus, size_code
 from graphgrad.compile.division import Piece, divided
 from graphgrad.compile.rooms import STEPS_AHEAD, Rooms, fills
 from graphgrad.compile.rows import Section
@@ -49,10 +49,11 @@ def emit(schedule: Schedule) -> NumbaProgram:
     return NumbaEmitter(schedule).program()
 
 
-class NumbaEmitter:
+class NumbaEmitter(Writer):
     """Writes the source of one schedule."""
 
     def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
         self.schedule = schedule
         self.system = schedule.system
         self.uses = uses = Uses(schedule, divided(schedule))
@@ -62,8 +63,6 @@ class NumbaEmitter:
             uses.types, uses.made, uses.homes, uses.shapes,
         )  # fmt: skip
         self.length = self.rooms.length
-        self.lines: list[str] = []
-        self.indent = 1
         self.packed: dict[str, str] = {}
         self.passing: dict[str, str] = {}  # code of the products that need no memory for one row
         lengths = {self.length(index) for index in self.system.indices}
@@ -173,7 +172,7 @@ class NumbaEmitter:
         return f"{memory.array}[{', '.join(parts)}]" if set(parts) - {":"} else memory.array
 
     def write(self, line: str) -> None:
-        """Append a line at the present indentation."""
+        """Append a line at the present indentation, broken where it is long."""
         self.lines.extend(wrapped("    " * self.indent + line))
 
     def _loop(self, loop: Loop, piece: Piece, sections: Sequence[Section]) -> None:
@@ -250,7 +249,7 @@ class NumbaEmitter:
         assert isinstance(matrix, Operand)
         if matrix.name not in self.packed:
             rows, depth = self.shapes.shape(matrix.name)
-            code = self.unique(f"{array_name(matrix.name)}_packed")
+            code = self.fresh(f"{array_name(matrix.name)}_packed")
             self.packed[matrix.name] = code
             self.write(f"{code} = panels({dim_code(rows)}, {dim_code(depth)}, real)")
             for memory, shape, transposed, row, column in self._matrix_parts(matrix):
@@ -261,19 +260,12 @@ class NumbaEmitter:
                 )
         return self.packed[matrix.name]
 
-    def unique(self, name: str) -> str:
-        """Return a name that nothing has yet."""
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
-
     def register(self, name: str, lag: int = 0) -> str:
         """Return the name under which a value is held while it is computed with."""
         if (name, lag) not in self.named:
             shift = f"_{'last' if lag > 0 else 'next'}{abs(lag) if abs(lag) > 1 else ''}"
             base = f"{name}{shift if lag else ''}_"
-            self.named[name, lag] = self.unique(base.replace("__", "_"))
+            self.named[name, lag] = self.fresh(base.replace("__", "_"))
         return self.named[name, lag]
 
     def _ahead(self, loop: Loop, products: Sequence[Statement]) -> None:

@@ -16,6 +16,7 @@ from graphgrad.compile.code import (
     SIGN,
     TIME,
     Value,
+    Writer,
     dim_code,
     plus,
     size_code,
@@ -45,16 +46,15 @@ def emit_numpy(schedule: Schedule, name: str) -> Program:
     return Emitter(schedule).program(name)
 
 
-class Emitter:
+class Emitter(Writer):
     """Writes the source of one schedule."""
 
     def __init__(self, schedule: Schedule) -> None:
+        super().__init__()
         self.schedule = schedule
         self.system = schedule.system
         self.places = Places(schedule)
         self.parts = Parts(self.places)
-        self.lines: list[str] = []
-        self.indent = 1
         self.expressions = Expressions(schedule)
         self.lengths = self.expressions.lengths
         self.inlined: dict[str, Value] = {}
@@ -84,17 +84,6 @@ class Emitter:
         return homed | roots | margins | bound
 
     # -- writing ---------------------------------------------------------------------------------
-
-    def write(self, line: str) -> None:
-        """Append a line at the present indentation."""
-        self.lines.append("    " * self.indent + line)
-
-    def fresh(self, name: str) -> str:
-        """Return a name that nothing has, made from this one."""
-        while name in self.taken:
-            name += "_"
-        self.taken.add(name)
-        return name
 
     def short(self, function: str) -> str:
         """Return the name that a loop calls a function of NumPy by: a local one is found sooner."""

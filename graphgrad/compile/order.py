@@ -19,6 +19,8 @@ from graphgrad.compile.schedule import Block, Body, Boundary, Loop, Operand, Sta
 from graphgrad.errors import GraphgradError
 from graphgrad.ir import At
 
+A_BUG = "report the circuit: one that checks can be ordered"
+
 Unit = str | int  # a statement by name, a boundary by position
 Edge = tuple[Unit, Unit, int | None]  # used, user, lag (None: all steps, or a fixed one)
 
@@ -124,7 +126,7 @@ def _live(draft: Draft, graph: Any) -> set[Unit]:
 def _loop(draft: Draft, units: list[Unit], inner: list[Edge]) -> Loop:
     names = [unit for unit in units if isinstance(unit, str)]
     if len(names) < len(units) or any(lag is None for _, _, lag in inner):
-        raise GraphgradError("a recurrence needs a whole sequence of itself")
+        raise GraphgradError("a recurrence needs a whole sequence of itself", remedy=A_BUG)
     index = draft.statements[names[0]].index
     assert index is not None
     edges = [(used, user, lag or 0) for used, user, lag in inner]
@@ -133,7 +135,7 @@ def _loop(draft: Draft, units: list[Unit], inner: list[Edge]) -> Loop:
         if offsets is not None:
             break
     else:
-        raise GraphgradError(f"{', '.join(names)} cannot be swept in one direction")
+        raise GraphgradError(f"{', '.join(names)} cannot be swept in one direction", remedy=A_BUG)
     tight: nx.DiGraph[Unit] = nx.DiGraph()
     tight.add_nodes_from(names)
     for used, user, lag in edges:

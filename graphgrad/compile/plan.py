@@ -22,15 +22,13 @@ def schedule_of(
     batched: Iterable[str],
     *,
     spread: Iterable[str] = (),
-    joint: bool = True,
 ) -> Schedule:
     """Return the schedule that computes the outputs.
 
     `batched` names the inputs with a batch axis; the outputs in `summed` are summed over it, those
-    in `spread` have it also where all examples have the same value. With `joint` products that
-    share an operand are one product, and so is what is done to their values.
+    in `spread` have it also where all examples have the same value. Products that share an operand
+    become one product, and so does what is done to their values.
     """
     draft = reordered(pruned(lower(system, outputs, summed, batched, spread)))
-    if joint:
-        draft = joined(gathered(draft))
+    draft = joined(gathered(draft))
     return stored(draft, with_preludes(draft, blocks_of(draft)))

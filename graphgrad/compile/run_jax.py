@@ -18,14 +18,13 @@ from graphgrad.compile.call import (
     batched_inputs,
     check_reduction,
     is_token,
-    lengths_of,
     no_mapping,
 )
 from graphgrad.compile.emit_jax import emit
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.run_numpy import executable
 from graphgrad.compile.schedule import Schedule
-from graphgrad.data import bind, check_inputs, check_names, check_positions
+from graphgrad.data import bind, check_inputs, check_names, check_positions, lengths_of
 from graphgrad.dims import Token
 from graphgrad.errors import DataError, MissingLibraryError
 from graphgrad.system import System

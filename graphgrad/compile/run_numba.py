@@ -31,6 +31,7 @@ from graphgrad.compile.emit_numba import NumbaProgram, emit
 from graphgrad.compile.emit_numpy import Program
 from graphgrad.compile.schedule import Leaf, Schedule, Statement
 from graphgrad.compile.sources import VECTOR_FUNCTIONS
+from graphgrad.dims import concrete
 from graphgrad.errors import DataError, FileError, MissingLibraryError
 from graphgrad.files import write_atomically
 
@@ -134,7 +135,7 @@ class NumbaFunction:
         if self.threads == 1 or not self.schedule.batched:
             return 1
         shapes = [leaf.shape for leaf in self.schedule.leaves.values() if leaf.param]
-        entries = sum(math.prod(int(dim.bind(sizes)) for dim in shape) for shape in shapes)
+        entries = sum(math.prod(concrete(shape, sizes)) for shape in shapes)
         return self.threads if times * entries * width >= THREADS_PAY else 1
 
     def _made(self, numbers: tuple[int, ...], parts: int, dtype: Any) -> Bound | Divided:

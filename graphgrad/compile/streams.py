@@ -31,7 +31,7 @@ from graphgrad.compile.pieces import (
     refusal,
 )
 from graphgrad.conditions import ALWAYS
-from graphgrad.declared import fresh_name
+from graphgrad.declared import fresh_name, unused_name
 from graphgrad.dims import Token
 from graphgrad.errors import DataError
 from graphgrad.ir import OPS, At, Expr, constant, rebuilt, topological
@@ -140,9 +140,7 @@ def opened(circuit: Circuit, index: str, clock: Clock | None) -> Stream:
             given = boundary_name(system, key)
             if given.startswith(prefix):  # gradients would have other names than in the whole
                 given = f"before_{given}"
-            taken = result.declared().names()
-            while given in taken:
-                given += "_"
+            given = unused_name(given, result.declared().names())
             kind = system.type_of(name)
             if isinstance(kind, Token):
                 result.token(given, kind.size)

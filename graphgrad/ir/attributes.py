@@ -14,6 +14,16 @@ class Read(NamedTuple):
     name: str
     lag: int
 
+    def step(self, index: str) -> str:
+        """Return the step in words of an index: `t`, `t-1`, `t+2`."""
+        return f"{index}{-self.lag:+d}" if self.lag else index
+
+    @property
+    def outside(self) -> list[At]:
+        """The instances before the first and behind the last step that it reaches."""
+        before = [At(self.name, False, offset) for offset in range(1 - self.lag, 1)]
+        return before + [At(self.name, True, offset) for offset in range(1, 1 - self.lag)]
+
 
 class At(NamedTuple):
     """Attribute of `at_step`: the value at step `offset`, or `length + offset` if `last`."""
@@ -21,6 +31,12 @@ class At(NamedTuple):
     name: str
     last: bool
     offset: int
+
+    def step(self, length: str) -> str:
+        """Return the step in words of a length: `0`, `-1`, `tau`, `tau+1`."""
+        if not self.last:
+            return str(self.offset)
+        return f"{length}{self.offset:+d}" if self.offset else length
 
     def meets(self, boundary: At) -> bool:
         """Whether this step is that boundary value at some length ≥ 1.

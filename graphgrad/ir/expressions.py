@@ -88,7 +88,7 @@ _ARRAY_FUNCTIONS: dict[Callable[..., Any], Op] = {}
 def declare(op: Op) -> Op:
     """Enter an op in the table."""
     if op.name in OPS:
-        raise GraphgradError(f"the op {op.name} is declared twice")
+        raise GraphgradError(f"the op {op.name} is declared twice", remedy="choose another name")
     OPS[op.name] = op
     if op.ufunc is not None:
         _UFUNCS[op.ufunc] = op
@@ -130,7 +130,10 @@ class Expr:
     def shape(self) -> Shape:
         """The shape; ShapeError where it is not known or the value is a token."""
         if self.type is None:
-            raise ShapeError("the shape of this expression is not known yet")
+            raise ShapeError(
+                "the shape of this expression is not known yet",
+                remedy='ask the circuit: c.params["W"].shape, c.variables["h"].shape',
+            )
         if isinstance(self.type, Token):
             raise ShapeError("a token has no shape", remedy="use E[x[t]] or onehot(x[t])")
         return self.type

@@ -20,11 +20,9 @@ def choose(condition: Condition, chosen: Any, otherwise: Any, place: Place | Non
     return OPS["choose"](chosen, otherwise, attr=condition, place=place)
 
 
-def reduce(
-    kind: str, index: str, condition: Condition, body: Any, place: Place | None = None
-) -> Expr:
+def reduce(kind: str, index: str, condition: Condition, body: Any) -> Expr:
     """Return the sum or mean of the body over the steps of an index where a condition holds."""
-    return OPS["reduce"](body, attr=Reduction(kind, index, condition), place=place)
+    return OPS["reduce"](body, attr=Reduction(kind, index, condition))
 
 
 def number(value: Affine) -> Expr:

@@ -140,14 +140,14 @@ def page_of(circuit: Circuit, **options: object) -> Page:
     return Page(circuit.declared(), **options)  # type: ignore[arg-type]
 
 
-def broken(line: Line, longest: float = LONGEST) -> list[Line]:
+def broken(line: Line) -> list[Line]:
     """Return a line, in several where the sum on its right side is too long for one."""
-    if line.right.width <= longest or not isinstance(line.right, Terms):
+    if line.right.width <= LONGEST or not isinstance(line.right, Terms):
         return [line]
     found: list[list[Box]] = [[]]
     width = 0.0
     for sign, term in line.right.parts:
-        if found[-1] and width + term.width > longest:
+        if found[-1] and width + term.width > LONGEST:
             found.append([])
             width = 0.0
         if sign:

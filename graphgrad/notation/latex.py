@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from graphgrad.circuit import Circuit
-from graphgrad.declared import Boundary, Declared, Equation
 from graphgrad.errors import names_given, unknown_name
-from graphgrad.ir import Expr
-from graphgrad.notation.equations import Line, Page, broken, page_of
+from graphgrad.notation.equations import Line, broken, page_of
 
 
 def circuit_latex(circuit: Circuit, *, only: Iterable[str] | None = None, **options: Any) -> str:
@@ -39,15 +37,3 @@ def _aligned(line: Line) -> list[str]:
         else:
             shown.append(f"{part.left.latex} &= {part.right.latex}")
     return shown
-
-
-def equation_latex(equation: Equation | Boundary, declared: Declared, **options: Any) -> str:
-    """Return one equation or boundary equation of a circuit, without an environment."""
-    page = Page(declared, **options)
-    line = page.equation(equation) if isinstance(equation, Equation) else page.boundary(equation)
-    return "" if line.left is None else f"{line.left.latex} = {line.right.latex}"
-
-
-def expression_latex(root: Expr, declared: Declared, **options: Any) -> str:
-    """Return an expression in the names of a circuit, without an environment."""
-    return Page(declared, **options).expression(root).latex

@@ -7,12 +7,11 @@ from typing import Any
 
 from graphgrad.circuit import Circuit
 from graphgrad.declared import Boundary, Declared, Equation
-from graphgrad.ir import Expr
 from graphgrad.notation.alphabet import xml_escape
 from graphgrad.notation.boxes import operator
 from graphgrad.notation.equations import Line, Page, broken, page_of
 from graphgrad.notation.structures import LEFT, RIGHT
-from graphgrad.notation.text import boundary_text, circuit_text, equation_text, expression_text
+from graphgrad.notation.text import boundary_text, circuit_text, equation_text
 from graphgrad.notation.text import style_of as text_style_of
 
 NAMESPACE = "http://www.w3.org/1998/Math/MathML"
@@ -51,9 +50,7 @@ def _math(content: str, spoken: str, *, block: bool) -> str:
     return f'<math xmlns="{NAMESPACE}" display="{kind}" alttext="{spoken}">{content}</math>'
 
 
-def equation_mathml(
-    equation: Equation | Boundary, declared: Declared, *, block: bool = False, **options: Any
-) -> str:
+def equation_mathml(equation: Equation | Boundary, declared: Declared, **options: Any) -> str:
     """Return one equation or boundary equation of a circuit as a `<math>` element."""
     page = Page(declared, **options)
     if isinstance(equation, Equation):
@@ -62,12 +59,4 @@ def equation_mathml(
         line, spoken = page.boundary(equation), boundary_text(equation, text_style_of(declared))
     left = "" if line.left is None else line.left.mathml
     content = f"<mrow>{left}{operator('=').mathml}{line.right.mathml}</mrow>"
-    return _math(content, spoken, block=block)
-
-
-def expression_mathml(
-    root: Expr, declared: Declared, *, block: bool = False, **options: Any
-) -> str:
-    """Return an expression in the names of a circuit as a `<math>` element."""
-    box = Page(declared, **options).expression(root)
-    return _math(box.mathml, expression_text(root, declared), block=block)
+    return _math(content, spoken, block=False)

@@ -155,7 +155,9 @@ def _parse_lines(
             "this is nested too deeply", place=whole, remedy="name parts of it in equations"
         ) from None
     except ValueError as error:
-        raise NotationError(f"this cannot be read: {error}", place=whole) from None
+        raise NotationError(
+            f"this cannot be read: {error}", place=whole, remedy=_syntax_remedy("")
+        ) from None
     if any(
         isinstance(tree, ast.Expr) and isinstance(tree.value, ast.Lambda) for tree in module.body
     ):
@@ -203,6 +205,10 @@ def _syntax_error(
         end = max(end, error.end_offset - 1 + shift)
     place = Place(start + row, column, end, raw[row], source)
     reason = (error.msg or "invalid syntax").split(". Perhaps")[0].split(". Maybe")[0]
+    if "integer string conversion" in reason:  # Python's limit, and a remedy that is not ours
+        return NotationError(
+            "a number with this many digits is not read", place=place, remedy="write 1e30"
+        )
     return NotationError(
         f"this is not an equation or a declaration: {reason}",
         place=place,

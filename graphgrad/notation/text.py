@@ -86,7 +86,7 @@ class TextStyle:
             case "const":
                 return Printed(repr(attr), SIGN if attr < 0 else ATOM)
             case "read":
-                return Printed(f"{attr.name}[{_shifted(self.index_of[attr.name], -attr.lag)}]")
+                return Printed(f"{attr.name}[{attr.step(self.index_of[attr.name])}]")
             case "at_step":
                 return Printed(self.instance(attr))
             case "fill":
@@ -98,13 +98,8 @@ class TextStyle:
 
     def instance(self, key: At) -> str:
         """Return a fixed step of a variable: `h[0]`, `h[tau+1]`."""
-        if not key.last:
-            return f"{key.name}[{key.offset}]"
-        return f"{key.name}[{_shifted(self.indices[self.index_of[key.name]].length, key.offset)}]"
-
-
-def _shifted(name: str, offset: int) -> str:
-    return f"{name}{offset:+d}" if offset else name
+        length = self.indices[self.index_of[key.name]].length if key.last else ""
+        return f"{key.name}[{key.step(length)}]"
 
 
 def condition_text(condition: Condition) -> str:

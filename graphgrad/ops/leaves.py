@@ -15,7 +15,10 @@ from graphgrad.ops import shapes
 
 
 def _declared(attr: Any) -> Type:
-    raise GraphgradError("the type of this leaf comes from its declaration")
+    raise GraphgradError(
+        "the type of this leaf comes from its declaration",
+        remedy='declare it: c.param("W", "H"), c.input("x", "D", index=t), c.var("h")',
+    )
 
 
 def _scalar(attr: Any) -> Shape:

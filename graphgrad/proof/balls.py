@@ -16,7 +16,7 @@ import numpy as np
 from graphgrad.algebras import ObjectAlgebra
 from graphgrad.ir import Number
 from graphgrad.proof.clock import Clock
-from graphgrad.proof.intervals import Interval, OutsideDomainError, arithmetic
+from graphgrad.proof.intervals import Interval, OutsideDomainError, arithmetic, moderate
 from graphgrad.proof.poly import UndecidableError
 
 MAX_OPERATIONS = 4_000_000
@@ -141,12 +141,6 @@ def _positive(x: Interval) -> Interval:
     return x
 
 
-def _small(x: Interval) -> Interval:
-    if not -LARGEST_ARGUMENT < x < LARGEST_ARGUMENT:
-        raise OutsideDomainError("an argument is too large to enclose")
-    return x
-
-
 def power(a: Ball, b: Any) -> Ball:
     """Return a power: by products where the exponent is a small whole number."""
     tape = a.tape
@@ -162,7 +156,7 @@ def power(a: Ball, b: Any) -> Ball:
             return tape.enter(value, (a, n * rest))
         b = tape.constant(fraction)
     log = tape.numbers.log(_positive(a.value))
-    value = tape.numbers.exp(_small(b.value * log))
+    value = tape.numbers.exp(moderate(b.value * log))
     return tape.enter(value, (a, b.value * value / a.value), (b, value * log))
 
 
@@ -244,7 +238,7 @@ def _function(
 
 
 def _sigma(tape: Tape, u: Interval) -> Interval:
-    return 1 / (1 + tape.numbers.exp(_small(-u)))
+    return 1 / (1 + tape.numbers.exp(moderate(-u)))
 
 
 def _relu(tape: Tape, u: Ball) -> Ball:
@@ -256,19 +250,19 @@ def _abs(tape: Tape, u: Ball) -> Ball:
 
 
 FUNCTIONS: dict[str, Callable[..., Ball]] = {
-    "tanh": _function(lambda t, u: t.numbers.tanh(_small(u)), lambda t, u, y: 1 - y * y),
+    "tanh": _function(lambda t, u: t.numbers.tanh(moderate(u)), lambda t, u, y: 1 - y * y),
     "sigmoid": _function(_sigma, lambda t, u, y: y * (1 - y)),
-    "exp": _function(lambda t, u: t.numbers.exp(_small(u)), lambda t, u, y: y),
+    "exp": _function(lambda t, u: t.numbers.exp(moderate(u)), lambda t, u, y: y),
     "log": _function(lambda t, u: t.numbers.log(_positive(u)), lambda t, u, y: 1 / u),
     "sqrt": _function(lambda t, u: t.numbers.sqrt(_positive(u)), lambda t, u, y: 1 / (2 * y)),
     "sin": _function(
-        lambda t, u: t.numbers.sin(_small(u)), lambda t, u, y: t.numbers.cos(_small(u))
+        lambda t, u: t.numbers.sin(moderate(u)), lambda t, u, y: t.numbers.cos(moderate(u))
     ),
     "cos": _function(
-        lambda t, u: t.numbers.cos(_small(u)), lambda t, u, y: -t.numbers.sin(_small(u))
+        lambda t, u: t.numbers.cos(moderate(u)), lambda t, u, y: -t.numbers.sin(moderate(u))
     ),
     "softplus": _function(
-        lambda t, u: t.numbers.log(1 + t.numbers.exp(_small(u))), lambda t, u, y: _sigma(t, u)
+        lambda t, u: t.numbers.log(1 + t.numbers.exp(moderate(u))), lambda t, u, y: _sigma(t, u)
     ),
     "relu": _relu,
     "abs": _abs,

@@ -38,10 +38,11 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.algebras import flat
 from graphgrad.ir import OPS
 from graphgrad.proof.clock import Clock
 from graphgrad.proof.generators import Generators
-from graphgrad.proof.polynomial import Poly, PolynomialAlgebra, flat
+from graphgrad.proof.polynomial import Poly, PolynomialAlgebra
 from graphgrad.proof.sparse import Relations, Terms, scaled, total
 from graphgrad.unfold import Dag
 

@@ -174,11 +174,11 @@ class _Quantities(dict[str, Any]):
 
 def seed_giver(
     case: Case, convert: Callable[[Any], Any]
-) -> Callable[[str, list[str], list[str]], tuple[str, Any] | None]:
+) -> Callable[[str, list[str]], tuple[str, Any] | None]:
     """Return the function that tells which upstream cotangent a parameter is, with its value."""
     used: list[str] = []
 
-    def give(name: str, forward: list[str], later: list[str]) -> tuple[str, Any] | None:
+    def give(name: str, forward: list[str]) -> tuple[str, Any] | None:
         free = [seed for seed in case.goal.seeds.values() if seed not in used]
         seed = match_seed(name, case.goal, forward, free)
         if seed is None:
@@ -284,12 +284,12 @@ def _choices(options: Mapping[str, Sequence[str]]) -> Iterator[dict[str, str]]:
                 yield first | dict(zip(groups, forms, strict=True))
 
 
-def floats(case: Case, dtype: Any = float) -> Callable[[Any], Any]:
+def floats(case: Case) -> Callable[[Any], Any]:
     """Return the conversion of symbols to their values at the case's point."""
 
     def convert(symbols: Any) -> Any:
         flat = [float(case.number(entry)) for entry in symbols.flat]
-        return np.array(flat, dtype).reshape(symbols.shape)
+        return np.array(flat).reshape(symbols.shape)
 
     return convert
 

@@ -19,6 +19,7 @@ import numpy as np
 import sympy
 
 from graphgrad.circuit import Circuit
+from graphgrad.declared import unused_name
 from graphgrad.dims import Token, concrete
 from graphgrad.errors import GraphgradError, unknown_name
 from graphgrad.proof.algebra import SympyAlgebra
@@ -82,9 +83,7 @@ def goal_of(circuit: Circuit, loss: str | Sequence[str]) -> Goal:
         product = f"{seed}{mark} * {output}{mark}"
         product = f"sum({product})" if variable.shape else product
         terms.append(f"sum({product} for {variable.index} in steps)" if indexed else product)
-    name = "objective"
-    while name in opened.declared().names():
-        name += "_"
+    name = unused_name("objective", opened.declared().names())
     return Goal(opened.extend("\n".join([*lines, f"{name} = {' + '.join(terms)}"])), name, outputs)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from graphgrad.circuit import Circuit
+from graphgrad.declared import unused_name
 from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_case import Goal
@@ -46,9 +47,7 @@ def contributions(evidence: Evidence, made: Comparison, points: list[Evidence]) 
 
 def _by_step(goal: Goal, name: str, tau: int) -> Circuit | None:
     """Return the circuit whose outputs are the gradient of the weighted loss, one for each use."""
-    weight = "omega"
-    while weight in goal.circuit.declared().names():
-        weight += "_"
+    weight = unused_name("omega", goal.circuit.declared().names())
     (index, *others) = goal.circuit.check().indices
     if others:
         return None

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import sympy
 
-from graphgrad.proof.check_case import Case
 from graphgrad.proof.check_causes import example_causes, simple_causes
 from graphgrad.proof.check_counts import contributions
 from graphgrad.proof.check_equations import backward_of, equation_causes, evaluated
@@ -192,7 +191,7 @@ def _forward_lesson(
     lines = [f"✗ The forward pass is wrong: {made.name} is not {made.truth} of the circuit."]
     if made.fits:
         got, want = evidence.got(made), numbers(evidence.case, made.want)
-        cause = _value_cause(evidence.case, got, want)
+        cause = _value_cause(got, want)
         lines += _wrapped(f"Likely cause: {cause}.") if cause else []
     if _consistent(evidence, gradients):
         lines += _wrapped(
@@ -208,7 +207,7 @@ def _forward_lesson(
     return "\n".join([*lines, *found_at.lines([made.name])])
 
 
-def _value_cause(case: Case, got: Any, want: Any) -> str:
+def _value_cause(got: Any, want: Any) -> str:
     if near(got, -want):
         return "the wrong sign"
     ratio = simple_ratio(got, want)

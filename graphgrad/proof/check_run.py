@@ -87,13 +87,12 @@ class Program:
         self,
         arguments: Mapping[str, Any],
         attributes: Mapping[str, Any],
-        seed_of: Callable[[str, list[str], list[str]], tuple[str, Any] | None],
+        seed_of: Callable[[str, list[str]], tuple[str, Any] | None],
     ) -> tuple[dict[str, Any], list[Any]]:
         """Return all results by path, and what each stage returned.
 
         `arguments` are values by parameter, `attributes` by path; `seed_of(parameter, forward
-        names, later parameters)` gives the upstream cotangent that a parameter of the backward
-        function is.
+        names)` gives the upstream cotangent that a parameter of the backward function is.
         """
         own = {path: v for path, v in attributes.items() if not self.is_outside(path)}
         owner = None if self.owner is None else copied(self.owner, own)
@@ -113,7 +112,7 @@ class Program:
         self,
         arguments: Mapping[str, Any],
         owner: Any,
-        seed_of: Callable[[str, list[str], list[str]], tuple[str, Any] | None],
+        seed_of: Callable[[str, list[str]], tuple[str, Any] | None],
     ) -> tuple[dict[str, Any], list[Any]]:
         """Call one function after the other."""
         found: dict[str, Any] = {}
@@ -153,14 +152,14 @@ class Program:
         stage: Stage,
         earlier: Mapping[str, Any],
         outcome: Any,
-        seed_of: Callable[[str, list[str], list[str]], tuple[str, Any] | None],
+        seed_of: Callable[[str, list[str]], tuple[str, Any] | None],
     ) -> tuple[Any] | None:
         """Return what a parameter of the backward function takes from the forward one."""
         if name in earlier:
             return (earlier[name],)
         if normalised(name) in CACHES and earlier:
             return (list(earlier.values())[-1],)
-        seed = seed_of(name, list(earlier), list(stage.parameters))
+        seed = seed_of(name, list(earlier))
         if seed is not None:
             return (seed[1],)
         if isinstance(outcome, tuple) and list(stage.parameters)[-1] == name:

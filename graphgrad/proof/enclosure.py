@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.algebras import flat
 from graphgrad.evaluate import kernel_of
 from graphgrad.ir import OPS
 from graphgrad.proof.balls import Ball, BallAlgebra, Tape
@@ -120,14 +121,14 @@ class _Point:
             truth[what] = [self.tape.zero if slope is None else slope for slope in slopes]
 
         for name, nodes in self.passes.gradients.items():
-            computed = [ball for node in nodes for ball in _balls(store[node])]
-            compare(name, computed, _balls(self.arrays[name]))
+            computed = [ball for node in nodes for ball in flat(store[node])]
+            compare(name, computed, flat(self.arrays[name]))
         for instance, node in self.passes.cotangents.items():
             own = [each for part, each in flows if part and part.counts and part.counts(instance)]
             if parts and not own:
                 continue
-            of = _balls(store[self.passes.values[instance]])
-            computed = spread(_balls(store[node]), len(of))
+            of = flat(store[self.passes.values[instance]])
+            computed = spread(flat(store[node]), len(of))
             if all(isinstance(ball, Ball) for ball in of) and len(of) == len(computed):
                 there = self._at(own, [ball.place for ball in of]) if parts else found
                 compare(instance, computed, of, there)
@@ -159,7 +160,7 @@ class _Point:
     def _crossing(self, arg: int, user: int, value: Any) -> Any:
         """Return an operand at places of its own."""
         own = self.algebra.mapped(_own_place, value)
-        places = [ball.place for ball in _balls(own) if isinstance(ball, Ball)]
+        places = [ball.place for ball in flat(own) if isinstance(ball, Ball)]
         self.crossings.setdefault((arg, user), []).extend(places)
         return own
 
@@ -213,10 +214,6 @@ def _own_place(value: Any) -> Any:
     return own
 
 
-def _balls(value: Any) -> list[Any]:
-    return list(np.ravel(value)) if isinstance(value, np.ndarray) else [value]
-
-
 def _seeds(
     passes: BackwardPass, store: list[Any], arrays: Mapping[str, Any], tape: Tape
 ) -> dict[int, Interval]:
@@ -227,10 +224,10 @@ def _seeds(
     for (name, step), node in passes.values.items():
         if name != passes.loss or (step is not None and not 1 <= step <= length):
             continue
-        balls = _balls(store[node])
+        balls = flat(store[node])
         upstream = [tape.one] * len(balls)
         if passes.seed is not None:
             given = arrays[passes.seed]
-            upstream = [b.value for b in _balls(given if step is None else given[step - 1])]
+            upstream = [b.value for b in flat(given if step is None else given[step - 1])]
         seeds.update((ball.place, seed) for ball, seed in zip(balls, upstream, strict=True))
     return seeds

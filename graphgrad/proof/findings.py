@@ -8,6 +8,7 @@ from math import prod
 from typing import Any
 
 from graphgrad.autodiff import cotangent_prefix
+from graphgrad.dims import concrete
 from graphgrad.proof.certificate import Instance
 from graphgrad.proof.question import Question, Side
 from graphgrad.proof.result import Claim
@@ -95,7 +96,7 @@ def shape_of(dag: Dag, name: str) -> tuple[int, ...]:
 def _shape(system: System, sizes: Mapping[str, int], name: str) -> tuple[int, ...]:
     kind = system.type_of(name)
     assert isinstance(kind, tuple)
-    return tuple(int(dim.bind(sizes)) for dim in kind)
+    return concrete(kind, sizes)
 
 
 def _index(system: System, name: str) -> str | None:

@@ -179,15 +179,10 @@ class Sample:
             raise OutsideDomainError("the argument of log or a root is not positive")
         return x
 
-    def _small(self, x: Interval) -> Interval:
-        if not -LARGEST_ARGUMENT < x < LARGEST_ARGUMENT:
-            raise OutsideDomainError("an argument is too large to enclose")
-        return x
-
     # Functions
 
     def _exp(self, x: Interval) -> Interval:
-        return self.numbers.exp(self._small(x))
+        return self.numbers.exp(moderate(x))
 
     def _log(self, x: Interval) -> Interval:
         return self.numbers.log(self._positive(x))
@@ -199,13 +194,13 @@ class Sample:
         return self._log(1 + self._exp(x))
 
     def _tanh(self, x: Interval) -> Interval:
-        return self.numbers.tanh(self._small(x))
+        return self.numbers.tanh(moderate(x))
 
     def _sin(self, x: Interval) -> Interval:
-        return self.numbers.sin(self._small(x))
+        return self.numbers.sin(moderate(x))
 
     def _cos(self, x: Interval) -> Interval:
-        return self.numbers.cos(self._small(x))
+        return self.numbers.cos(moderate(x))
 
     def _tan(self, x: Interval) -> Interval:
         return self._sin(x) / self._nonzero(self._cos(x))
@@ -280,6 +275,13 @@ RULES: dict[object, Callable[..., Interval]] = {
     gg.where: Sample._where,
     gg.stop: lambda sample, u: u,
 }
+
+
+def moderate(x: Interval) -> Interval:
+    """Return an argument whose function can be enclosed, or refuse the point."""
+    if not -LARGEST_ARGUMENT < x < LARGEST_ARGUMENT:
+        raise OutsideDomainError("an argument is too large to enclose")
+    return x
 
 
 def outward(low: Fraction, high: Fraction, digits: int = 20) -> tuple[Decimal, Decimal]:

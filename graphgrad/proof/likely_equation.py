@@ -51,10 +51,10 @@ def with_equations(
             faults = {each.name: search.first_wrong(each) for each in wrong}
     except GraphgradError:
         return list(claims)
-    return [_blamed(each, faults.get(each.name), side.prefix) for each in claims]
+    return [_blamed(each, faults.get(each.name)) for each in claims]
 
 
-def _blamed(claim: Claim, fault: Fault | None, prefix: str) -> Claim:
+def _blamed(claim: Claim, fault: Fault | None) -> Claim:
     if fault is None:
         return claim
     return replace(claim, fault=fault.text(""), residual=fault.residual)

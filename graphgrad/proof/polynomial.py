@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from graphgrad.algebras import ObjectAlgebra
+from graphgrad.algebras import ObjectAlgebra, flat
 from graphgrad.dims import Token, concrete
 from graphgrad.evaluate import kernel_of
 from graphgrad.ir import Number
@@ -279,8 +279,3 @@ def scalar_of(value: Any) -> Poly:
         value = value[()]
     assert isinstance(value, Poly)
     return value
-
-
-def flat(value: Any) -> list[Poly]:
-    """Return the entries of a value in order."""
-    return list(np.ravel(value)) if isinstance(value, np.ndarray) else [value]

@@ -29,6 +29,7 @@ from typing import Any
 import numpy as np
 import sympy
 
+from graphgrad.algebras import flat
 from graphgrad.dims import Token, concrete
 from graphgrad.evaluate import kernel_of
 from graphgrad.proof.certificate import BackwardPass
@@ -107,7 +108,7 @@ class Point:
         wanted = set(names)
         direction: dict[str, list[int]] = {}
         for name in self.passes.gradients:
-            entries = _entries(self.arrays[name])
+            entries = flat(self.arrays[name])
             drawn = [self.table.draw() if name in wanted else 0 for _ in entries]
             direction[name] = drawn
             for entry, slope in zip(entries, drawn, strict=True):
@@ -185,7 +186,7 @@ class Point:
                 store[node] = self.kernels[kinds[node]](times[node], *operands)
         if first:
             self.claimed = {
-                name: [entry.value for node in nodes for entry in _entries(store[node])]
+                name: [entry.value for node in nodes for entry in flat(store[node])]
                 for name, nodes in passes.gradients.items()
             }
         return self._loss(store) % self.prime
@@ -199,11 +200,11 @@ class Point:
         for (name, step), node in passes.values.items():
             if name != passes.loss or (step is not None and not 1 <= step <= length):
                 continue
-            entries = _entries(store[node])
+            entries = flat(store[node])
             upstream = [1] * len(entries)
             if passes.seed is not None:
                 given = self.arrays[passes.seed]
-                upstream = [e.value for e in _entries(given if step is None else given[step - 1])]
+                upstream = [e.value for e in flat(given if step is None else given[step - 1])]
             total += sum(e.tangent * seed for e, seed in zip(entries, upstream, strict=True))
         return total
 
@@ -277,10 +278,6 @@ def _prime(source: Random) -> int:
         candidate = source.getrandbits(PRIME_BITS - 1) | 1 << (PRIME_BITS - 1) | 3
         if sympy.isprime(candidate):
             return candidate
-
-
-def _entries(value: Any) -> list[Any]:
-    return list(np.ravel(value)) if isinstance(value, np.ndarray) else [value]
 
 
 _values: Any = np.frompyfunc(lambda entry: entry.value, 1, 1)

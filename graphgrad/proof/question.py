@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
@@ -15,8 +15,8 @@ from graphgrad.autodiff import cotangent_prefix
 from graphgrad.autodiff.requests import unknown_loss
 from graphgrad.circuit import Circuit
 from graphgrad.data import wanted_sizes
-from graphgrad.declared import Variable
-from graphgrad.dims import Token, shape_text
+from graphgrad.declared import Variable, unused_name
+from graphgrad.dims import Token, concrete, shape_text
 from graphgrad.errors import GraphgradError, Place, ShapeError, unknown_name
 from graphgrad.proof.certificate import BackwardPass, Instance
 from graphgrad.proof.result import ProofError
@@ -49,7 +49,7 @@ class Side:
         sizes = []
         for _, _, kind in self.dag.templates:
             shape = () if isinstance(kind, Token) else kind
-            sizes.append(prod(int(dim.bind(self.dag.sizes)) for dim in shape))
+            sizes.append(prod(concrete(shape, self.dag.sizes)))
         counts = np.bincount(self.dag.kinds, minlength=len(sizes))
         return int(counts @ np.array(sizes))
 
@@ -143,9 +143,7 @@ def question_of(circuit: Circuit, loss: str) -> Question:
     if over is not None:
         seed, value = seed[over], value[over]
     product = formulas.sum(seed * value) if variable.shape else seed * value
-    scalar = f"probe_{loss}"
-    while scalar in probed.declared().names():
-        scalar += "_"
+    scalar = unused_name(f"probe_{loss}", probed.declared().names())
     probed[scalar] = product if over is None else formulas.sum(product, over=over)
     return Question(opened, loss, probed, scalar)
 
@@ -183,14 +181,6 @@ def swept(question: Question, targets: list[str], tau: Any, sizes: Mapping[str, 
     dag = question.probed.unfold(tau, **sizes).grad(question.scalar, wrt=targets)
     prefix = cotangent_prefix(question.probed.check().declared.names())
     return Side("reverse sweep on the unfolded graph", prefix, dag, tuple(targets), question.scalar)
-
-
-def own_sides(
-    question: Question, targets: list[str], tau: Any, sizes: Mapping[str, int]
-) -> Iterator[Side]:
-    """Yield the two backward passes of the library."""
-    yield own_equations(question, targets).side(tau, sizes)
-    yield swept(question, targets, tau, sizes)
 
 
 def claimed_equations(

@@ -244,7 +244,10 @@ class _Second:
         try:
             values = {name: _exact(value) for name, value in claim.witness.items()}
         except (ValueError, TypeError) as failure:
-            raise ProofError(f"the witness of {claim.name} is not made of rationals") from failure
+            raise ProofError(
+                f"the witness of {claim.name} is not made of rationals",
+                remedy="write the proof anew with proof.to_json()",
+            ) from failure
         try:
             point = enclosed(passes, values, PRECISION, self.clock)
             differing = dict(point.differing(claim.by))

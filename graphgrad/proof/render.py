@@ -12,13 +12,13 @@ WIDEST = 400
 """Where a text is cut: after so many terms, or so many characters."""
 
 
-def shown(table: Generators, terms: Terms, longest: int = LONGEST) -> str:
+def shown(table: Generators, terms: Terms) -> str:
     """Return a polynomial as text, cut short where it gets long."""
     if not terms:
         return "0"
     parts: list[str] = []
     for count, (monomial, c) in enumerate(sorted(terms.items(), key=lambda each: each[0])):
-        if count == longest or sum(map(len, parts)) > WIDEST:
+        if count == LONGEST or sum(map(len, parts)) > WIDEST:
             parts.append(f" + … ({len(terms) - count} more terms)")
             break
         sign = ("-" if c < 0 else "") if not parts else (" - " if c < 0 else " + ")

@@ -229,14 +229,13 @@ _FUNCTIONS = {
 }
 
 
-def as_sympy(table: Generators, terms: Terms, *, write_lets: bool = False) -> sympy.Expr:
-    """Return a polynomial as a SymPy expression; lets are symbols unless written out."""
-    opaque = () if write_lets else ("let",)
-    found = _reached(table, terms, opaque)
+def as_sympy(table: Generators, terms: Terms) -> sympy.Expr:
+    """Return a polynomial as a SymPy expression, in which lets are symbols."""
+    found = _reached(table, terms, ("let",))
     images: dict[int, sympy.Expr] = {}
     for gid in sorted(found):
         item = table.items[gid]
-        if not item.args or item.kind in opaque:
+        if not item.args or item.kind == "let":
             images[gid] = sympy.Symbol(item.name or f"q_{gid}", real=True)
             continue
         args = [_sum(arg, images) for arg in item.args]
@@ -245,8 +244,6 @@ def as_sympy(table: Generators, terms: Terms, *, write_lets: bool = False) -> sy
             raise UndecidableError("SymPy has one step for > and >=")
         if kind == "root":
             images[gid] = args[0] ** sympy.Rational(1, int(degree[0]))
-        elif kind == "let":
-            images[gid] = args[0]
         elif kind in _FUNCTIONS:
             images[gid] = _FUNCTIONS[kind](*args)
         else:

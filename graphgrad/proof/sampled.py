@@ -35,13 +35,13 @@ def probabilistic_claims(
 ) -> Iterator[Claim]:
     """Yield a claim for each gradient: proved with an error bound, refuted, or undecided."""
     passes = backward_pass(question, side)
-    found, error = _compared(passes, lambda: probed(passes, clock))
+    found, error = _compared(lambda: probed(passes, clock))
     _refuted(found, Search(question, side, passes, clock))
     for name in names:
         yield _claim(found, error, blank(question, side, name))
 
 
-def _compared(passes: BackwardPass, compare: Callable[[], Outcome]) -> tuple[Findings, float]:
+def _compared(compare: Callable[[], Outcome]) -> tuple[Findings, float]:
     """Return which gradients agree at a random point, and log2 of the error bound."""
     found, error = Findings(), 0.0
     try:
@@ -80,7 +80,7 @@ def truncated_claims(
     passes = backward_pass(question, side)
     try:
         masked = Masked(passes, truncation)
-        found, error = _compared(passes, lambda: truncation_probed(passes, masked, clock))
+        found, error = _compared(lambda: truncation_probed(passes, masked, clock))
         _refuted(found, Search(question, side, passes, clock, masked.parts()))
     except UndecidableError as failure:
         found, error = Findings(reason=str(failure)), 0.0

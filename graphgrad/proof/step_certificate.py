@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from graphgrad.algebras import flat
 from graphgrad.ir import OPS
 from graphgrad.proof.certificate import (
     BackwardPass,
@@ -21,7 +22,7 @@ from graphgrad.proof.clock import Clock
 from graphgrad.proof.lengths import AT_ONE_LENGTH
 from graphgrad.proof.plan import Plan
 from graphgrad.proof.poly import UndecidableError
-from graphgrad.proof.polynomial import Poly, flat
+from graphgrad.proof.polynomial import Poly
 from graphgrad.proof.residual import vanishes
 from graphgrad.proof.sparse import Terms, cleaned, constant, quotient, scaled, total
 from graphgrad.unfold import STATIC

@@ -61,7 +61,10 @@ class TracedArray(np.ndarray[Any, Any]):
             full = spread(plain(mask), self.shape)
             if isinstance(value, TracedArray) and value.selected is not None:
                 if not same(value.selected, full):
-                    raise TraceError("values that one mask selects are put where another one does")
+                    raise TraceError(
+                        "values that one mask selects are put where another one does",
+                        remedy="select and put with one mask, or write np.where(mask, a, b)",
+                    )
             elif np.ndim(value) and np.shape(value) != self.shape:
                 raise TraceError(
                     "an array is put where a mask selects, so that its shape depends on values",
@@ -228,7 +231,9 @@ def apply_ufunc(ufunc: np.ufunc, method: str, inputs: tuple[Any, ...], options: 
     elif method in ("outer", "accumulate") and name in NATIVE:
         result = getattr(ufunc, method)(*operands, **options)
     else:
-        raise TraceError(f"np.{name}.{method} is not followed")
+        raise TraceError(
+            f"np.{name}.{method} is not followed", remedy=f"call np.{name} itself, in a loop"
+        )
     if name in BOOLEAN and all_known(plain(result)):
         result = np.asarray(result).astype(bool)[()]
     if outs:
@@ -256,7 +261,10 @@ def _write(out: Any, result: Any) -> Any:
 
 def _at(ufunc: np.ufunc, tape: Tape | None, target: Any, index: Any, *values: Any) -> None:
     if not isinstance(target, TracedArray) or ufunc.__name__ not in NATIVE:
-        raise TraceError(f"np.{ufunc.__name__}.at is followed only for sums into traced arrays")
+        raise TraceError(
+            f"np.{ufunc.__name__}.at is followed only for sums into traced arrays",
+            remedy="make the array inside the function, and put values into it in a loop",
+        )
     ufunc.at(plain(target), _index(index), *(lifted(value, tape) for value in values))
 
 
@@ -332,7 +340,10 @@ def _full_like(prototype: Any, fill: Any, *args: Any, **options: Any) -> Any:
 
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> Any:
     if ord not in (None, 2, "fro") or (ord == 2 and np.ndim(x) == 2 and axis is None):
-        raise TraceError("np.linalg.norm is followed for the Euclidean norm only")
+        raise TraceError(
+            "np.linalg.norm is followed for the Euclidean norm only",
+            remedy="write other norms with np.abs, np.sum and np.max",
+        )
     return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
 

@@ -93,7 +93,10 @@ def reduced(
     name = ufunc.__name__
     if mask is not None:
         if name != "add":
-            raise TraceError(f"np.{name} over what a mask selects is not followed")
+            raise TraceError(
+                f"np.{name} over what a mask selects is not followed",
+                remedy=f"write np.{name}.reduce(np.where(mask, a, b)), with b the neutral element",
+            )
         array = array * mask
     axes = range(array.ndim) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     function: Any = ufunc if name in ("add", "multiply") else entrywise(ufunc)

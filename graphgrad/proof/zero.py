@@ -60,17 +60,6 @@ class ZeroDecision:
     """Outward-rounded ends of an interval that contains the value at the witness, and not 0."""
 
 
-def decide_zero(
-    expr: sympy.Expr,
-    *,
-    positive: Iterable[sympy.Symbol] = (),
-    time_limit: float | None = None,
-    max_terms: int = 200_000,
-) -> ZeroDecision:
-    """Decide one expression; a `Field` decides many that share parts."""
-    return Field(positive=positive, max_terms=max_terms).decide(expr, time_limit=time_limit)
-
-
 class Field:
     """Decisions that share one table of atoms, one memo of elements and one set of enclosures."""
 

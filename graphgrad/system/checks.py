@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import chain
 
 from graphgrad.conditions import ALWAYS
 from graphgrad.declared import Declared
@@ -57,7 +56,7 @@ def check_boundaries(declared: Declared) -> None:
             )
     for key in unread_boundaries(declared):
         index = declared.indices[declared.index_of(key.name) or ""]
-        shown = f"{index.length}{key.offset:+d}" if key.last else str(key.offset)
+        shown = key.step(index.length)
         raise BoundaryError(
             f"{key.name}[{shown}] is never read",
             place=declared.boundaries[key].place,
@@ -97,13 +96,10 @@ def check_tokens(declared: Declared, graph: Graph) -> None:
             guarded.update(node.args)
         if node.op is not OPS["read"] or not isinstance(node.type, Token) or position in guarded:
             continue
-        name, lag = node.attr
-        before = (At(name, False, k) for k in range(1 - lag, 1))
-        after = (At(name, True, k) for k in range(1, 1 - lag))
-        for key in chain(before, after):
+        name = node.attr.name
+        for key in node.attr.outside:
             if key not in declared.boundaries:
-                index = declared.indices[declared.index_of(name) or ""]
-                shown = f"{index.length}+{key.offset}" if key.last else str(key.offset)
+                shown = key.step(declared.indices[declared.index_of(name) or ""].length)
                 raise BoundaryError(
                     f"the token {name} is read at step {shown}, where it has no value",
                     place=graph.places[position],

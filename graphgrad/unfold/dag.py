@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from graphgrad.dims import Token
+from graphgrad.dims import Token, bind_shape
 from graphgrad.doors import door
 from graphgrad.errors import DataError, shown, unknown_name
 from graphgrad.ir import Op, Type
@@ -234,7 +234,7 @@ class View:
         """The shape in numbers where the sizes are known, else in named dimensions."""
         kind = self.template.type
         shape = () if isinstance(kind, Token) else kind
-        bound = tuple(dim.bind(self.dag.sizes) for dim in shape)
+        bound = bind_shape(shape, self.dag.sizes)
         if all(dim.known for dim in bound):
             return tuple(int(dim) for dim in bound)
         return bound

@@ -1,10 +1,10 @@
-"""Fixed steps and the boundary values that they may be."""
+"""Reads and fixed steps, and the boundary values that they may be."""
 
 from __future__ import annotations
 
 import itertools
 
-from graphgrad.ir import At
+from graphgrad.ir import At, Read
 
 
 def test_a_step_meets_a_boundary_that_it_is_at_some_length() -> None:
@@ -17,3 +17,15 @@ def test_a_step_meets_a_boundary_that_it_is_at_some_length() -> None:
         same = any(last * n + offset == end * n + beyond for n in lengths)
         assert step.meets(boundary) is same
         assert not step.meets(At("g", end, beyond))
+
+
+def test_steps_are_written_as_in_the_notation() -> None:
+    assert [Read("h", lag).step("t") for lag in (1, 0, -2)] == ["t-1", "t", "t+2"]
+    assert [At("h", False, offset).step("tau") for offset in (-1, 0, 2)] == ["-1", "0", "2"]
+    assert [At("h", True, offset).step("n") for offset in (-1, 0, 2)] == ["n-1", "n", "n+2"]
+
+
+def test_a_read_reaches_as_many_instances_outside_as_its_lag() -> None:
+    assert Read("h", 2).outside == [At("h", False, -1), At("h", False, 0)]
+    assert Read("h", -2).outside == [At("h", True, 1), At("h", True, 2)]
+    assert Read("h", 0).outside == []

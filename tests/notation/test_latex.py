@@ -14,7 +14,8 @@ from graphgrad import cells, tanh
 from graphgrad.circuit import Circuit
 from graphgrad.errors import NotationError, ShapeError
 from graphgrad.notation.alphabet import latex_escape
-from graphgrad.notation.latex import circuit_latex, equation_latex, expression_latex
+from graphgrad.notation.equations import Page
+from graphgrad.notation.latex import circuit_latex
 from graphgrad.notation.parse import parse
 from tests.notation.printed import BACKWARD, HARD, SNAPSHOTS
 from tests.snapshots import same_as_snapshot
@@ -174,7 +175,7 @@ def test_expressions(text: str) -> None:
     # a name that is shown as σ takes that letter from the logistic function
     declarations = DECLARED if "sigma_1" in text else DECLARED.replace("sigma_1", "c")
     declared = parse(f"{declarations}z{'[t]' * indexed} = {text}\n").declared()
-    assert expression_latex(declared.equations["z"].root, declared) == EXPRESSIONS[text]
+    assert Page(declared).expression(declared.equations["z"].root).latex == EXPRESSIONS[text]
 
 
 UNITS = {
@@ -194,8 +195,8 @@ UNITS = {
 def test_components(text: str) -> None:
     index = "[t]" if "[t]" in text else ""
     declared = parse(f"{DECLARED}z{index} = {text}\n").declared()
-    shown = equation_latex(declared.equations["z"], declared, units=True)
-    assert shown.partition(" = ")[2] == UNITS[text]
+    shown = Page(declared, units=True).equation(declared.equations["z"])
+    assert shown.right.latex == UNITS[text]
 
 
 def test_graves_delta_recursion() -> None:
@@ -220,7 +221,7 @@ def test_graves_delta_recursion() -> None:
 def test_a_gradient_in_an_expression_is_a_fraction() -> None:
     circuit = parse("w: param(H, H)\nloss = sum(w * w)\nd_w = 2 * w\nz = sum(d_w**2) + loss**2")
     declared = circuit.declared()
-    shown = expression_latex(declared.equations["z"].root, declared)
+    shown = Page(declared).expression(declared.equations["z"].root).latex
     gradient = r"\left( \frac{\partial L}{\partial w_{hh'}} \right)^2"
     assert shown == rf"\sum_{{h, h'}} {gradient} + L^2"
 
@@ -244,10 +245,9 @@ def test_depth_costs_no_recursion() -> None:
 
 
 def test_boundary_equations_and_options() -> None:
-    declared = cells.load("gru").declared()
-    (boundary,) = declared.boundaries.values()
-    assert equation_latex(boundary, declared) == "h^{(0)} = h_0"
-    assert equation_latex(boundary, declared, time="subscript") == r"h_0 = \mathrm{h0}"
+    circuit = cells.load("gru")
+    assert r"  h^{(0)} &= h_0 \\" in circuit.latex().splitlines()
+    assert r"  h_0 &= \mathrm{h0} \\" in circuit.latex(time="subscript").splitlines()
     with pytest.raises(NotationError, match="superscript"):
         cells.load("gru").latex(time="above")
 

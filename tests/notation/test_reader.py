@@ -151,3 +151,10 @@ def test_syntax_errors_say_where() -> None:
     assert "*" in found.place.text[found.place.column :]
     assert found.message.startswith("this is not an equation or a declaration: ")
     assert "Perhaps" not in found.message
+
+
+def test_a_number_of_thousands_of_digits_is_named_as_the_reason() -> None:
+    for text in ("h[t] = " + "1" * 5000, "h[t] = h[t-" + "1" * 5000 + "]"):
+        with pytest.raises(NotationError, match="a number with this many digits") as caught:
+            read_statements(text)
+        assert caught.value.remedy == "write 1e30"

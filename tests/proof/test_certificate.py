@@ -9,7 +9,14 @@ import graphgrad as gg
 from graphgrad.proof import judge, residual
 from graphgrad.proof.certificate import Certificate
 from graphgrad.proof.clock import Clock
-from graphgrad.proof.question import backward_pass, own_sides, question_of, sizes_of, targets_of
+from graphgrad.proof.question import (
+    backward_pass,
+    own_equations,
+    question_of,
+    sizes_of,
+    swept,
+    targets_of,
+)
 from graphgrad.proof.sparse import Relations
 
 PROVABLE = [name for name in gg.cells.names() if gg.cells.load(name).params]
@@ -23,7 +30,9 @@ def certificate(circuit, **options):
 def passes_of(circuit, tau, sizes=None, loss="loss"):
     question = question_of(circuit, loss)
     targets = targets_of(circuit, loss, None, claimed=False)
-    for side in own_sides(question, targets, tau, sizes_of(circuit, sizes)):
+    chosen = sizes_of(circuit, sizes)
+    own = own_equations(question, targets).side(tau, chosen)
+    for side in (own, swept(question, targets, tau, chosen)):
         yield side.origin, backward_pass(question, side)
 
 

@@ -12,7 +12,7 @@ from graphgrad.proof.clock import Clock
 from graphgrad.proof.enclosure import enclosed
 from graphgrad.proof.points import sample
 from graphgrad.proof.probabilistic import probed
-from graphgrad.proof.question import backward_pass, own_sides, question_of, sizes_of
+from graphgrad.proof.question import backward_pass, own_equations, question_of, sizes_of
 from tests.faults.claims import changed
 from tests.faults.subjects import Subject, square
 
@@ -60,7 +60,7 @@ def test_the_bound_grows_with_the_size():
     def bound(tau):
         question = question_of(ELMAN, "loss")
         sizes = sizes_of(ELMAN, None)
-        side = next(own_sides(question, list(ELMAN.params), tau, sizes))
+        side = own_equations(question, list(ELMAN.params)).side(tau, sizes)
         return probed(backward_pass(question, side), Clock(), Random(1)).log_error
 
     assert -127 < bound(2) < bound(8) < bound(32) < -60
@@ -68,7 +68,7 @@ def test_the_bound_grows_with_the_size():
 
 def test_enclosures_contain_the_floating_point_gradient():
     question = question_of(ELMAN, "loss")
-    side = next(own_sides(question, list(ELMAN.params), 3, sizes_of(ELMAN, None)))
+    side = own_equations(question, list(ELMAN.params)).side(3, sizes_of(ELMAN, None))
     passes = backward_pass(question, side)
     values = sample(passes.dag.system, passes.dag.tau, passes.dag.sizes, 0)
     point = enclosed(passes, values, 128, Clock())

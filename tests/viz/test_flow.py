@@ -168,7 +168,7 @@ def test_a_circuit_without_inputs_is_shown_for_a_length():
     viz.gradient_flow(circuit, params, {}, tau={"tau": 4})
     viz.saturation(circuit, params, {}, tau=4)
     for figure in (viz.gradient_flow, viz.saturation):
-        with pytest.raises(gg.GraphgradError, match="is not given"):
+        with pytest.raises(gg.GraphgradError, match="does not show in the data"):
             figure(circuit, params, {})
 
 
@@ -182,8 +182,23 @@ def test_an_index_without_an_input_has_the_length_given():
     g = circuit.unfold({"s": 3, "t": 2}).evaluate({**params, **data})["g"]
     assert flow.jacobians[1, 0] == pytest.approx((1 - g[1] ** 2) * 0.7)
     assert "∂h[3]/∂x[1]" in viz.sensitivity(circuit, params, data, tau={"t": 2}).svg
-    with pytest.raises(gg.GraphgradError, match="3 steps s, not 4"):
+    with pytest.raises(gg.GraphgradError, match="x has 3 steps, but m = 4"):
         viz.sensitivity(circuit, params, data, tau={"s": 4, "t": 2})
+
+
+@pytest.mark.parametrize("plot", [viz.sensitivity, viz.gradient_flow, viz.saturation])
+@pytest.mark.parametrize(
+    ("given", "tau", "told"),
+    [
+        (3.0, None, "does not show in the data"),
+        (3.0, 2, "not \\(tau"),
+        ([[1.0], [1.0, 2.0]], None, "rows"),
+    ],
+)
+def test_data_that_are_no_sequence_are_refused_in_words(plot, given, tau, told):
+    circuit = gg.parse("x[t]: input()\nw: param()\nh[t] = tanh(w * h[t-1] + x[t])\nloss = h[tau]")
+    with pytest.raises(gg.DataError, match=told):
+        plot(circuit, {"w": 0.5}, {"x": given}, tau=tau)
 
 
 def test_sizes_may_show_in_the_inputs_alone():

@@ -11,9 +11,9 @@ import graphgrad as gg
 import viz
 from tests.viz.test_crossings import loose_ends
 from viz.crossings import shared_runs, touched_heads
-from viz.ends import unit
 from viz.items import Level
 from viz.picture import Layout, PlacedEdge, overlaps
+from viz.routing import unit
 
 DECODER = """
 y[t]: input(K)
