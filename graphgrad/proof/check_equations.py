@@ -18,9 +18,10 @@ from graphgrad.proof.check_case import Goal
 from graphgrad.proof.check_evidence import Cause, Evidence, near
 from graphgrad.proof.check_judge import Comparison
 from graphgrad.proof.check_mutants import Mutant, mutants, neighbours, shapes_of
+from graphgrad.proof.check_steps import neat
+from graphgrad.proof.check_wide import everywhere
 
 _parse = door("graphgrad.notation.parse:parse")
-DOUBLED = re.compile(r"\b(?:sum|mean)\(\(")
 FIRST = 0.7
 """Of the time for changes that explain results alone; the rest is for further ones beside them."""
 
@@ -55,7 +56,14 @@ def backward_of(goal: Goal, targets: tuple[str, ...]) -> Backward | None:
 
 def changed(backward: Backward, mutant: Mutant) -> Circuit | None:
     """Return the circuit with one equation changed, None where it cannot be computed."""
-    return _parsed(backward.text.replace(f"\n{mutant.right}\n", f"\n{mutant.text}\n"))
+    return _parsed(_exchanged(backward.text, mutant.changes))
+
+
+def _exchanged(text: str, changes: Sequence[tuple[str, str]]) -> str:
+    """Return a text with lines exchanged."""
+    for old, new in changes:
+        text = text.replace(f"\n{old}\n", f"\n{new}\n")
+    return text
 
 
 def _parsed(text: str) -> Circuit | None:
@@ -121,11 +129,12 @@ def equation_causes(
     partial: list[Cause] = []
     open_names = {each.name for each in wrong}
     shared = _behind(backward, right)
-    changes = mutants(backward.equations, shapes_of(evidence.case.goal.circuit.check()))
-    for mutant in sorted(changes, key=lambda each: each.right in shared):
+    shapes = shapes_of(evidence.case.goal.circuit.check())
+    changes = [*mutants(backward.equations, shapes), *everywhere(backward.equations, shapes)]
+    for mutant in sorted(changes, key=lambda each: (each.right in shared, each.rank)):
         if time.monotonic() > first or not open_names:
             break
-        if mutant.right in idle:
+        if mutant.right in idle and not mutant.others:
             continue
         circuit = changed(backward, mutant)
         if circuit is None:
@@ -147,7 +156,7 @@ def equation_causes(
             continue
         cause = Cause(
             mutant.cause, tuple(each.name for each in explained), exact,
-            "equation", (mutant.right, neat(mutant.text)),
+            "equation", _neat(mutant),
         )  # fmt: skip
         if whole:
             return [cause]
@@ -206,9 +215,7 @@ def _together(
 
 def _with(backward: Backward, cause: Cause) -> Backward:
     """Return the equations with the change of a cause; as they are where another one made it."""
-    assert cause.change is not None
-    right, wrong = cause.change
-    return replace(backward, text=backward.text.replace(f"\n{right}\n", f"\n{wrong}\n"))
+    return replace(backward, text=_exchanged(backward.text, cause.changes))
 
 
 def _fits(
@@ -243,8 +250,7 @@ def _second_causes(
             exact = symbolic is not None and evidence.confirmed(
                 made, evidence.gradients(made, symbolic)
             )
-            change = (mutant.right, neat(mutant.text))
-            yield Cause(mutant.cause, (made.name,), exact, "equation", change, second=True)
+            yield Cause(mutant.cause, (made.name,), exact, "equation", _neat(mutant), second=True)
             break
 
 
@@ -261,30 +267,5 @@ def _own(backward: Backward, made: Comparison) -> dict[str, str]:
     return found
 
 
-def neat(text: str) -> str:
-    """Return an equation as the notation prints it.
-
-    >>> neat("d_W = sum((outer(d_a[t], h[t - 1]) for t in steps))")
-    'd_W = sum(outer(d_a[t], h[t-1]) for t in steps)'
-    >>> neat("d_w = sum((a[t] for t in steps)) + sum((b[t] * (1 - h[t]) for t in steps))")
-    'd_w = sum(a[t] for t in steps) + sum(b[t] * (1 - h[t]) for t in steps)'
-    """
-    for sign in "+-":
-        text = re.sub(rf"\[(\w+) \{sign} (\d+)\]", rf"[\1{sign}\2]", text)
-    start = 0
-    while (found := DOUBLED.search(text, start)) is not None:
-        start = found.end() - 1
-        end = _closing(text, start)
-        if text[end + 1 : end + 2] == ")":
-            text = text[:start] + text[start + 1 : end] + text[end + 1 :]
-    return text.replace(" ** ", "**")
-
-
-def _closing(text: str, start: int) -> int:
-    """Return where the bracket that opens at a place is closed."""
-    depth = 0
-    for place in range(start, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[place], 0)
-        if depth == 0:
-            return place
-    return len(text)
+def _neat(mutant: Mutant) -> tuple[tuple[str, str], ...]:
+    return tuple((right, neat(text)) for right, text in mutant.changes)

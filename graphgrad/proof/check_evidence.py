@@ -32,8 +32,8 @@ class Cause:
     explains: tuple[str, ...]
     exact: bool
     kind: str = "equation"
-    change: tuple[str, str] | None = None
-    """The right equation and the changed one."""
+    changes: tuple[tuple[str, str], ...] = ()
+    """Right equations, each with the changed one."""
     second: bool = False
     """Whether it explains them beside another change only."""
 

@@ -166,8 +166,9 @@ def _lesson(
         lines += _wrapped(f"Likely cause: {subject} {cause.text}{seen}.")
     elif cause is not None:
         lines += _wrapped(f"Likely cause: {cause.text}{seen}.")
-    if cause is not None and cause.change is not None:
-        lines += [f"    right:     {cause.change[0]}", f"    this code: {cause.change[1]}"]
+    if cause is not None and cause.changes:
+        for right, changed in cause.changes:
+            lines += [f"    right:     {right}", f"    this code: {changed}"]
         changes = "this change beside the other" if cause.second else "this one change"
         lines += _wrapped(
             f"With {changes} the backward equations give "
