@@ -130,7 +130,11 @@ def check_function(
             with enforced(clock):
                 finding = Finding(claims, check.smallest(trial, started + time_limit / 3))
                 elsewhere = partial(check.elsewhere, trial, deadline)
-                told = tuple(lessons(trial.evidence(deadline), finding, elsewhere, time_limit / 4))
+                longer = partial(check.longer, trial, deadline)
+                found = lessons(
+                    trial.evidence(deadline), finding, elsewhere, longer, time_limit / 4
+                )
+                told = tuple(found)
         except ExhaustedError:
             notes.append("no time was left to explain the faults")
     elif trial is not None and trial.proved:  # exactly, but at these sizes

@@ -4,115 +4,31 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import replace
 
 from graphgrad.circuit import Circuit
-from graphgrad.doors import door
-from graphgrad.errors import GraphgradError
-from graphgrad.proof.check_case import Goal
+from graphgrad.proof.check_backward import Backward, changed, evaluated, exchanged, parsed
 from graphgrad.proof.check_evidence import Cause, Evidence, near
 from graphgrad.proof.check_judge import Comparison
 from graphgrad.proof.check_mutants import Mutant, mutants, neighbours, shapes_of
 from graphgrad.proof.check_steps import neat
 from graphgrad.proof.check_wide import everywhere
 
-_parse = door("graphgrad.notation.parse:parse")
 FIRST = 0.7
 """Of the time for changes that explain results alone; the rest is for further ones beside them."""
 
 
-@dataclass
-class Backward:
-    """The backward equations of a goal as text, to be changed and evaluated."""
-
-    circuit: Circuit
-    text: str
-    prefix: str
-    equations: dict[str, str]
-    targets: tuple[str, ...]
-
-
-def backward_of(goal: Goal, targets: tuple[str, ...]) -> Backward | None:
-    """Return the backward equations, None where there are none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            adjoint = goal.circuit.adjoint(goal.loss, wrt=list(targets))
-        except GraphgradError:
-            return None
-    equations = {
-        name: str(equation)
-        for name, equation in adjoint.equations.items()
-        if name not in goal.circuit.equations
-    }
-    prefix = "dd_" if f"d_{targets[0]}" not in equations else "d_"
-    return Backward(adjoint, str(adjoint), prefix, equations, targets)
-
-
-def changed(backward: Backward, mutant: Mutant) -> Circuit | None:
-    """Return the circuit with one equation changed, None where it cannot be computed."""
-    return _parsed(_exchanged(backward.text, mutant.changes))
-
-
-def _exchanged(text: str, changes: Sequence[tuple[str, str]]) -> str:
-    """Return a text with lines exchanged."""
-    for old, new in changes:
-        text = text.replace(f"\n{old}\n", f"\n{new}\n")
-    return text
-
-
-def _parsed(text: str) -> Circuit | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            circuit: Circuit = _parse(text)
-            circuit.check()
-        except (GraphgradError, RecursionError):
-            return None
-    return circuit
-
-
-def evaluated(
-    evidence: Evidence, backward: Backward, circuit: Circuit, *, exact: bool
-) -> dict[str, list[Any]] | None:
-    """Return the gradients of a backward pass by quantity, one for each example."""
-    case = evidence.case
-    names = [backward.prefix + name for name in backward.targets]
-    try:
-        dag = circuit.unfold(case.tau, **case.sizes)
-        found = []
-        for example in case.examples:
-            if exact:
-                data = {**case.params, **case.inputs[example]}
-                found.append(dag.evaluate(data, over="sympy", outputs=names))
-            else:
-                found.append(dag.evaluate(evidence.data[example], outputs=names))
-    except GraphgradError:
-        return None
-    results = {
-        name: [values[backward.prefix + name] for values in found] for name in backward.targets
-    }
-    for name, parts in results.items():
-        for example, part in enumerate(parts):
-            own: Any = case.params.get(name, case.inputs[example].get(name))
-            if np.shape(part) != np.shape(own):
-                return None
-    return results
-
-
 def equation_causes(
-    evidence: Evidence, backward: Backward, limit: float, points: Sequence[Evidence] = ()
-) -> list[Cause]:
+    evidence: Evidence, backward: Backward, limit: float, points: Sequence[Evidence] = (),
+    longer: Evidence | None = None,
+) -> list[Cause]:  # fmt: skip
     """Return changes of one equation that give what the code returns, the best first.
 
     A change that explains every result, right and wrong, is returned alone. A result that is right
     at the sample values, and wrong beyond a limit only, is explained by none. What is not confirmed
-    exactly must hold at other sample `points` too.
+    exactly must hold at other sample `points` too. What does not hold in a `longer` sequence, as an
+    average of two steps in place of a factor 1/2, counts only where nothing else is found.
     """
     stop = min(time.monotonic() + limit, evidence.deadline)
     first = stop - (1 - FIRST) * limit
@@ -127,6 +43,7 @@ def equation_causes(
     }
     got = {each.name: evidence.got(each) for each in judged if each.fits}
     partial: list[Cause] = []
+    doubtful: list[tuple[bool, Cause]] = []
     open_names = {each.name for each in wrong}
     shared = _behind(backward, right)
     shapes = shapes_of(evidence.case.goal.circuit.check())
@@ -152,15 +69,22 @@ def equation_causes(
         exact = symbolic is not None and all(
             evidence.confirmed(each, evidence.gradients(each, symbolic)) for each in explained
         )
-        if not exact and not _holds(points, backward, circuit, explained):
+        if not exact and not _holds(points, backward, circuit, names):
             continue
         cause = Cause(
             mutant.cause, tuple(each.name for each in explained), exact,
             "equation", _neat(mutant),
         )  # fmt: skip
+        if longer is not None and not _holds([longer], backward, circuit, cause.explains):
+            doubtful.append((whole, cause))
+            continue
         if whole:
             return [cause]
         partial.append(cause)
+    if not partial:
+        if any(whole for whole, _ in doubtful):
+            return [next(cause for whole, cause in doubtful if whole)]
+        partial = [cause for _, cause in doubtful]
     chosen, both = _together(evidence, backward, partial, judged)
     if chosen:
         named = {name for cause in chosen for name in cause.explains}
@@ -182,11 +106,12 @@ def _behind(backward: Backward, quantities: Collection[str | None]) -> set[str]:
 
 
 def _holds(
-    points: Sequence[Evidence], backward: Backward, circuit: Circuit, made: Sequence[Comparison]
+    points: Sequence[Evidence], backward: Backward, circuit: Circuit, names: Collection[str]
 ) -> bool:
     """Whether a changed backward pass gives what the code returns at other points."""
     for point in points:
         found = evaluated(point, backward, circuit, exact=False)
+        made = [each for each in point.made if each.name in names]
         if found is None or not all(near(point.got(m), point.gradients(m, found)) for m in made):
             return False
     return True
@@ -215,14 +140,14 @@ def _together(
 
 def _with(backward: Backward, cause: Cause) -> Backward:
     """Return the equations with the change of a cause; as they are where another one made it."""
-    return replace(backward, text=_exchanged(backward.text, cause.changes))
+    return replace(backward, text=exchanged(backward.text, cause.changes))
 
 
 def _fits(
     evidence: Evidence, backward: Backward, judged: Sequence[Comparison], names: set[str]
 ) -> bool:
     """Whether backward equations give what the code returns under some names."""
-    circuit = _parsed(backward.text)
+    circuit = parsed(backward.text)
     found = None if circuit is None else evaluated(evidence, backward, circuit, exact=False)
     return found is not None and all(
         near(evidence.got(each), evidence.gradients(each, found))

@@ -11,7 +11,7 @@ import numpy as np
 import sympy
 
 from graphgrad.dims import Token
-from graphgrad.proof.check_adapter import floats
+from graphgrad.proof.check_adapter import float_values, floats
 from graphgrad.proof.check_case import Case
 from graphgrad.proof.check_floats import values_at
 from graphgrad.proof.check_judge import Comparison, decided
@@ -79,6 +79,11 @@ class Evidence:
     def data(self) -> list[dict[str, Any]]:
         """Parameters and inputs as floats, for each example."""
         return float_data(self.case)
+
+    @cached_property
+    def values(self) -> list[dict[str, Any]]:
+        """The forward variables as floats, for each example."""
+        return float_values(self.case)
 
     def right_here(self, made: Comparison) -> bool:
         """Whether a result agrees with the truth at the sample point, by floats."""

@@ -16,7 +16,7 @@ from functools import reduce
 from itertools import combinations
 
 from graphgrad.dims import Token
-from graphgrad.proof.check_steps import lag_of, neat, reads, sums, swaps, text_of
+from graphgrad.proof.check_steps import lag_of, neat, reads, step_of, sums, swaps, text_of
 from graphgrad.system import System
 
 CURVED = {"tanh", "sigmoid", "relu", "exp", "sin", "cos", "softplus"}
@@ -191,6 +191,8 @@ def _local(
         elif name == "concat":
             yield from _exchanged(node, left)
         elif name == "where" and len(args) == 3:
+            if isinstance(args[0], ast.Compare):
+                yield from _other_masks(node, args[0], left, forward)
             for kept in args[1:]:
                 cause = f"in {left}, {text_of(kept)} stands where {text_of(node)} belongs"
                 yield 1, cause, kept
@@ -280,6 +282,20 @@ def _values_of(left: str, forward: Mapping[str, tuple[object, ...]]) -> Iterator
     variable = cotangent.partition("_")[2]
     if bracket and variable in forward:
         yield ast.parse(f"{variable}[{step}", mode="eval").body
+
+
+def _other_masks(
+    node: ast.Call, test: ast.Compare, left: str, forward: Mapping[str, tuple[object, ...]]
+) -> Iterator[tuple[int, str, ast.expr]]:
+    """Yield a mask by the value itself, at the same step or the one before."""
+    for read in _values_of(left, forward):
+        assert isinstance(read, ast.Subscript)
+        index, lag = lag_of(read.slice)
+        for step in (lag - 1, lag) if index is not None else ():
+            value = ast.Subscript(read.value, step_of(str(index), step), ast.Load())
+            other = ast.Compare(value, test.ops, test.comparators)
+            cause = f"in {left} the mask is {text_of(other)} in place of {text_of(test)}"
+            yield 1, cause, ast.Call(node.func, [other, *node.args[1:]], [])
 
 
 def _exchanged(node: ast.Call, left: str) -> Iterator[tuple[int, str, ast.expr]]:

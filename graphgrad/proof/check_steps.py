@@ -65,6 +65,8 @@ def sums(node: ast.Call, left: str) -> Iterator[tuple[int, str, ast.expr]]:
     limits = (
         (f"{index} > 1", f"{left} leaves out the first step"),
         (f"{index} < tau", f"{left} leaves out the last step"),
+        (f"{index} > 2", f"{left} leaves out the first two steps"),
+        (f"{index} < tau - 1", f"{left} leaves out the last two steps"),
         (f"{index} == tau", f"{left} counts the last step only: the sum over the steps is missing"),
         (f"{index} == 1", f"{left} counts the first step only: the sum over the steps is missing"),
     )

@@ -75,6 +75,26 @@ def with_the_mask_before(x, y, u, W):
     return du, dW
 
 
+CLIPPED = gg.parse(
+    "x[t]: input(H)\nW: param(H, H)\nh[t] = relu(W @ h[t-1] + x[t])\n"
+    "loss = sum(sum(h[t])**2 / 2 for t in steps)"
+)
+
+
+def test_a_mask_by_the_state_before_is_named():
+    def code(x, W):
+        h, dW, ahead = [np.zeros(len(W))], np.zeros_like(W), np.zeros(len(W))
+        for each in x:
+            h.append(np.maximum(W @ h[-1] + each, 0))
+        for t in reversed(range(len(x))):
+            da = (h[t + 1].sum() + ahead) * (h[t] > 0)
+            dW, ahead = dW + np.outer(da, h[t]), W.T @ da
+        return {"dW": dW}
+
+    (lesson,) = told(CLIPPED, code, sizes={"H": 2})
+    assert "in delta_h[t] the mask is h[t-1] > 0 in place of W @ h[t-1] + x[t] > 0" in lesson
+
+
 @pytest.mark.parametrize(
     ("fn", "cause"),
     [
@@ -249,3 +269,27 @@ def test_terms_of_sums(own, later, cause):
 
     lessons = told(FILTERED, code, tau=4)
     assert any(cause in each for each in lessons), lessons
+
+
+@pytest.mark.parametrize(
+    ("linear", "cause"), [(0, "it is the gradient times 1/2."), (1, "d_a lacks the factor 2.")]
+)
+def test_a_factor_that_is_also_the_length_is_no_average(linear, cause):
+    """At two steps a half is what an average would give; a third step tells."""
+    model = gg.parse(
+        "x[t]: input()\nh_0: input()\na: param()\nh[0] = h_0\n"
+        f"p[t] = a * a * h[t-1]\nh[t] = p[t] + x[t] + {linear} * a\n"
+        "loss = sum(h[t]**2 / 2 for t in steps)"
+    )
+
+    def code(x, h_0, a):
+        h, da, ahead = [h_0], 0, 0
+        for each in x:
+            h.append(a**2 * h[-1] + each + linear * a)
+        for t in reversed(range(len(x))):
+            dh = h[t + 1] + a**2 * ahead
+            da, ahead = da + a * dh * h[t] + linear * dh, dh
+        return {"da": da}
+
+    (lesson,) = told(model, code, tau=2)
+    assert cause in lesson, lesson
