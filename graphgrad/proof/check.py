@@ -59,8 +59,9 @@ def check_function(
 
     `arguments` says what the code's arguments are, where names do not tell:
     `{"Wx": "U.T", "b": "b[:, None]", "targets": "tokens(y)", "lr": 0.1}`, or functions of a dict of
-    arrays; attributes of an object are named `self.W`, `self.params.W`. `results` says
-    what it returns: `{"dWx": "d_U.T"}`, or the names of a tuple's elements in order. Gradients
+    arrays; `"tau"` is the length, `"H"` a size; attributes of an object are named `self.W`,
+    `self.params.W`. `results` says what it returns: `{"dWx": "d_U.T"}`, or the names of the
+    elements of a tuple, and of the lists of gradients in it, in order. Gradients
     by an argument of the code (`dWx`, `grads["Wx"]`, `Wx_grad`) need no statement.
 
     `np.clip` to two limits, as of gradients that may explode, is taken as one that cuts nothing,
