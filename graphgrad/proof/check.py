@@ -59,8 +59,9 @@ def check_function(
 
     `arguments` says what the code's arguments are, where names do not tell:
     `{"Wx": "U.T", "b": "b[:, None]", "targets": "tokens(y)", "lr": 0.1}`, or functions of a dict of
-    arrays; attributes of an object are named `self.W`, `self.params.W`. `results` says
-    what it returns: `{"dWx": "d_U.T"}`, or the names of a tuple's elements in order. Gradients
+    arrays; `"tau"` is the length, `"H"` a size; attributes of an object are named `self.W`,
+    `self.params.W`. `results` says what it returns: `{"dWx": "d_U.T"}`, or the names of the
+    elements of a tuple, and of the lists of gradients in it, in order. Gradients
     by an argument of the code (`dWx`, `grads["Wx"]`, `Wx_grad`) need no statement.
 
     `np.clip` to two limits, as of gradients that may explode, is taken as one that cuts nothing,
@@ -130,7 +131,11 @@ def check_function(
             with enforced(clock):
                 finding = Finding(claims, check.smallest(trial, started + time_limit / 3))
                 elsewhere = partial(check.elsewhere, trial, deadline)
-                told = tuple(lessons(trial.evidence(deadline), finding, elsewhere, time_limit / 4))
+                longer = partial(check.longer, trial, deadline)
+                found = lessons(
+                    trial.evidence(deadline), finding, elsewhere, longer, time_limit / 4
+                )
+                told = tuple(found)
         except ExhaustedError:
             notes.append("no time was left to explain the faults")
     elif trial is not None and trial.proved:  # exactly, but at these sizes

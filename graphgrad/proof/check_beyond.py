@@ -34,6 +34,8 @@ OTHER_SIZES: tuple[Callable[[int], int], ...] = (
 )
 """The k-th of the sizes that are tried: all different, the second larger, all large, all 1."""
 MORE_STEPS = (2, 9, 27)
+SEEDS = range(8)
+"""The sample points of which the first is taken at which the circuit has values."""
 SHARE = 0.25
 """Of the time limit, what is left to it."""
 AGREED, ROUNDING = 1e-9, 1e-12
@@ -146,10 +148,16 @@ def _wrong(
 ) -> list[Comparison]:
     """Return the gradients that are wrong where the forward pass is right."""
     try:
-        case = check.case(tau, sizes)
-        case = FloatCase(**{each.name: getattr(case, each.name) for each in fields(case)})
-        case.reduction = trial.case.reduction
-        found = _results(check, trial, case)
+        for seed in SEEDS:
+            case = check.case(tau, sizes, seed=seed)
+            case = FloatCase(**{each.name: getattr(case, each.name) for each in fields(case)})
+            case.reduction = trial.case.reduction
+            found = _results(check, trial, case)
+            if all(map(_has_values, found)):
+                break
+        else:
+            notes.append(f"not tried at {shown}: the circuit has no value at the sample points")
+            return []
         if any(not _agrees(each) for each in found) and not _traces(trial):
             found = check.compared(case, traced_run(check.adapter, check.program, case))
     except ExhaustedError:
@@ -184,6 +192,11 @@ def _traces(trial: Trial) -> bool:
     """Whether the run of the proof took something for granted that a run on floats would not."""
     tape = trial.run.tape
     return bool(tape.clipped or tape.dropped or tape.decisions or tape.leaks)
+
+
+def _has_values(made: Comparison) -> bool:
+    """Whether the truth is a number in each entry: no logarithm of what is negative."""
+    return all(np.isfinite(float(want)) for want in made.want.flat if want is not None)
 
 
 def _agrees(made: Comparison) -> bool:

@@ -6,6 +6,7 @@ Floating-point values at one sample point pick the hypotheses, exact decisions c
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -17,18 +18,20 @@ from graphgrad.proof.counts import CLOSE, factor_text, simple_ratio
 
 
 def simple_causes(
-    evidence: Evidence, made: Comparison, points: Sequence[Evidence], *, at_once: bool
-) -> list[Cause]:
+    evidence: Evidence, made: Comparison, points: Sequence[Evidence], longer: Evidence | None, *,
+    at_once: bool,
+) -> list[Cause]:  # fmt: skip
     """Return what one wrong result is in terms of true ones: a multiple, a transpose, another's.
 
-    `points` hold the same run at other sample points, where a hypothesis must hold as well;
+    `points` hold the same run at other sample points, where a hypothesis must hold as well, and
+    `longer` a run of more steps, which tells a factor τ from the same number;
     `at_once` says that the result is wrong for one step already.
     """
     found = []
     if unwritten(evidence.tape, made):
         text = "computed from what np.empty left in memory, where np.zeros belongs"
         found.append(Cause(text, (made.name,), True, "memory"))
-    for text, wanted, kind in _simple(evidence, made, at_once=at_once):
+    for text, wanted, kind in _simple(evidence, made, longer, at_once=at_once):
         exact = evidence.confirmed(made, wanted)
         if exact or all(near(p.got(made), numbers(p.case, wanted)) for p in points):
             found.append(Cause(text, (made.name,), exact, kind))
@@ -36,7 +39,7 @@ def simple_causes(
 
 
 def _simple(
-    evidence: Evidence, made: Comparison, *, at_once: bool
+    evidence: Evidence, made: Comparison, longer: Evidence | None, *, at_once: bool
 ) -> Iterator[tuple[str, Any, str]]:
     """Yield hypotheses that fit at the sample point: in words, the expressions, the kind."""
     got, case = evidence.got(made), evidence.case
@@ -47,7 +50,8 @@ def _simple(
     if ratio is not None and ratio != 1:
         factor = sympy.Rational(*ratio.as_integer_ratio())
         wanted = np.frompyfunc(lambda e: None if e is None else factor * e, 1, 1)(made.want)
-        yield factor_text(ratio, case.tau, len(case.examples), at_once=at_once), wanted, "factor"
+        steps = 0 if _same_factor(longer, made.name, ratio) else case.tau
+        yield factor_text(ratio, steps, len(case.examples), at_once=at_once), wanted, "factor"
     yield from _constants(evidence, made, got, want)
     if got.ndim == 2 and got.shape[0] == got.shape[1] > 1 and near(got, want.T):
         yield "transposed", made.want.T, "transpose"
@@ -62,7 +66,24 @@ def _simple(
         if decay is not None:
             factor = sympy.Rational(*decay.as_integer_ratio())
             wanted = np.frompyfunc(lambda e, w: e + factor * w, 2, 1)(made.want, entries)
-            yield f"the gradient plus {decay} times {made.quantity}: weight decay", wanted, "decay"
+            yield _decay_text(decay, made.quantity), wanted, "decay"
+
+
+def _same_factor(longer: Evidence | None, name: str, ratio: Fraction) -> bool:
+    """Whether a longer sequence shows a result to be the same multiple of the truth."""
+    if longer is None:
+        return False
+    found = [each for each in longer.made if each.name == name and each.fits]
+    return any(
+        simple_ratio(longer.got(each), numbers(longer.case, each.want)) == ratio for each in found
+    )
+
+
+def _decay_text(decay: Fraction, quantity: str | None) -> str:
+    if decay > 0:
+        return f"the gradient plus {decay} times {quantity}: weight decay"
+    missing = "weight decay of the wrong sign, or a penalty whose term is missing or too small"
+    return f"the gradient minus {-decay} times {quantity}: {missing}"
 
 
 def _constants(

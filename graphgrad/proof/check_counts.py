@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ast
+import copy
 import warnings
 from typing import Any
 
@@ -14,7 +16,7 @@ from graphgrad.errors import GraphgradError
 from graphgrad.proof.check_case import Goal
 from graphgrad.proof.check_evidence import Evidence
 from graphgrad.proof.check_judge import Comparison
-from graphgrad.proof.check_mutants import split_by_use, weighted
+from graphgrad.proof.check_steps import text_of
 from graphgrad.proof.counts import Counts, solved
 
 _parse = door("graphgrad.notation.parse:parse")
@@ -90,3 +92,33 @@ def _parts(evidence: Evidence, circuit: Circuit, made: Comparison, name: str) ->
     except (GraphgradError, TypeError):
         return None
     return np.stack(columns, axis=1)
+
+
+def split_by_use(text: str, name: str, step: int) -> str | None:
+    """Return `name = …` with every sum over time in an equation cut down to one step."""
+    statement = ast.parse(text).body[0]
+    if not isinstance(statement, ast.Assign):
+        return None
+    value, cut = copy.deepcopy(statement.value), False
+    for node in ast.walk(value):
+        if isinstance(node, ast.GeneratorExp):
+            clause = node.generators[0]
+            test = ast.parse(f"{text_of(clause.target)} == {step}", mode="eval").body
+            clause.ifs = [ast.BoolOp(ast.And(), [*clause.ifs, test])] if clause.ifs else [test]
+            cut = True
+    return f"{name} = {ast.unparse(value)}" if cut else None
+
+
+def weighted(text: str, weight: str) -> str | None:
+    """Return a loss equation with a weight for each step in its sums over time."""
+    statement = ast.parse(text).body[0]
+    if not isinstance(statement, ast.Assign):
+        return None
+    value, found = copy.deepcopy(statement.value), False
+    for node in ast.walk(value):
+        if isinstance(node, ast.GeneratorExp):
+            index = text_of(node.generators[0].target)
+            factor = ast.parse(f"{weight}[{index}]", mode="eval").body
+            node.elt = ast.BinOp(factor, ast.Mult(), node.elt)
+            found = True
+    return f"{ast.unparse(statement.targets[0])} = {ast.unparse(value)}" if found else None

@@ -4,107 +4,31 @@ from __future__ import annotations
 
 import re
 import time
-import warnings
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
-
-import numpy as np
+from dataclasses import replace
 
 from graphgrad.circuit import Circuit
-from graphgrad.doors import door
-from graphgrad.errors import GraphgradError
-from graphgrad.proof.check_case import Goal
+from graphgrad.proof.check_backward import Backward, changed, evaluated, exchanged, parsed
 from graphgrad.proof.check_evidence import Cause, Evidence, near
 from graphgrad.proof.check_judge import Comparison
 from graphgrad.proof.check_mutants import Mutant, mutants, neighbours, shapes_of
+from graphgrad.proof.check_steps import neat
+from graphgrad.proof.check_wide import everywhere
 
-_parse = door("graphgrad.notation.parse:parse")
-DOUBLED = re.compile(r"\b(?:sum|mean)\(\(")
 FIRST = 0.7
 """Of the time for changes that explain results alone; the rest is for further ones beside them."""
 
 
-@dataclass
-class Backward:
-    """The backward equations of a goal as text, to be changed and evaluated."""
-
-    circuit: Circuit
-    text: str
-    prefix: str
-    equations: dict[str, str]
-    targets: tuple[str, ...]
-
-
-def backward_of(goal: Goal, targets: tuple[str, ...]) -> Backward | None:
-    """Return the backward equations, None where there are none."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            adjoint = goal.circuit.adjoint(goal.loss, wrt=list(targets))
-        except GraphgradError:
-            return None
-    equations = {
-        name: str(equation)
-        for name, equation in adjoint.equations.items()
-        if name not in goal.circuit.equations
-    }
-    prefix = "dd_" if f"d_{targets[0]}" not in equations else "d_"
-    return Backward(adjoint, str(adjoint), prefix, equations, targets)
-
-
-def changed(backward: Backward, mutant: Mutant) -> Circuit | None:
-    """Return the circuit with one equation changed, None where it cannot be computed."""
-    return _parsed(backward.text.replace(f"\n{mutant.right}\n", f"\n{mutant.text}\n"))
-
-
-def _parsed(text: str) -> Circuit | None:
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            circuit: Circuit = _parse(text)
-            circuit.check()
-        except (GraphgradError, RecursionError):
-            return None
-    return circuit
-
-
-def evaluated(
-    evidence: Evidence, backward: Backward, circuit: Circuit, *, exact: bool
-) -> dict[str, list[Any]] | None:
-    """Return the gradients of a backward pass by quantity, one for each example."""
-    case = evidence.case
-    names = [backward.prefix + name for name in backward.targets]
-    try:
-        dag = circuit.unfold(case.tau, **case.sizes)
-        found = []
-        for example in case.examples:
-            if exact:
-                data = {**case.params, **case.inputs[example]}
-                found.append(dag.evaluate(data, over="sympy", outputs=names))
-            else:
-                found.append(dag.evaluate(evidence.data[example], outputs=names))
-    except GraphgradError:
-        return None
-    results = {
-        name: [values[backward.prefix + name] for values in found] for name in backward.targets
-    }
-    for name, parts in results.items():
-        for example, part in enumerate(parts):
-            own: Any = case.params.get(name, case.inputs[example].get(name))
-            if np.shape(part) != np.shape(own):
-                return None
-    return results
-
-
 def equation_causes(
-    evidence: Evidence, backward: Backward, limit: float, points: Sequence[Evidence] = ()
-) -> list[Cause]:
+    evidence: Evidence, backward: Backward, limit: float, points: Sequence[Evidence] = (),
+    longer: Evidence | None = None,
+) -> list[Cause]:  # fmt: skip
     """Return changes of one equation that give what the code returns, the best first.
 
     A change that explains every result, right and wrong, is returned alone. A result that is right
     at the sample values, and wrong beyond a limit only, is explained by none. What is not confirmed
-    exactly must hold at other sample `points` too.
+    exactly must hold at other sample `points` too. What does not hold in a `longer` sequence, as an
+    average of two steps in place of a factor 1/2, counts only where nothing else is found.
     """
     stop = min(time.monotonic() + limit, evidence.deadline)
     first = stop - (1 - FIRST) * limit
@@ -119,13 +43,15 @@ def equation_causes(
     }
     got = {each.name: evidence.got(each) for each in judged if each.fits}
     partial: list[Cause] = []
+    doubtful: list[tuple[bool, Cause]] = []
     open_names = {each.name for each in wrong}
     shared = _behind(backward, right)
-    changes = mutants(backward.equations, shapes_of(evidence.case.goal.circuit.check()))
-    for mutant in sorted(changes, key=lambda each: each.right in shared):
+    shapes = shapes_of(evidence.case.goal.circuit.check())
+    changes = [*mutants(backward.equations, shapes), *everywhere(backward.equations, shapes)]
+    for mutant in sorted(changes, key=lambda each: (each.right in shared, each.rank)):
         if time.monotonic() > first or not open_names:
             break
-        if mutant.right in idle:
+        if mutant.right in idle and not mutant.others:
             continue
         circuit = changed(backward, mutant)
         if circuit is None:
@@ -143,15 +69,22 @@ def equation_causes(
         exact = symbolic is not None and all(
             evidence.confirmed(each, evidence.gradients(each, symbolic)) for each in explained
         )
-        if not exact and not _holds(points, backward, circuit, explained):
+        if not exact and not _holds(points, backward, circuit, names):
             continue
         cause = Cause(
             mutant.cause, tuple(each.name for each in explained), exact,
-            "equation", (mutant.right, neat(mutant.text)),
+            "equation", _neat(mutant),
         )  # fmt: skip
+        if longer is not None and not _holds([longer], backward, circuit, cause.explains):
+            doubtful.append((whole, cause))
+            continue
         if whole:
             return [cause]
         partial.append(cause)
+    if not partial:
+        if any(whole for whole, _ in doubtful):
+            return [next(cause for whole, cause in doubtful if whole)]
+        partial = [cause for _, cause in doubtful]
     chosen, both = _together(evidence, backward, partial, judged)
     if chosen:
         named = {name for cause in chosen for name in cause.explains}
@@ -173,11 +106,12 @@ def _behind(backward: Backward, quantities: Collection[str | None]) -> set[str]:
 
 
 def _holds(
-    points: Sequence[Evidence], backward: Backward, circuit: Circuit, made: Sequence[Comparison]
+    points: Sequence[Evidence], backward: Backward, circuit: Circuit, names: Collection[str]
 ) -> bool:
     """Whether a changed backward pass gives what the code returns at other points."""
     for point in points:
         found = evaluated(point, backward, circuit, exact=False)
+        made = [each for each in point.made if each.name in names]
         if found is None or not all(near(point.got(m), point.gradients(m, found)) for m in made):
             return False
     return True
@@ -206,16 +140,14 @@ def _together(
 
 def _with(backward: Backward, cause: Cause) -> Backward:
     """Return the equations with the change of a cause; as they are where another one made it."""
-    assert cause.change is not None
-    right, wrong = cause.change
-    return replace(backward, text=backward.text.replace(f"\n{right}\n", f"\n{wrong}\n"))
+    return replace(backward, text=exchanged(backward.text, cause.changes))
 
 
 def _fits(
     evidence: Evidence, backward: Backward, judged: Sequence[Comparison], names: set[str]
 ) -> bool:
     """Whether backward equations give what the code returns under some names."""
-    circuit = _parsed(backward.text)
+    circuit = parsed(backward.text)
     found = None if circuit is None else evaluated(evidence, backward, circuit, exact=False)
     return found is not None and all(
         near(evidence.got(each), evidence.gradients(each, found))
@@ -243,8 +175,7 @@ def _second_causes(
             exact = symbolic is not None and evidence.confirmed(
                 made, evidence.gradients(made, symbolic)
             )
-            change = (mutant.right, neat(mutant.text))
-            yield Cause(mutant.cause, (made.name,), exact, "equation", change, second=True)
+            yield Cause(mutant.cause, (made.name,), exact, "equation", _neat(mutant), second=True)
             break
 
 
@@ -261,30 +192,5 @@ def _own(backward: Backward, made: Comparison) -> dict[str, str]:
     return found
 
 
-def neat(text: str) -> str:
-    """Return an equation as the notation prints it.
-
-    >>> neat("d_W = sum((outer(d_a[t], h[t - 1]) for t in steps))")
-    'd_W = sum(outer(d_a[t], h[t-1]) for t in steps)'
-    >>> neat("d_w = sum((a[t] for t in steps)) + sum((b[t] * (1 - h[t]) for t in steps))")
-    'd_w = sum(a[t] for t in steps) + sum(b[t] * (1 - h[t]) for t in steps)'
-    """
-    for sign in "+-":
-        text = re.sub(rf"\[(\w+) \{sign} (\d+)\]", rf"[\1{sign}\2]", text)
-    start = 0
-    while (found := DOUBLED.search(text, start)) is not None:
-        start = found.end() - 1
-        end = _closing(text, start)
-        if text[end + 1 : end + 2] == ")":
-            text = text[:start] + text[start + 1 : end] + text[end + 1 :]
-    return text.replace(" ** ", "**")
-
-
-def _closing(text: str, start: int) -> int:
-    """Return where the bracket that opens at a place is closed."""
-    depth = 0
-    for place in range(start, len(text)):
-        depth += {"(": 1, ")": -1}.get(text[place], 0)
-        if depth == 0:
-            return place
-    return len(text)
+def _neat(mutant: Mutant) -> tuple[tuple[str, str], ...]:
+    return tuple((right, neat(text)) for right, text in mutant.changes)

@@ -11,7 +11,7 @@ import numpy as np
 import sympy
 
 from graphgrad.dims import Token
-from graphgrad.proof.check_adapter import floats
+from graphgrad.proof.check_adapter import float_values, floats
 from graphgrad.proof.check_case import Case
 from graphgrad.proof.check_floats import values_at
 from graphgrad.proof.check_judge import Comparison, decided
@@ -32,8 +32,8 @@ class Cause:
     explains: tuple[str, ...]
     exact: bool
     kind: str = "equation"
-    change: tuple[str, str] | None = None
-    """The right equation and the changed one."""
+    changes: tuple[tuple[str, str], ...] = ()
+    """Right equations, each with the changed one."""
     second: bool = False
     """Whether it explains them beside another change only."""
 
@@ -79,6 +79,11 @@ class Evidence:
     def data(self) -> list[dict[str, Any]]:
         """Parameters and inputs as floats, for each example."""
         return float_data(self.case)
+
+    @cached_property
+    def values(self) -> list[dict[str, Any]]:
+        """The forward variables as floats, for each example."""
+        return float_values(self.case)
 
     def right_here(self, made: Comparison) -> bool:
         """Whether a result agrees with the truth at the sample point, by floats."""

@@ -10,9 +10,10 @@ from typing import Any
 import numpy as np
 import sympy
 
+from graphgrad.proof.check_backward import backward_of, evaluated
 from graphgrad.proof.check_causes import example_causes, simple_causes
 from graphgrad.proof.check_counts import contributions
-from graphgrad.proof.check_equations import backward_of, equation_causes, evaluated
+from graphgrad.proof.check_equations import equation_causes
 from graphgrad.proof.check_evidence import Cause, Evidence, near, numbers
 from graphgrad.proof.check_judge import Comparison, decided
 from graphgrad.proof.counts import Counts, counts_cause, counts_lines, simple_ratio
@@ -20,6 +21,8 @@ from graphgrad.proof.derivative import Derivatives
 from graphgrad.proof.result import Claim
 
 WIDTH = 96
+ROUNDING = 1e-13
+"""How near a value is to the truth, relative to it, that only rounded numbers keep apart."""
 SUBJECTS = ("memory", "factor", "constant", "transpose", "other", "decay", "example")
 """The kinds of causes that say what a result is."""
 
@@ -54,15 +57,20 @@ def lessons(
     evidence: Evidence,
     found_at: Finding,
     points: Callable[[], list[Evidence]],
+    longer: Callable[[], Evidence | None],
     limit: float,
 ) -> Iterator[str]:
     """Yield an explanation of each fault; a wrong forward pass comes first."""
     values = [each for each in evidence.refuted if each.quantity is None]
     gradients = [each for each in evidence.refuted if each.quantity is not None]
+    rounded = [each for each in values if _rounded(evidence, each)]
+    values = [each for each in values if each not in rounded]
+    if rounded:
+        yield _rounding_lesson(rounded, found_at)
     if values:
         yield _forward_lesson(evidence, values, gradients, found_at)
     elif gradients:
-        yield from _gradient_lessons(evidence, gradients, found_at, points, limit)
+        yield from _gradient_lessons(evidence, gradients, found_at, points, longer, limit)
 
 
 def _gradient_lessons(
@@ -70,6 +78,7 @@ def _gradient_lessons(
     gradients: list[Comparison],
     found_at: Finding,
     points: Callable[[], list[Evidence]],
+    longer: Callable[[], Evidence | None],
     limit: float,
 ) -> Iterator[str]:
     """Yield lessons on gradients; those with one cause share one, and those with none."""
@@ -84,8 +93,9 @@ def _gradient_lessons(
             yield _beyond_lesson(beyond, found_at)
     if not shaped:
         return
+    more = longer()
     simple = {
-        made.name: simple_causes(evidence, made, others, at_once=found_at.at_once(made.name))
+        made.name: simple_causes(evidence, made, others, more, at_once=found_at.at_once(made.name))
         for made in shaped
     }
     counted: dict[str, Counts] = {}
@@ -93,7 +103,7 @@ def _gradient_lessons(
         counts = contributions(evidence, made, others)
         if counts is not None:
             counted[made.name] = counts
-    found = _equation_causes(evidence, shaped, simple, limit, others)
+    found = _equation_causes(evidence, shaped, simple, limit, others, more)
     groups: dict[str, list[Comparison]] = {}
     chosen: dict[str, Cause | None] = {}
     whole = next((c for c in found if set(c.explains) >= {made.name for made in shaped}), None)
@@ -124,6 +134,7 @@ def _equation_causes(
     simple: dict[str, list[Cause]],
     limit: float,
     points: Sequence[Evidence],
+    longer: Evidence | None,
 ) -> list[Cause]:
     """Return changes of one backward equation that explain results; look only where needed."""
     if all(simple.values()) and len({causes[0].text for causes in simple.values()}) == 1:
@@ -141,7 +152,7 @@ def _equation_causes(
     right = evaluated(evidence, backward, backward.circuit, exact=False)
     for made in shaped:
         simple[made.name] += example_causes(evidence, made, right) if right else []
-    return equation_causes(evidence, backward, limit, points)
+    return equation_causes(evidence, backward, limit, points, longer)
 
 
 def _telling(points: list[Evidence], wrong: Sequence[Comparison]) -> list[Evidence]:
@@ -165,8 +176,9 @@ def _lesson(
         lines += _wrapped(f"Likely cause: {subject} {cause.text}{seen}.")
     elif cause is not None:
         lines += _wrapped(f"Likely cause: {cause.text}{seen}.")
-    if cause is not None and cause.change is not None:
-        lines += [f"    right:     {cause.change[0]}", f"    this code: {cause.change[1]}"]
+    if cause is not None and cause.changes:
+        for right, changed in cause.changes:
+            lines += [f"    right:     {right}", f"    this code: {changed}"]
         changes = "this change beside the other" if cause.second else "this one change"
         lines += _wrapped(
             f"With {changes} the backward equations give "
@@ -178,6 +190,24 @@ def _lesson(
     elif cause is None:
         lines += _where_wrong(evidence, wrong[0])
     return "\n".join([*lines, *found_at.lines([made.name for made in wrong])])
+
+
+def _rounded(evidence: Evidence, made: Comparison) -> bool:
+    """Whether a value differs from the truth in its last digits only, at the sample point."""
+    if not made.fits:
+        return False
+    got, want = evidence.got(made), numbers(evidence.case, made.want)
+    return bool(np.allclose(got, want, rtol=ROUNDING, atol=0))
+
+
+def _rounding_lesson(wrong: list[Comparison], found_at: Finding) -> str:
+    names = [made.name for made in wrong]
+    lines = [f"✗ {_listed(names)}: right but for the last digits, where arithmetic is exact."]
+    lines += _wrapped(
+        "Likely cause: a number in the code is rounded, as np.log(2 * np.pi) or 2 / 3 of floats "
+        "is, or one in the circuit. Leave it out of both: a constant has no gradient."
+    )
+    return "\n".join([*lines, *found_at.lines(names)])
 
 
 def _forward_lesson(

@@ -12,8 +12,11 @@ import copy
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import reduce
+from itertools import combinations
 
 from graphgrad.dims import Token
+from graphgrad.proof.check_steps import lag_of, neat, reads, step_of, sums, swaps, text_of
 from graphgrad.system import System
 
 CURVED = {"tanh", "sigmoid", "relu", "exp", "sin", "cos", "softplus"}
@@ -27,16 +30,28 @@ class Mutant:
     right: str
     text: str
     rank: int
+    others: tuple[tuple[str, str], ...] = ()
+    """Further equations in which the same is changed, each with its new text."""
+
+    @property
+    def changes(self) -> tuple[tuple[str, str], ...]:
+        """All changed equations, each with its new text."""
+        return (self.right, self.text), *self.others
 
 
 def shapes_of(system: System) -> dict[str, tuple[object, ...]]:
-    """Return the shapes of the indexed variables and inputs of a forward pass."""
+    """Return the shapes of the indexed variables and inputs of a forward pass.
+
+    Tokens are like each other only, and only those of as many kinds.
+    """
     found: dict[str, tuple[object, ...]] = {}
     for name, variable in system.variables.items():
         if variable.index is not None:
             found[name] = tuple(map(str, variable.shape))
     for name, declared in system.inputs.items():
-        if declared.index is not None and not isinstance(declared.type, Token):
+        if declared.index is not None and isinstance(declared.type, Token):
+            found[name] = ("token", str(declared.type.size))
+        elif declared.index is not None:
             found[name] = tuple(map(str, declared.shape))
     return found
 
@@ -100,11 +115,40 @@ def _changes(
     for position, node in enumerate(ast.walk(value)):
         if id(node) in steps:
             continue
-        for rank, cause, new in (*_local(node, left, forward), *_swaps(node, left, near)):
+        for rank, cause, new in (*_local(node, left, forward), *swaps(node, left, near)):
             yield rank, cause, f"{left} = {replaced(value, position, new)}"
+    carried, here = _parted(value)
+    if len(carried) > 1 and here:
+        kept, terms = (ast.unparse(reduce(_added, part)) for part in (here, carried))
+        yield (
+            1,
+            f"{left} lacks all that comes from the next step: {neat(terms)}",
+            f"{left} = {kept}",
+        )
     yield 2, f"{left} has the wrong sign", f"{left} = -({ast.unparse(value)})"
     zero = "0 * (" + ast.unparse(value) + ")"
     yield 6, f"{left} is taken as zero", f"{left} = {zero}"
+
+
+def _parted(value: ast.expr) -> tuple[list[ast.expr], list[ast.expr]]:
+    """Return the terms of a sum that read the next step, and the others."""
+    carried: list[ast.expr] = []
+    here: list[ast.expr] = []
+    pending = [value]
+    while pending:
+        term = pending.pop()
+        if isinstance(term, ast.BinOp) and isinstance(term.op, ast.Add | ast.Sub):
+            right = _negated(term.right) if isinstance(term.op, ast.Sub) else term.right
+            pending += [right, term.left]
+        else:
+            reads = (n.slice for n in ast.walk(term) if isinstance(n, ast.Subscript))
+            later = any(lag_of(each)[1] > 0 for each in reads)
+            (carried if later else here).append(term)
+    return carried, here
+
+
+def _added(a: ast.expr, b: ast.expr) -> ast.expr:
+    return ast.BinOp(a, ast.Add(), b)
 
 
 def replaced(tree: ast.expr, position: int, new: ast.expr) -> str:
@@ -132,52 +176,84 @@ def _local(
         yield 3, f"the boundary case of {left} is left out", node.body
         yield 3, f"the boundary case of {left} is left out", node.orelse
     elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-        yield from _reads(node, left, forward)
+        yield from reads(node, left, forward)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         name, args = node.func.id, node.args
         if name in ("sum", "mean") and args and isinstance(args[0], ast.GeneratorExp):
-            yield from _sums(node, left)
+            yield from sums(node, left)
         elif name in CURVED and len(args) == 1:
-            yield 3, f"in {left}, {_text(args[0])} stands where {_text(node)} belongs", args[0]
+            for instead in (args[0], *_values_of(left, forward)):
+                yield (
+                    3,
+                    f"in {left}, {text_of(instead)} stands where {text_of(node)} belongs",
+                    instead,
+                )
+        elif name == "concat":
+            yield from _exchanged(node, left)
         elif name == "where" and len(args) == 3:
+            if isinstance(args[0], ast.Compare):
+                yield from _other_masks(node, args[0], left, forward)
             for kept in args[1:]:
-                cause = f"in {left}, {_text(kept)} stands where {_text(node)} belongs"
+                cause = f"in {left}, {text_of(kept)} stands where {text_of(node)} belongs"
                 yield 1, cause, kept
         elif name == "outer" and len(args) == 2:
             turned = ast.Call(node.func, [args[1], args[0]], [])
-            yield 1, f"{left} is transposed: {_text(turned)} instead of {_text(node)}", turned
+            yield 1, f"{left} is transposed: {text_of(turned)} instead of {text_of(node)}", turned
 
 
 def _operators(node: ast.BinOp, left: str) -> Iterator[tuple[int, str, ast.expr]]:
     a, b = node.left, node.right
     for new in _slopes(node):
-        yield 2, f"in {left}, {_text(new)} stands where {_text(node)} belongs", new
+        yield 2, f"in {left}, {text_of(new)} stands where {text_of(node)} belongs", new
     if isinstance(node.op, ast.Add | ast.Sub):
         if not isinstance(a, ast.Constant):
-            yield 0, f"{left} lacks the term {_text(b)}", a
+            yield 0, f"{left} lacks the term {text_of(b)}", a
         minus = isinstance(node.op, ast.Sub)
         if not isinstance(a, ast.Constant):
-            yield 0, f"{left} lacks the term {_text(a)}", ast.UnaryOp(ast.USub(), b) if minus else b
+            yield (
+                0,
+                f"{left} lacks the term {text_of(a)}",
+                ast.UnaryOp(ast.USub(), b) if minus else b,
+            )
         flipped = ast.BinOp(a, ast.Add() if minus else ast.Sub(), b)
-        yield 1, f"in {left} the term {_text(b)} has the wrong sign", flipped
+        yield 1, f"in {left} the term {text_of(b)} has the wrong sign", flipped
+        if not isinstance(a, ast.Constant) and not _is_sum(a):
+            turned = ast.BinOp(_negated(a), node.op, b)
+            yield 1, f"in {left} the term {text_of(a)} has the wrong sign", turned
+        for term in (a, b):
+            if not isinstance(term, ast.Constant) and not _is_sum(term):
+                twice = ast.BinOp(node, ast.Sub() if minus and term is b else ast.Add(), term)
+                yield 4, f"{left} counts the term {text_of(term)} twice", twice
         if minus and not isinstance(a, ast.Constant):
             turned = ast.BinOp(b, ast.Sub(), a)
-            yield 1, f"in {left}, {_text(turned)} stands where {_text(node)} belongs", turned
+            yield 1, f"in {left}, {text_of(turned)} stands where {text_of(node)} belongs", turned
     elif isinstance(node.op, ast.Mult | ast.Div):
         divided = isinstance(node.op, ast.Div)
-        yield 1, f"{left} lacks the division by {_text(b)}" if divided else _lacking(left, b), a
+        yield 1, f"{left} lacks the division by {text_of(b)}" if divided else _lacking(left, b), a
         if not divided:
             yield 1, _lacking(left, a), b
     elif isinstance(node.op, ast.Pow):
-        yield 2, f"in {left}, {_text(a)} stands where {_text(node)} belongs", a
+        yield 2, f"in {left}, {text_of(a)} stands where {text_of(node)} belongs", a
     elif isinstance(node.op, ast.MatMult) and isinstance(a, ast.Attribute) and a.attr == "T":
         plain = ast.BinOp(a.value, ast.MatMult(), b)
-        yield 1, f"{left} multiplies by {_text(a.value)} instead of {_text(a)}", plain
+        yield 1, f"{left} multiplies by {text_of(a.value)} instead of {text_of(a)}", plain
     elif isinstance(node.op, ast.MatMult) and isinstance(a, ast.Name):
         turned = ast.BinOp(ast.Attribute(a, "T"), ast.MatMult(), b)
-        yield 1, f"{left} multiplies by {_text(turned.left)} instead of {_text(a)}", turned
+        yield 1, f"{left} multiplies by {text_of(turned.left)} instead of {text_of(a)}", turned
     if isinstance(node.op, ast.MatMult):
         yield 2, _lacking(left, a), b
+        apart = ast.BinOp(a, ast.Mult(), b)
+        yield 4, f"in {left}, {text_of(apart)} stands where {text_of(node)} belongs", apart
+
+
+def _is_sum(node: ast.expr) -> bool:
+    return isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add | ast.Sub)
+
+
+def _negated(node: ast.expr) -> ast.expr:
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return node.operand
+    return ast.UnaryOp(ast.USub(), node)
 
 
 def _slopes(node: ast.BinOp) -> Iterator[ast.expr]:
@@ -200,133 +276,44 @@ def _slopes(node: ast.BinOp) -> Iterator[ast.expr]:
             yield ast.BinOp(ast.Constant(1), ast.Sub(), square)
 
 
+def _values_of(left: str, forward: Mapping[str, tuple[object, ...]]) -> Iterator[ast.expr]:
+    """Yield the read of h[t] for a cotangent of h: d_h[t], delta_h[t]."""
+    cotangent, bracket, step = left.partition("[")
+    variable = cotangent.partition("_")[2]
+    if bracket and variable in forward:
+        yield ast.parse(f"{variable}[{step}", mode="eval").body
+
+
+def _other_masks(
+    node: ast.Call, test: ast.Compare, left: str, forward: Mapping[str, tuple[object, ...]]
+) -> Iterator[tuple[int, str, ast.expr]]:
+    """Yield a mask by the value itself, at the same step or the one before."""
+    for read in _values_of(left, forward):
+        assert isinstance(read, ast.Subscript)
+        index, lag = lag_of(read.slice)
+        for step in (lag - 1, lag) if index is not None else ():
+            value = ast.Subscript(read.value, step_of(str(index), step), ast.Load())
+            other = ast.Compare(value, test.ops, test.comparators)
+            cause = f"in {left} the mask is {text_of(other)} in place of {text_of(test)}"
+            yield 1, cause, ast.Call(node.func, [other, *node.args[1:]], [])
+
+
+def _exchanged(node: ast.Call, left: str) -> Iterator[tuple[int, str, ast.expr]]:
+    """Yield a concatenation with two parts in each other's place, such as gates."""
+    for i, j in combinations(range(len(node.args)), 2):
+        parts = [*node.args]
+        parts[i], parts[j] = parts[j], parts[i]
+        cause = (
+            f"in {left}, {text_of(node.args[i])} and {text_of(node.args[j])} have changed places"
+        )
+        yield 3, cause, ast.Call(node.func, parts, [])
+
+
 def _lacking(left: str, factor: ast.expr) -> str:
-    text = _text(factor)
+    text = text_of(factor)
     if text.startswith("sum("):
         return (
             f"{left} takes {text} as 1: softmax followed by cross entropy has the cotangent "
             "prediction - target only where the targets sum to 1"
         )
     return f"{left} lacks the factor {text}"
-
-
-def _reads(
-    node: ast.Subscript, left: str, forward: Mapping[str, tuple[object, ...]]
-) -> Iterator[tuple[int, str, ast.expr]]:
-    assert isinstance(node.value, ast.Name)
-    name, text = node.value.id, _text(node.slice)
-    index, lag = _lag(node.slice)
-    if index is None:
-        return
-    if lag:
-        mirrored = ast.Subscript(node.value, _step(index, -lag), ast.Load())
-        yield 2, f"{left} reads {_text(mirrored)} where {_text(node)} belongs", mirrored
-    if name in forward:
-        for shift in (1, -1):
-            moved = ast.Subscript(node.value, _step(index, lag + shift), ast.Load())
-            yield 1, f"{left} reads {_text(moved)} where {_text(node)} belongs", moved
-        for other, shape in forward.items():
-            if other != name and shape == forward[name]:
-                swapped = ast.Subscript(ast.Name(other, ast.Load()), node.slice, ast.Load())
-                cause = f"{left} reads {_text(swapped)} where {_text(node)} belongs"
-                yield (4 if lag == 0 else 5), cause, swapped
-                if lag:
-                    here = ast.Subscript(ast.Name(other, ast.Load()), _step(index, 0), ast.Load())
-                    yield 5, f"{left} reads {_text(here)} where {_text(node)} belongs", here
-    elif text != index:
-        moved = ast.Subscript(node.value, _step(index, 0), ast.Load())
-        yield 2, f"{left} reads {_text(moved)} where {_text(node)} belongs", moved
-
-
-def _swaps(
-    node: ast.AST, left: str, near: Mapping[str, tuple[str, ...]]
-) -> Iterator[tuple[int, str, ast.expr]]:
-    """Yield reads of another cotangent, such as that before the slope in place of that behind."""
-    if isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
-        for other in near.get(node.value.id, ()):
-            swapped = ast.Subscript(ast.Name(other, ast.Load()), node.slice, ast.Load())
-            if other != left.partition("[")[0]:
-                yield 5, f"{left} reads {_text(swapped)} where {_text(node)} belongs", swapped
-
-
-def _sums(node: ast.Call, left: str) -> Iterator[tuple[int, str, ast.expr]]:
-    generator = node.args[0]
-    assert isinstance(generator, ast.GeneratorExp)
-    index = _text(generator.generators[0].target)
-    limits = (
-        (f"{index} > 1", f"{left} leaves out the first step"),
-        (f"{index} < tau", f"{left} leaves out the last step"),
-        (f"{index} == tau", f"{left} counts the last step only: the sum over the steps is missing"),
-        (f"{index} == 1", f"{left} counts the first step only: the sum over the steps is missing"),
-    )
-    for condition, cause in limits:
-        cut = copy.deepcopy(generator)
-        test = ast.parse(condition, mode="eval").body
-        old = cut.generators[0].ifs
-        cut.generators[0].ifs = [ast.BoolOp(ast.And(), [*old, test])] if old else [test]
-        yield 0, cause, ast.Call(node.func, [cut], [])
-    if isinstance(node.func, ast.Name):
-        other = "mean" if node.func.id == "sum" else "sum"
-        what = "averages over the steps" if other == "mean" else "sums over the steps"
-        made = ast.Call(ast.Name(other, ast.Load()), [generator], [])
-        yield 0, f"{left} {what}, where the {node.func.id} belongs", made
-
-
-def _lag(node: ast.expr) -> tuple[str | None, int]:
-    """Return the index and how many steps later a read is: t-1 is ("t", -1)."""
-    if isinstance(node, ast.Name):
-        return (None, 0) if node.id == "tau" else (node.id, 0)
-    if (
-        isinstance(node, ast.BinOp)
-        and isinstance(node.left, ast.Name)
-        and isinstance(node.right, ast.Constant)
-        and isinstance(node.right.value, int)
-        and node.left.id != "tau"
-    ):
-        sign = -1 if isinstance(node.op, ast.Sub) else 1
-        return node.left.id, sign * node.right.value
-    return None, 0
-
-
-def _step(index: str, lag: int) -> ast.expr:
-    name = ast.Name(index, ast.Load())
-    if lag == 0:
-        return name
-    return ast.BinOp(name, ast.Add() if lag > 0 else ast.Sub(), ast.Constant(abs(lag)))
-
-
-def _text(node: ast.AST) -> str:
-    text = ast.unparse(node).replace(" ** ", "**")
-    for sign in ("-", "+"):
-        text = text.replace(f"[t {sign} ", f"[t{sign}")
-    return text
-
-
-def split_by_use(text: str, name: str, step: int) -> str | None:
-    """Return `name = …` with every sum over time in an equation cut down to one step."""
-    statement = ast.parse(text).body[0]
-    if not isinstance(statement, ast.Assign):
-        return None
-    value, cut = copy.deepcopy(statement.value), False
-    for node in ast.walk(value):
-        if isinstance(node, ast.GeneratorExp):
-            clause = node.generators[0]
-            test = ast.parse(f"{_text(clause.target)} == {step}", mode="eval").body
-            clause.ifs = [ast.BoolOp(ast.And(), [*clause.ifs, test])] if clause.ifs else [test]
-            cut = True
-    return f"{name} = {ast.unparse(value)}" if cut else None
-
-
-def weighted(text: str, weight: str) -> str | None:
-    """Return a loss equation with a weight for each step in its sums over time."""
-    statement = ast.parse(text).body[0]
-    if not isinstance(statement, ast.Assign):
-        return None
-    value, found = copy.deepcopy(statement.value), False
-    for node in ast.walk(value):
-        if isinstance(node, ast.GeneratorExp):
-            index = _text(node.generators[0].target)
-            factor = ast.parse(f"{weight}[{index}]", mode="eval").body
-            node.elt = ast.BinOp(factor, ast.Mult(), node.elt)
-            found = True
-    return f"{ast.unparse(statement.targets[0])} = {ast.unparse(value)}" if found else None

@@ -28,13 +28,14 @@ _RATIO = re.compile(r"(?:d|∂|partial)_?(?:L|J|E|C|loss|Loss|cost|error)_?(?:d|
 _SUFFIX = re.compile(r"(.+?)_?(?:grad|gradient)s?")
 _LARGEST_TEXT = 500
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "hstack": lambda *parts: np.hstack(parts),
-    "vstack": lambda *parts: np.vstack(parts),
-    "concat": lambda *parts: np.concatenate(parts),
-    "concatenate": lambda *parts: np.concatenate(parts),
-    "stack": lambda *parts: np.stack(parts),
+JOINING: dict[str, Callable[..., Any]] = {
+    "hstack": np.hstack,
+    "vstack": np.vstack,
+    "concat": np.concatenate,
+    "concatenate": np.concatenate,
+    "stack": np.stack,
 }
+_WITH_AXIS = {"concat", "concatenate", "stack"}
 
 
 class Reader:
@@ -56,7 +57,13 @@ class Reader:
             body = None
         if body is None:
             raise _unreadable(text)
-        return self._value(body, text)
+        try:
+            return self._value(body, text)
+        except (TypeError, ValueError, IndexError) as error:  # as NumPy says it of shapes
+            raise CheckError(
+                f"{text!r} does not fit the shapes of the circuit: {error}",
+                remedy="arrays have the axes of their declaration, time first for what has steps",
+            ) from error
 
     def _value(self, node: ast.expr, text: str) -> Any:
         if isinstance(node, ast.Name):
@@ -69,12 +76,14 @@ class Reader:
             return self._value(node.value, text)[_index(node.slice, text)]
         if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
             return -self._value(node.operand, text)
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-            name = node.func.id
-            if name in self.special and len(node.args) == 1 and isinstance(node.args[0], ast.Name):
-                return self.special[name](node.args[0].id)
-            if name in FUNCTIONS:
-                return FUNCTIONS[name](*(self._value(arg, text) for arg in node.args))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
+            name, args = node.func.id, node.args
+            if name in JOINING:
+                parts = [self._value(part, text) for part in _parts(args)]
+                return JOINING[name](parts, **_axis(node, text))
+            single = args[0] if len(args) == 1 and not node.keywords else None
+            if name in self.special and isinstance(single, ast.Name):
+                return self.special[name](single.id)
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
             sides = [_whole(arg, text) for arg in node.args]
             if node.func.attr == "reshape":
@@ -87,9 +96,27 @@ class Reader:
 def _unreadable(text: str) -> CheckError:
     return CheckError(
         f"{text!r} does not describe a quantity of the circuit",
-        remedy="write U, U.T, b[:, None], hstack(W, U), tokens(y), d_U.T, h, h[tau], or give a "
-        "function of a dict of arrays",
+        remedy="write U, U.T, b[:, None], hstack(W, U), concatenate(W, U, axis=1), tokens(y), "
+        "d_U.T, h, h[tau], tau, or give a function of a dict of arrays",
     )
+
+
+def _parts(args: list[ast.expr]) -> list[ast.expr]:
+    """Return what is joined: the arguments, or as in NumPy the elements of the only one."""
+    if len(args) == 1 and isinstance(args[0], ast.Tuple | ast.List):
+        return args[0].elts
+    return args
+
+
+def _axis(call: ast.Call, text: str) -> dict[str, int]:
+    """Return the axis that a call names, if it does."""
+    assert isinstance(call.func, ast.Name)
+    if not call.keywords:
+        return {}
+    (keyword, *others) = call.keywords
+    if others or keyword.arg != "axis" or call.func.id not in _WITH_AXIS:
+        raise _unreadable(text)
+    return {"axis": _whole(keyword.value, text)}
 
 
 def _index(node: ast.expr, text: str) -> Any:
@@ -134,9 +161,11 @@ def argument_reader(case: Case) -> Reader:
     def known(name: str) -> Any:
         if name in case.params or name in case.system.inputs:
             return case.quantity(name)
+        if name == "tau" or name in case.sizes:
+            return case.tau if name == "tau" else case.sizes[name]
         raise CheckError(
-            f"{name} is neither a parameter nor an input of {case.goal.circuit.name}",
-            remedy=f"there are {', '.join(quantities(case.goal))}",
+            f"{name} is neither a parameter, an input nor a size of {case.goal.circuit.name}",
+            remedy=f"there are {', '.join([*quantities(case.goal), 'tau', *case.sizes])}",
         )
 
     def onehot(name: str) -> Any:

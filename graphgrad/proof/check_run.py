@@ -297,9 +297,34 @@ def _spread(parts: Mapping[str, Any]) -> dict[str, Any]:
             pending += [(_under(path, k), v) for k, v in reversed(value._asdict().items())]
         elif isinstance(value, tuple) and not _is_array(value):
             pending += [(_under(path, k), each) for k, each in reversed(list(enumerate(value)))]
+        elif isinstance(value, list) and _unlike(value):
+            pending += reversed(list(zip(_elements(path, len(value)), value, strict=True)))
         else:
             found[path or "result"] = value
     return found
+
+
+def _unlike(value: list[Any]) -> bool:
+    """Whether a list holds arrays of several shapes: gradients, and not one value for each step."""
+    shapes = {getattr(each, "shape", None) for each in value}
+    return len(shapes) > 1 and None not in shapes
+
+
+def _elements(path: str, count: int) -> list[str]:
+    """Return what the elements of a list are called: as they are written, else by number.
+
+    >>> _elements("[dW, db]", 2), _elements("grads", 2)
+    (['dW', 'db'], ['grads.0', 'grads.1'])
+    """
+    try:
+        written = ast.parse(path, mode="eval").body
+    except SyntaxError:
+        written = None
+    if isinstance(written, ast.List) and len(written.elts) == count:
+        names = [ast.unparse(each) for each in written.elts]
+        if len(set(names)) == count:
+            return names
+    return [_under(path, place) for place in range(count)]
 
 
 def _under(path: str, key: Any) -> str:

@@ -305,6 +305,22 @@ class Check:
             found.append(replace(trial.evidence(deadline), case=other))
         return found
 
+    def longer(self, trial: Trial, deadline: float) -> Evidence | None:
+        """Return a run of one step more, on the same branches; None where code is not for that."""
+        if self.layout == "step":
+            return None
+        tape = trial.run.tape
+        case = self.case(trial.case.tau + 1, trial.case.sizes)
+        case.reduction = trial.case.reduction
+        options = {"clips": tape.clips, "tiny": tape.tiny, "flips": tape.flips}
+        try:
+            run = traced_run(self.adapter, self.program, case, **options)
+            made = self.compared(case, run)
+        except FOREIGN:
+            return None
+        expressions = Expressions(run.tape)
+        return Evidence(case, made, [], run.tape, expressions, trial.field, deadline)
+
 
 def _misshapen(trial: Trial) -> set[str]:
     """Return the results that have another shape than the truth."""

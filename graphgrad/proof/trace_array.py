@@ -347,18 +347,13 @@ def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: Any = False) -> A
     return np.sqrt(np.sum(np.square(x), axis=axis, keepdims=keepdims))
 
 
-def _nan_to_num(x: Any, *args: Any, **options: Any) -> Any:
-    return wrap(lifted(x))
+def _extreme(ufunc: Any) -> Callable[..., Any]:
+    """Return the function of NumPy that reduces by a ufunc: np.max, np.min."""
 
+    def extreme(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **_: Any) -> Any:
+        return ufunc.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
 
-def _max(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
-    ufunc: Any = np.maximum
-    return ufunc.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
-
-
-def _min(a: Any, axis: Any = None, out: Any = None, keepdims: Any = False, **options: Any) -> Any:
-    ufunc: Any = np.minimum
-    return ufunc.reduce(wrap(lifted(a)), axis=axis, keepdims=keepdims is True)
+    return extreme
 
 
 FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
@@ -369,11 +364,11 @@ FUNCTIONS: dict[Callable[..., Any], Callable[..., Any]] = {
     np.ones_like: _filled_like(1),
     np.full_like: _full_like,
     np.linalg.norm: _norm,
-    np.nan_to_num: _nan_to_num,
-    np.max: _max,
-    np.amax: _max,
-    np.min: _min,
-    np.amin: _min,
+    np.nan_to_num: lambda x, *args, **options: wrap(lifted(x)),
+    np.max: _extreme(np.maximum),
+    np.amax: _extreme(np.maximum),
+    np.min: _extreme(np.minimum),
+    np.amin: _extreme(np.minimum),
     np.copy: lambda a, *args, **options: wrap(np.array(lifted(a))),
 }
 

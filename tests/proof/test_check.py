@@ -321,7 +321,7 @@ def test_gradients_of_another_loss_are_told_from_wrong_gradients():
         ({"arguments": {"Q": "W"}}, "has no argument Q"),
         ({"arguments": {"W": "__import__('os')"}}, "does not describe a quantity"),
         ({"arguments": {"W": "(W).sum()"}}, "does not describe a quantity"),
-        ({"arguments": {"W": "W_"}}, "neither a parameter nor an input"),
+        ({"arguments": {"W": "W_"}}, "neither a parameter, an input nor a size"),
         ({"results": {"dQ": "d_W"}}, "returns nothing named dQ"),
         ({"results": {"dW": "d_Q"}}, "is no result of"),
     ],

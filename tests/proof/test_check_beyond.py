@@ -52,6 +52,41 @@ def other_net_elsewhere(x, y, W, U):
     return loss, dW, dU
 
 
+def likelihood(y, a, r):
+    loss, s, ds, da, dr = 0, [0], 0, 0, 0
+    for each in y:
+        s.append(a * s[-1] + each**2)
+        loss = loss + np.log(s[-1] - r)
+    for t in reversed(range(len(y))):
+        ds = 1 / (s[t + 1] - r) + a * ds
+        da, dr = da + ds * s[t], dr - 1 / (s[t + 1] - r)
+    return {"loss": loss, "da": da, "dr": dr}
+
+
+def test_where_a_circuit_has_no_value_other_points_are_taken():
+    """At the first point there is the logarithm of a negative number at some step."""
+    circuit = gg.parse(
+        "y[t]: input()\na: param()\nr: param()\ns[t] = a * s[t-1] + y[t]**2\n"
+        "loss = sum(log(s[t] - r) for t in steps)"
+    )
+    proof = gg.check_function(circuit, likelihood, tau=2)
+    assert proof.verdict == "proved"
+    assert not [note for note in proof.notes if "forward pass" in note], proof.notes
+
+
+def roots(y, a):
+    return {"da": np.sum(a * y**2 / np.sqrt((a * y) ** 2 - 999))}
+
+
+def test_a_circuit_without_values_at_the_points_is_not_tried():
+    circuit = gg.parse(
+        "y[t]: input()\na: param()\nloss = sum(sqrt((a * y[t])**2 - 999) for t in steps)"
+    )
+    proof = gg.check_function(circuit, roots, tau=2)
+    assert (proof.verdict, proof.limits) == ("proved", ())
+    assert "not tried at τ = 4: the circuit has no value at the sample points" in proof.notes
+
+
 def truncated(x, y, W, U):
     loss, dW, dU = backward(x, y, W, U, most=3)
     return loss, dW, dU

@@ -63,7 +63,7 @@ CAUSES = {
                                    "it is the gradient plus 1e-06 in each entry."),
     "each with a cause of its own": (
         lambda g, found, p: {"W": 2 * g["W"], "R": g["R"].T, "b": g["b"] - p["b"]},
-        {"W", "R", "b"}, "the gradient plus -1 times b: weight decay."),
+        {"W", "R", "b"}, "the gradient minus 1 times b: weight decay of the wrong sign"),
 }  # fmt: skip
 
 
@@ -73,6 +73,15 @@ def test_what_a_wrong_gradient_is(change, wrong, cause):
     assert refuted == wrong
     assert cause in text
     assert "seen at sample values" not in text
+
+
+def test_a_number_of_examples_that_is_also_the_length():
+    """Gradients that begin at the second step are no other multiple than those of the first."""
+    wrong, text = told(lambda g, found, p: {name: each / 2 for name, each in g.items()}, count=2)
+    assert wrong == {"W", "R", "b"}
+    assert text.count("Likely cause") == 1
+    assert "times 1/2: divided by the 2 examples" in text
+    assert "average over the steps" not in text
 
 
 def test_a_limit_that_no_usual_value_reaches():
@@ -145,3 +154,34 @@ def test_without_a_name_a_result_has_a_number():
         gg.check_function(SCALAR, scalar, tau=2, results={0: lambda truth: truth["d_w"], 1: "d_v"})
     )
     assert "result 0 is not <lambda> of the circuit" in shown
+
+
+GAUSSIAN = gg.parse(
+    "y[t]: input()\nw: param()\ns: param()\nh[t] = tanh(w * h[t-1] + 1)\n"
+    "loss = sum(0.9189385332046727 + s + exp(-2 * s) * (y[t] - h[t])**2 / 2 for t in steps)"
+)
+
+
+@pytest.mark.parametrize("slip", [1, 2])
+def test_a_constant_that_is_rounded_is_no_other_forward_pass(slip):
+    """log(2π)/2 is another number as a decimal, as a float and times the length in floats."""
+
+    def likelihood(y, w, s):
+        h = [0]
+        for _ in y:
+            h.append(np.tanh(w * h[-1] + 1))
+        error, scale = np.array(h[1:]) - y, np.exp(-2 * s)
+        loss = 0.5 * len(y) * np.log(2 * np.pi) + len(y) * s + 0.5 * scale * np.sum(error**2)
+        dw, ahead = 0, 0
+        for t in reversed(range(len(y))):
+            dz = (scale * error[t] + ahead) * (1 - h[t + 1] ** 2)
+            dw, ahead = dw + dz * h[t], w * dz
+        return {"loss": loss, "dw": dw, "ds": len(y) - scale * np.sum(error**slip)}
+
+    proof = gg.check_function(GAUSSIAN, likelihood)
+    verdicts = {claim.name: claim.verdict for claim in proof.claims}
+    assert verdicts["dw"] == "proved"
+    text = " ".join(" ".join(proof.lessons).split())
+    assert "loss: right but for the last digits" in text
+    assert "forward pass is wrong" not in text
+    assert ("✗ ds is wrong" in text) == (verdicts["ds"] == "refuted") == (slip == 1)

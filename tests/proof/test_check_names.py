@@ -29,6 +29,8 @@ READER = Reader(ARRAYS.__getitem__, {"tau": lambda name: f"last {name}"})
         ("A[..., 1]", A[..., 1]),
         ("hstack(A, A[:, 1:])", np.hstack([A, A[:, 1:]])),
         ("concat(b, b)", np.concatenate([np.arange(3)] * 2)),
+        ("concatenate((A, A.T[:2, :1]), axis=1)", np.concatenate([A, A.T[:2, :1]], axis=1)),
+        ("stack([b, b], axis=-1)", np.stack([np.arange(3)] * 2, axis=-1)),
         ("A.reshape(3, -1)", A.reshape(3, -1)),
         ("A.transpose(1, 0)", A.T),
     ],
@@ -42,10 +44,30 @@ def test_the_last_step():
 
 
 @pytest.mark.parametrize(
-    "text", ["A + b", "open('x')", "A.__class__", "A[b[0]]", "A.T(", "", "A.reshape(n)", "b" * 501]
+    "text",
+    [
+        "A + b",
+        "open('x')",
+        "A.__class__",
+        "A[b[0]]",
+        "A.T(",
+        "",
+        "A.reshape(n)",
+        "b" * 501,
+        "hstack(A, axis=1)",
+        "stack(b, b, out=b)",
+        "stack(b, axis=b)",
+        "tau(b, axis=0)",
+    ],
 )
 def test_what_is_no_quantity_is_refused(text):
     with pytest.raises(CheckError, match="does not describe a quantity"):
+        READER.read(text)
+
+
+@pytest.mark.parametrize("text", ["hstack(A, b)", "A.reshape(5, 5)", "b[7]", "stack(b, axis=4)"])
+def test_what_does_not_fit_the_shapes_is_refused_with_numpys_reason(text):
+    with pytest.raises(CheckError, match="does not fit the shapes of the circuit: "):
         READER.read(text)
 
 
@@ -108,3 +130,27 @@ def test_seeds_by_their_names():
 )
 def test_gradients_by_path(path, found):
     assert gradient_name(path, {"Wx": 0, "b": 0}) == found
+
+
+def test_lengths_and_sizes_are_arguments():
+    """A number that code takes for the length, as an integrator does, is that of every run."""
+    flow = gg.parse(
+        "z0: input(H)\nA: param(H, H)\nz[0] = z0\nz[t] = z[t-1] + tanh(A @ z[t-1])\n"
+        "loss = sum(z[tau])"
+    )
+
+    def gradient(z0, A, steps, width):
+        z, ahead, dA = [z0], np.ones(width), np.zeros((width, width))
+        for _ in range(steps):
+            z.append(z[-1] + np.tanh(A @ z[-1]))
+        for before in reversed(z[:-1]):
+            delta = ahead * (1 - np.tanh(A @ before) ** 2)
+            dA, ahead = dA + np.outer(delta, before), ahead + A.T @ delta
+        return {"dA": dA, "dz0": ahead}
+
+    proof = gg.check_function(flow, gradient, tau=2, arguments={"steps": "tau", "width": "H"})
+    assert (proof.verdict, proof.limits) == ("proved", ())
+    assert not any("not tried" in note for note in proof.notes), proof.notes
+    with pytest.raises(CheckError, match="neither a parameter, an input nor a size") as caught:
+        gg.check_function(flow, gradient, arguments={"steps": "tua", "width": "H"})
+    assert "tau, H" in str(caught.value)

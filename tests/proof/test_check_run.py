@@ -41,3 +41,25 @@ def test_a_tuple_of_dicts_is_taken_apart():
     proof = gg.check_function(model, both)
     assert proof.ok
     assert {claim.truth for claim in proof.claims} >= {"∂loss/∂W", "∂loss/∂U"}
+
+
+def test_gradients_in_a_list_have_the_names_that_they_are_written_with():
+    """A list of arrays of one shape is one value for each step; of several, it is taken apart."""
+    model = gg.parse(
+        "x[t]: input(D)\nW: param(H, D)\nb: param(H)\nh[t] = W @ x[t] + b\n"
+        "loss = sum(sum(h[t]) for t in steps)"
+    )
+
+    def listed(x, W, b):
+        dW, db = np.zeros_like(W), np.zeros_like(b)
+        for row in x:
+            dW += np.outer(np.ones(len(b)), row)
+            db += 1
+        return np.sum(x @ W.T + b), [dW, db]
+
+    proof = gg.check_function(model, listed, results=["loss", "d_W", "d_b"])
+    assert [(claim.name, claim.verdict) for claim in proof.claims][1:] == [
+        ("dW", "proved"),
+        ("db", "proved"),
+    ]
+    assert gg.check_function(model, listed).verdict == "proved"

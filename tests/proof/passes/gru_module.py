@@ -79,5 +79,5 @@ class GRU:
 
 FAULTS = [
     ("self.dWz += np.outer(dz, x)", "self.dWz = np.outer(dz, x)", "dWz",
-     "leaves out the last step"),
+     "counts the first step only"),
 ]  # fmt: skip
