@@ -296,10 +296,8 @@ def _inactive(values: Any, low: Any, high: Any, tape: Tape) -> bool:
     A clip to [0, 5] makes gradients zero that are negative.
     """
     limits = np.broadcast(values, lifted(low, tape), lifted(high, tape))
-    return all(
-        below.value < 0 < above.value or below.value < each.value < above.value
-        for each, below, above in limits
-    )
+    cut = ((each.value, low.value, high.value) for each, low, high in limits)
+    return all(low < 0 < high or low < value < high for value, low, high in cut)
 
 
 def _shown(bound: Any) -> str:
