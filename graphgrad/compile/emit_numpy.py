@@ -197,7 +197,8 @@ class Emitter(Writer):
         """Return the index of a piece of an array."""
         if place.root in self.parts.roots:
             first, last = self.parts.bounds(place)
-            return f":, {first}" if last == first + 1 else f":, {first}:{last}"
+            steps = "" if self.places.rings.get(place.root) == 1 else ":, "  # one row has no axis
+            return f"{steps}{first}" if last == first + 1 else f"{steps}{first}:{last}"
         assert place.start is not None
         assert place.stop is not None
         return f"..., {dim_code(place.start)}:{dim_code(place.stop)}"

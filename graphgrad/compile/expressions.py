@@ -20,10 +20,10 @@ from graphgrad.compile.code import (
     size_code,
     var,
 )
-from graphgrad.compile.schedule import Schedule, Slice, Statement
+from graphgrad.compile.schedule import Operand, Schedule, Slice, Statement
 from graphgrad.conditions import ALWAYS, Condition
 from graphgrad.dims import Shape
-from graphgrad.ir import OPS
+from graphgrad.ir import OPS, Number
 
 _KERNELS_WITH_RANK = {
     "sum": "total",
@@ -33,6 +33,8 @@ _KERNELS_WITH_RANK = {
     "hinge": "hinge",
     "sigmoid_binary_cross_entropy": "sigmoid_binary_cross_entropy",
 }
+_RECKONED = {"add", "sub", "mul", "div", "pow", "neg", "copy", "reduce", "batch_times"}
+"""Ops that make a number of Python of numbers of Python."""
 _KERNELS = {"logsumexp", "cross_entropy", "softmax_cross_entropy", "outer", "transpose"}
 
 
@@ -52,12 +54,18 @@ class Expressions:
         self.whole: set[str] = set()
         for each in schedule.statements.values():
             known = each.op == "size" or (each.op == "counter" and each.attr not in self.lengths)
-            reckoned = each.op in ("add", "sub", "mul", "div", "pow", "neg")
-            if known or (reckoned and self._whole(each)):
+            if known or (each.op in _RECKONED and self._whole(each)):
                 self.whole.add(each.name)
 
     def _whole(self, statement: Statement) -> bool:
-        return all(each.name in self.whole for each in statement.reads)
+        return all(map(self._is_plain, statement.operands))
+
+    def _is_plain(self, operand: Operand | Number) -> bool:
+        return not isinstance(operand, Operand) or operand.name in self.whole
+
+    def _typed(self, number: Value) -> Value:
+        """Return a number of Python as one of the program's type."""
+        return Value(f"{self.module}.array({number.code}, dtype)", "", 0)
 
     def of(self, statement: Statement, given: Sequence[Value]) -> Value:
         """Return the code of a statement's value; its axes may be fewer, to be broadcast."""
@@ -66,6 +74,8 @@ class Expressions:
         if special is not None:
             value: Value = special(statement, given, lead)
             return value
+        if op not in _RECKONED and self._whole(statement):
+            given = [self._typed(each) for each in given]  # functions keep to the type they get
         rank = len(statement.shape)
         if op in _KERNELS_WITH_RANK:
             own = max(each.rank for each in given)
@@ -92,8 +102,6 @@ class Expressions:
             left = operands[0].at(ATOM if level == POWER else level)
             return Value(f"{left} {op.infix} {operands[1].at(level + 1)}", lead, rank, level)
         name = op.name if op.ufunc is None else f"{self.module}.{op.ufunc.__name__}"
-        if self._whole(statement):  # of numbers of Python, functions are in double precision
-            codes = ", ".join(f"{self.module}.array({each.code}, dtype)" for each in operands)
         return Value(f"{name}({codes})", lead, rank)
 
     # -- steps and constants ---------------------------------------------------------------------
@@ -188,16 +196,19 @@ class Expressions:
     def _choose(self, statement: Statement, given: Sequence[Value], lead: str) -> Value:
         if statement.index is None:
             test = condition_code(statement.attr, {})
-            return self.either(test, given, len(statement.shape))
+            return self.either(test, statement, given)
         rank, lead = len(statement.shape), TIME + lead.replace(TIME, "")
         mask = self.mask(statement.attr, statement.index)
         codes = ", ".join(each.to(lead, rank) for each in (mask, *given))
         typed = "" if any(each.lead or each.rank for each in given) else ".astype(dtype)"
         return Value(f"{self.module}.where({codes}){typed}", lead, rank)
 
-    def either(self, test: str, given: Sequence[Value], rank: int) -> Value:
+    def either(self, test: str, statement: Statement, given: Sequence[Value]) -> Value:
         """Return the first value where one test holds, else the second."""
-        lead = joined(given)
+        lead, rank = joined(given), len(statement.shape)
+        if not lead and not rank:
+            pairs = zip(statement.operands, given, strict=True)
+            given = [self._typed(v) if self._is_plain(each) else v for each, v in pairs]
         first, second = (each.to(lead, rank) for each in given)
         if all((each.lead, each.rank) == (lead, rank) for each in given):
             return Value(f"({first} if {test} else {second})", lead, rank)

@@ -234,7 +234,7 @@ class LoopWriter:
             return Value(f"{self.rows.step} + 1", "", 0, SUM)
         if statement.op == "choose" and statement.index is not None:
             test = condition_code(statement.attr, {statement.index: f"({self.rows.step} + 1)"})
-            return expressions.either(test, given, len(statement.shape))
+            return expressions.either(test, statement, given)
         return expressions.of(statement, given)
 
     def _writes(self, statement: Statement, given: list[Value], target: str) -> bool:

@@ -91,6 +91,28 @@ def test_long_lines_are_broken_between_names() -> None:
     assert ") in from_last(\n" in loops
 
 
+PARTS = """x[t]: input(H)
+V: param(H, H)
+W: param(H, H)
+g[t] = tanh(h[t-1] + x[t])
+h[t] = V @ g[t] + W @ g[t]
+out = h[tau]
+"""
+
+
+@pytest.mark.parametrize("batch", [2, 3])
+def test_one_row_has_parts_too(batch: int) -> None:
+    """Two examples beside two parts: the wrong axis would fit."""
+    circuit = gg.parse(PARTS)
+    values = circuit.init(0, H=3) | circuit.example(1, 5, (batch,), H=3)
+    function = circuit.compile("out")
+    found = function(values)["out"]
+    assert "np.zeros((2, B, n_H), dtype)" in function.source
+    for example in range(batch):
+        one = {**values, "x": values["x"][:, example]}
+        close(found[example], circuit.unfold(5).evaluate(one)["out"])
+
+
 @pytest.mark.parametrize(
     ("term", "array"),
     [
