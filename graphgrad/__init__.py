@@ -118,6 +118,7 @@ def chunks(k: int) -> Any:
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> Any:
     """Return `f(params, **inputs) -> (loss, grads)`; see `graphgrad.compile.functions`.
 
+    Of what is not one number it is the pullback: `f(params, x=x, seed_h=seed) -> (h, grads)`.
     Options: `wrt`, `backend` ("numpy", "numba" or "jax"), `dtype`, `threads`, `truncate`
     (`gg.window(k)`, `gg.chunks(k)`), `checkpoint` (a budget in bytes, or `{"every": 1000}`).
     """

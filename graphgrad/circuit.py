@@ -237,6 +237,7 @@ class Circuit(Declarations):
     def compile(self, *outputs: str, grad: str | None = None, **options: Any) -> Compiled:
         """Return the circuit as a fast function; `grad="loss"` adds gradients.
 
+        With `grad="h"` they are weighed by the cotangent `seed_h`, if `h` is not one number.
         Options: `wrt`, `backend`, `dtype`, `threads`, `truncate`, `checkpoint`, as of
         `gg.value_and_grad`.
         """

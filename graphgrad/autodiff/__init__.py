@@ -9,11 +9,12 @@ is differentiated by what, here and for every other kind of derivative.
 
 from graphgrad.autodiff.plans import HOLE, Plan, local_vjp, plan_of
 from graphgrad.autodiff.requests import (
-    check_one_number,
     cotangent_prefix,
+    is_one_number,
     scalar_root,
     target_names,
     targets_of,
+    total_of,
     unknown_loss,
 )
 from graphgrad.autodiff.reverse import grad
@@ -24,13 +25,14 @@ __all__ = [
     "Flow",
     "Plan",
     "Sweep",
-    "check_one_number",
     "cotangent_prefix",
     "grad",
+    "is_one_number",
     "local_vjp",
     "plan_of",
     "scalar_root",
     "target_names",
     "targets_of",
+    "total_of",
     "unknown_loss",
 ]

@@ -41,22 +41,33 @@ def scalar_root(dag: Dag, loss: str) -> int:
     return node
 
 
+def is_one_number(system: System, name: str) -> bool:
+    """Whether a variable has neither several components nor a value at each step."""
+    return system.variables[name].index is None and not system.variables[name].shape
+
+
+def total_of(system: System, name: str, seed: str = "") -> str:
+    """Return the text of the sum of all numbers of a variable, each times its own of a seed."""
+    index, shape = system.variables[name].index, system.variables[name].shape
+    at = "" if index is None else f"[{index}]"
+    total = f"{seed}{at} * {name}{at}" if seed else f"{name}{at}"
+    total = f"sum({total})" if shape else total
+    return total if index is None else f"sum({total} for {index} in steps)"
+
+
 def check_one_number(system: System, loss: str) -> None:
     """Raise GradientError for a variable that has several components, or a value at each step."""
-    index, shape = system.variables[loss].index, system.variables[loss].shape
-    if index is None and not shape:
+    if is_one_number(system, loss):
         return
-    written = loss if index is None else f"{loss}[{index}]"
-    total = f"sum({written})" if shape else written
+    index, shape = system.variables[loss].index, system.variables[loss].shape
     if index is None:
         message = f"{loss} is {shape_text(shape)}, not one number"
     else:
-        message = f"{written} is not one number: it has a value at each step"
-        total = f"sum({total} for {index} in steps)"
+        message = f"{loss}[{index}] is not one number: it has a value at each step"
     raise GradientError(
         message,
-        remedy=f'add total = {total}, or take c.adjoint("{loss}"), where the input seed_{loss} '
-        "weighs it",
+        remedy=f'add total = {total_of(system, loss)}, or take c.adjoint("{loss}"), where the '
+        f"input seed_{loss} weighs it",
     )
 
 

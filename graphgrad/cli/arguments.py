@@ -147,9 +147,16 @@ def argument_parser() -> argparse.ArgumentParser:
     form = sub.add_mutually_exclusive_group()
     form.add_argument("--latex", action="store_true", help="print the proof in LaTeX")
     _json(form)
-    sub = command("code", code, "print a module that needs nothing of this library", "lstm")
+    sub = command(
+        "code", code, "print a module that needs nothing of this library",
+        "lstm", "graphgrad code lstm --loss h --backend jax > layer.py",
+    )  # fmt: skip
     _file(sub)
-    _loss(sub)
+    sub.add_argument(
+        "--loss", metavar="NAME",
+        help="what to differentiate (default loss); what is no single number, such as h, is "
+        "weighed by its cotangent: the module takes seed_h with the inputs",
+    )  # fmt: skip
     backends = ("numpy", "numba", "jax")
     sub.add_argument(
         "--backend", choices=backends, default="numpy", help="what runs it (default numpy)"

@@ -11,11 +11,15 @@ from graphgrad import cells
 from graphgrad.cli.inputs import counted, lengths_for, picture_style, read_circuit, save
 from graphgrad.dims import Token, shape_text
 from graphgrad.doors import door
+from graphgrad.errors import GradientError
 from graphgrad.ir import OPS, Expr
 
 if TYPE_CHECKING:
+    from graphgrad.circuit import Circuit
     from graphgrad.unfold import Dag, View
 
+LOSS = "loss"
+"""What is differentiated where nothing is named."""
 _expression = door("graphgrad.notation.text:expression_text")
 _module = door("graphgrad.compile.standalone:module_source")
 _numba_module = door("graphgrad.compile.standalone_numba:numba_module_source")
@@ -119,8 +123,28 @@ def _node_name(view: View) -> str:
 def code(options: argparse.Namespace) -> int:
     """Print a module that stands alone."""
     module = {"numba": _numba_module, "jax": _jax_module}.get(options.backend, _module)
-    print(module(read_circuit(options.file), options.loss), end="")
+    circuit = read_circuit(options.file)
+    if options.loss is None and LOSS not in circuit.variables:
+        raise _no_loss(circuit)
+    print(module(circuit, options.loss or LOSS), end="")
     return 0
+
+
+def _no_loss(circuit: Circuit) -> GradientError:
+    """Return the error for a circuit without a loss, which names all that could be asked for."""
+    choices, seed = [], ""
+    for name, variable in circuit.variables.items():
+        written = name if variable.index is None else f"{name}[{variable.index}]"
+        choices.append(f"--loss {name} for {written}, {shape_text(variable.shape)}")
+        if variable.index or variable.shape:
+            seed = (
+                ". What is no single number is weighed by its cotangent, which the module takes "
+                f"with the inputs, as seed_{name}"
+            )
+    return GradientError(
+        f"{circuit.name} has no variable called {LOSS}: say what the gradients are of",
+        remedy=f"write {'; or '.join(choices)}{seed}",
+    )
 
 
 def list_cells(options: argparse.Namespace) -> int:

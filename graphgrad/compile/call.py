@@ -68,6 +68,20 @@ def check_reduction(batch: Any) -> None:
         )
 
 
+def check_seeds(system: System, seeds: Mapping[str, str], values: Mapping[str, Any]) -> None:
+    """Raise DataError where there is no cotangent of a loss that is not one number."""
+    for seed, loss in seeds.items():
+        if seed in values:
+            continue
+        index, shape = system.variables[loss].index, system.variables[loss].shape
+        axes = [system.indices[index].length] if index else []
+        raise DataError(
+            f"no value for the input {seed}, the cotangent of {loss}, which is not one number",
+            remedy=f"give {seed} as an array ({', '.join([*axes, '*batch', *map(str, shape)])}): "
+            f"what {loss} is weighed by, ones for the gradient of its sum",
+        )
+
+
 def check_switch(option: str, value: Any) -> None:
     """Raise DataError for an option that is neither True nor False."""
     if not isinstance(value, bool | np.bool_):

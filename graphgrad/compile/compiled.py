@@ -15,6 +15,7 @@ from graphgrad.compile.call import (
     Call,
     as_arrays,
     check_reduction,
+    check_seeds,
     check_switch,
     handed_over,
     prepared,
@@ -74,6 +75,7 @@ class Compiled:
         self.gradients = gradients
         self.reduced = frozenset(gradients.values())  # over the examples
         self.by_inputs: dict[str, str] = {}  # gradients for each example, and the inputs' names
+        self.seeds: dict[str, str] = {}  # inputs that are cotangents, and what they weigh
         self.dtype = None if dtype is None else np.dtype(dtype)
         self.backend = backend
         self.threads = threads
@@ -132,6 +134,7 @@ class Compiled:
             checked_sizes(self.system, sizes)
             raise
         if not known:
+            check_seeds(self.system, self.seeds, arrays)
             if len(self._calls) >= CALLS:
                 self._calls.clear()
             self._calls[key] = prepared(
@@ -173,6 +176,10 @@ class Compiled:
     ) -> Any:
         """Return the outputs by name, gradients reduced over the batch (`batch="mean"` or "sum").
 
+        Of a loss that is not one number the gradients are those of an example's seed times its
+        values, summed: with "sum" seed times Jacobian, with "mean" that by the number of examples.
+        A cotangent that comes from the mean over a batch has the share in it, and wants "sum".
+
         `lengths` gives the number of steps of each example of a ragged batch, in the batch axes of
         the data; each one gets exactly what it gets alone, results are padded with zeros. `tau` is
         needed where no input is indexed.
@@ -196,6 +203,7 @@ class Compiled:
         check_reduction(batch)
         arrays = as_arrays(values)
         if check_finite:
+            check_seeds(self.system, self.seeds, arrays)
             check_names(self.system, arrays)
             known = arrays  # behind the end of an example may be anything
             if lengths is not None:
@@ -241,6 +249,7 @@ class Compiled:
         self, arrays: Mapping[str, Any], lengths: Any, sizes: Mapping[str, int]
     ) -> dict[str, Any]:
         """Return the results for a ragged batch, gradients summed over it."""
+        check_seeds(self.system, self.seeds, arrays)
         check_names(self.system, arrays)
 
         def run(function: Compiled, part: Mapping[str, Any], steps: int) -> dict[str, Any]:

@@ -1,4 +1,8 @@
-"""What users compile: outputs of a circuit with gradients, or a loss and its gradients."""
+"""What users compile: outputs of a circuit with gradients, or a loss and its gradients.
+
+A loss need not be one number. The gradients of `h[t]` are those of the sum of its products with an
+input that the compiled function has besides, the cotangent `seed_h[t]`: the pullback of `h`.
+"""
 
 from __future__ import annotations
 
@@ -9,13 +13,20 @@ from typing import Any
 import numpy as np
 
 from graphgrad.adjoint.build import GradientWarning
-from graphgrad.autodiff import check_one_number, cotangent_prefix, target_names, unknown_loss
+from graphgrad.autodiff import (
+    cotangent_prefix,
+    is_one_number,
+    target_names,
+    total_of,
+    unknown_loss,
+)
 from graphgrad.circuit import Circuit
 from graphgrad.compile.call import as_arrays, examples, no_mapping
 from graphgrad.compile.compiled import Compiled
+from graphgrad.declared import unused_name
 from graphgrad.dims import is_whole
 from graphgrad.doors import door
-from graphgrad.errors import DataError, GraphgradError, nearest, unknown_name
+from graphgrad.errors import DataError, GradientError, GraphgradError, nearest, unknown_name
 from graphgrad.system import System
 from graphgrad.truncation import Chunks, Window
 
@@ -41,12 +52,13 @@ def compile_circuit(
 ) -> Any:
     """Return a function that computes outputs (all variables, if none is named) from values.
 
-    `grad` names a scalar whose gradients by `wrt` (all parameters) are computed as well, under the
-    names that `circuit.adjoint` gives them. The numba back end divides large batches among as many
-    `threads` as are given; results depend on that number only in the order of sums over examples.
-    `truncate` is a truncation of the gradient, `gg.window(k)` or `gg.chunks(k)`. With `checkpoint`,
-    a budget in bytes or a schedule, long sequences are computed in bounded memory: see
-    `graphgrad.compile.checkpoint`.
+    `grad` names a variable whose gradients by `wrt` (all parameters) are computed as well, under
+    the names that `circuit.adjoint` gives them. Where it is not one number, its cotangent is among
+    the values, as the input `seed_h`, and weighs it. The numba back end divides large batches among
+    as many `threads` as are given; results depend on that number only in the order of sums over
+    examples. `truncate` is a truncation of the gradient, `gg.window(k)` or `gg.chunks(k)`. With
+    `checkpoint`, a budget in bytes or a schedule, long sequences are computed in bounded memory:
+    see `graphgrad.compile.checkpoint`.
     """
     _check_known("compile", others, ("grad", *OPTIONS))
     system = circuit.check()
@@ -63,7 +75,7 @@ def compile_circuit(
     recipe: dict[str, Any] = {"grad": grad, "wrt": wrt, "backend": backend, "dtype": dtype}
     recipe |= {"threads": threads, "truncate": truncate, "checkpoint": checkpoint}
     if grad is not None:
-        _check_loss(system, grad)
+        _check_loss(system, grad, in_pieces=checkpoint is not None)
     elif checkpoint is not None:
         raise _not_in_pieces()
     made = (_compiled if checkpoint is None else _checkpointed)(circuit, outputs, recipe)
@@ -85,20 +97,42 @@ def _compiled(circuit: Circuit, outputs: tuple[str, ...], options: Mapping[str, 
     if grad is None:
         return Compiled(circuit, wanted, {}, dtype, backend, threads, circuit, remade)
     prefix = cotangent_prefix(system.declared.names())
-    adjoint = circuit.adjoint(grad, wrt=wrt, truncate=options["truncate"])
+    adjoint, seeds = _backward(circuit, options)
     targets = list(system.params) if wrt is None else wrt
     gradients = {name: prefix + name for name in targets if name in system.params}
     by_inputs = {prefix + name: name for name in targets if name not in system.params}
     names = [grad, *(name for name in wanted if name != grad), *by_inputs]
     made = Compiled(adjoint, names, gradients, dtype, backend, threads, circuit, remade)
-    made.by_inputs = by_inputs
+    made.by_inputs, made.seeds = by_inputs, seeds
     return made
 
 
-def _check_loss(system: System, grad: str) -> None:
+def _backward(circuit: Circuit, options: Mapping[str, Any]) -> tuple[Circuit, dict[str, str]]:
+    """Return the backward pass, and what each seed among its inputs weighs.
+
+    A loss that is not one number has its seed also where no gradient needs it: who calls the
+    function need not know.
+    """
+    system, loss = circuit.check(), options["grad"]
+    adjoint = circuit.adjoint(loss, wrt=options["wrt"], truncate=options["truncate"])
+    seeds = [name for name in adjoint.inputs if name not in system.inputs]
+    if not seeds and not is_one_number(system, loss):
+        variable = system.variables[loss]
+        seeds = [unused_name(f"seed_{loss}", adjoint.declared().names())]
+        adjoint.input(seeds[0], *variable.shape, index=variable.index)
+    return adjoint, dict.fromkeys(seeds, loss)
+
+
+def _check_loss(system: System, grad: str, *, in_pieces: bool) -> None:
     if grad not in system.variables:
         raise unknown_loss(grad, system.variables)
-    check_one_number(system, grad)
+    if in_pieces and not is_one_number(system, grad):
+        total = total_of(system, grad, f"seed_{grad}")
+        raise GradientError(
+            f"checkpoint= computes a loss alone, and {grad} is not one number",
+            remedy=f"leave out checkpoint=, or declare the cotangent seed_{grad} as an input, and "
+            f"take the gradient of total = {total}",
+        )
 
 
 def _check_known(caller: str, options: Iterable[str], known: Collection[str]) -> None:
@@ -181,7 +215,11 @@ def _no_truncation_in_pieces(truncation: Window | Chunks) -> GraphgradError:
 
 
 class ValueAndGrad:
-    """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs."""
+    """`f(params, **inputs) -> (loss, grads)`; `source` is the code it runs.
+
+    Of a loss that is not one number the value comes as it is, and the gradients are weighed by its
+    cotangent, which is given with the inputs: `f(params, x=x, seed_h=seed) -> (h, grads)`.
+    """
 
     def __init__(self, circuit: Circuit, loss: str, options: Mapping[str, Any]) -> None:
         _check_known("value_and_grad", options, ("loss", *OPTIONS))
@@ -193,6 +231,7 @@ class ValueAndGrad:
         self._recipe = circuit, loss, options
         self.loss = loss
         self.compiled = compile_circuit(circuit, (), grad=loss, **options)
+        self._reduces = is_one_number(system, loss)
         self._plain = getattr(self.compiled, "plain", None)  # there is none with checkpoints
         self.prefix = cotangent_prefix(system.declared.names())
         self._gradients = [(name, self.prefix + name) for name in names]
@@ -204,7 +243,8 @@ class ValueAndGrad:
 
     def __repr__(self) -> str:
         circuit, _, _ = self._recipe
-        given = "".join(f", {name}=…" for name in circuit.inputs)
+        seeds = getattr(self.compiled, "seeds", ())  # there are none with checkpoints
+        given = "".join(f", {name}=…" for name in (*circuit.inputs, *seeds))
         by = ", ".join(name for name, _ in self._gradients)
         return f"<f(params{given}) -> {self.loss} of {circuit.name}, gradients by {by}>"
 
@@ -229,8 +269,7 @@ class ValueAndGrad:
             raise GraphgradError(
                 "a pure function is made by the JAX back end", remedy='give backend="jax"'
             )
-        made = self.compiled
-        return _pure_function(made.system, self.loss, self._gradients, made.program_for)
+        return _pure_function(self.compiled, self.loss, self._gradients)
 
     def __call__(
         self,
@@ -248,6 +287,9 @@ class ValueAndGrad:
         """Return the loss, reduced over the batch, and the gradients by name.
 
         Those by parameters are of that loss; that by an input is for each example of its own loss.
+        What is not one number comes for each step and example, not reduced; the loss of an example
+        is then the sum of its products with the seed, and `batch` says what becomes of these: with
+        "sum" a gradient is the whole batch's seed times Jacobian, with "mean" its share of that.
         A size that no array shows is given by its name, among the inputs: `H=4`. With
         `return_state=True` the state after the last step comes third, and the loss is that of the
         piece, with a mean and penalties of its own; for the options see `Compiled`.
@@ -275,7 +317,10 @@ class ValueAndGrad:
         after: tuple[Any, ...] = ()
         if return_state:
             results, after = results[0], results[1:]
+        gradients = {name: results[key] for name, key in self._gradients}
         loss = results[self.loss]
+        if not self._reduces:
+            return loss, gradients, *after
         if loss.size == 1:
             reduced = loss[(0,) * loss.ndim]
             if batch == "sum" and not loss.ndim:  # the same for every example
@@ -284,11 +329,14 @@ class ValueAndGrad:
             reduced = loss.sum()
             if batch == "mean":
                 reduced = reduced / loss.size
-        return reduced, {name: results[key] for name, key in self._gradients}, *after
+        return reduced, gradients, *after
 
 
 def value_and_grad(circuit: Circuit, loss: str = "loss", **options: Any) -> ValueAndGrad:
     """Return `f(params, **inputs) -> (loss, grads)`, compiled once; dicts in, dict out.
+
+    The loss may be any variable. Where it is not one number, `f(params, x=x, seed_h=seed)` returns
+    its value as it is, and its gradients weighed by the cotangent `seed_h`: the pullback of `h`.
 
     Options are those of `compile_circuit`: `wrt`, `backend`, `dtype`, `threads`, `truncate`,
     `checkpoint`.

@@ -163,8 +163,15 @@ def pays(lengths: Any) -> bool:
 def with_masks(
     made: Masked, system: System, arrays: Mapping[str, Any], lengths: Any
 ) -> dict[str, Any]:
-    """Return the data of a ragged batch with its masks; what has steps, on demand."""
+    """Return the data of a ragged batch with its masks; what has steps, on demand.
+
+    `system` is that of the backward pass, if there is one. Its seeds, which the circuit does not
+    have, are zero behind the end of an example: no sum there keeps what they weigh out.
+    """
     given = repeated(system, arrays, lengths)
+    for name in system.inputs.keys() - made.circuit.inputs.keys():
+        if isinstance(given[name], OnDemand):
+            given[name] = _ended(given[name], lengths)
     real = [array.dtype for array in arrays.values() if array.dtype.kind == "f"]
     dtype = np.result_type(*real) if real else np.dtype(float)
     shape = (int(lengths.max()), *lengths.shape)
@@ -214,6 +221,17 @@ def _repeated(array: Any, lengths: Any) -> OnDemand:
         array.dtype,
         lambda steps: array[np.minimum(beside(steps, lengths), lengths - 1), *examples],
     )
+
+
+def _ended(seed: OnDemand, lengths: Any) -> OnDemand:
+    """Return a seed that is zero behind the end of each example."""
+
+    def rows(steps: Any) -> Any:
+        live = beside(steps, lengths) < lengths
+        own = seed.rows(steps)
+        return np.where(live.reshape(*live.shape, *(1,) * (own.ndim - live.ndim)), own, 0)
+
+    return OnDemand(seed.shape, seed.dtype, rows)
 
 
 def filled(system: System, arrays: Mapping[str, Any], lengths: Any) -> dict[str, Any]:

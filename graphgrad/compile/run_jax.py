@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from graphgrad.compile.call import (
     as_arrays,
     batched_inputs,
     check_reduction,
+    check_seeds,
     is_token,
     no_mapping,
 )
@@ -29,6 +30,9 @@ from graphgrad.dims import Token
 from graphgrad.errors import DataError, MissingLibraryError
 from graphgrad.system import System
 from graphgrad.unfold import check_means, checked_sizes
+
+if TYPE_CHECKING:
+    from graphgrad.compile.compiled import Compiled
 
 try:
     import jax
@@ -88,17 +92,12 @@ class PureFunction:
     the inputs, or given as `tau=`, a number that JAX does not trace.
     """
 
-    def __init__(
-        self,
-        system: System,
-        loss: str,
-        gradients: Sequence[tuple[str, str]],
-        program_of: Callable[[frozenset[str]], Program],
-    ) -> None:
-        self.system = system
+    def __init__(self, compiled: Compiled, loss: str, gradients: Sequence[tuple[str, str]]) -> None:
+        self.system: System = compiled.system
+        self.seeds = compiled.seeds
         self.loss = loss
         self.gradients = list(gradients)
-        self.program_of = program_of
+        self.program_of = compiled.program_for
         self._functions: dict[frozenset[str], Run] = {}
 
     def __call__(
@@ -109,13 +108,17 @@ class PureFunction:
         tau: int | Mapping[str, int] | None = None,
         **inputs: Any,
     ) -> tuple[Any, dict[str, Any]]:
-        """Return the loss, reduced over the batch, and the gradients by name."""
+        """Return the loss, reduced over the batch, and the gradients by name.
+
+        What is not one number is not reduced, and weighed by its seed: see `ValueAndGrad`.
+        """
         check_reduction(batch)
         if not isinstance(params, Mapping):
             raise no_mapping(params)
         given = {name: inputs.pop(name) for name in self.system.declared.sizes if name in inputs}
         checked = checked_sizes(self.system, given)
         values = _as_arrays({**params, **inputs})
+        check_seeds(self.system, self.seeds, values)
         check_names(self.system, values)
         lengths = lengths_of(self.system, values, tau)
         check_means(self.system, lengths)
@@ -149,8 +152,9 @@ class PureFunction:
             results = {name: value * weight for name, value in results.items()}
         scale = 1 / count if batch == "mean" else 1.0
         loss = results[self.loss]
-        total = jnp.sum(loss) * scale if loss.ndim else loss * (scale * count)
-        return total, {
+        if not self.seeds:
+            loss = jnp.sum(loss) * scale if loss.ndim else loss * (scale * count)
+        return loss, {
             name: results[d_name] * (scale if name in self.system.params else 1.0)
             for name, d_name in self.gradients
         }

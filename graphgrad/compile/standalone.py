@@ -9,6 +9,7 @@ from typing import Any
 
 from graphgrad.circuit import Circuit
 from graphgrad.compile.code import KERNELS
+from graphgrad.compile.compiled import Compiled
 from graphgrad.compile.functions import value_and_grad
 from graphgrad.compile.kernels import BY_COLUMNS, UNPACKED
 from graphgrad.compile.schedule import Schedule
@@ -18,7 +19,7 @@ from graphgrad.notation.text import circuit_text
 
 _WRAPPER = '''
 def value_and_grad(params, inputs, lengths, sizes):
-    """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
+    """{told}"""
     values = {{**params, **inputs}}
     checked(values, lengths, sizes)
     dtype = np.result_type(*{typed}).type
@@ -27,7 +28,7 @@ def value_and_grad(params, inputs, lengths, sizes):
         name: np.asarray(value, {own}) for name, value in values.items()
     }}
     results = compiled(values, lengths, sizes, dtype)
-    loss = np.sum(results.pop("{loss}"), dtype=dtype){examples}
+    loss = {value}
     return loss, {{name[{cut}:]: np.array(g, dtype) for name, g in results.items()}}
 '''
 _CONSTANTS = (
@@ -39,20 +40,45 @@ _CONSTANTS = (
 def module_source(circuit: Circuit, loss: str = "loss") -> str:
     """Return the source of a module with a function `value_and_grad` for a circuit.
 
-    Its inputs have one batch axis after time. The module imports NumPy only.
+    Its inputs have one batch axis after time; the cotangent of a loss that is not one number is one
+    of them. The module imports NumPy only.
     """
     function = value_and_grad(circuit, loss)
+    circuit = with_seeds(circuit, function.compiled)
     body = function.source
     kernels = needed(body, KERNELS)
     constants = [line for line in _CONSTANTS if any(line.split()[0] in each for each in kernels)]
     parts = ["import numpy as np", *constants, *kernels]
     schedule = function.compiled.schedule_for(frozenset(circuit.check().inputs))
-    examples = times_examples(schedule, loss)
+    value = f'np.sum(results.pop("{loss}"), dtype=dtype){times_examples(schedule, loss)}'
+    if function.compiled.seeds:
+        value = f'np.array(results.pop("{loss}"), dtype)'
+    told = told_of(function.compiled.seeds)
     cut = len(function.prefix)
     text = "\n\n\n".join([*(part.strip() for part in parts), body.strip()])
     typed, own = typed_arrays(circuit), dtype_code(circuit, "None")
-    wrapper = _WRAPPER.format(loss=loss, cut=cut, examples=examples, typed=typed, own=own)
+    wrapper = _WRAPPER.format(told=told, value=value, cut=cut, typed=typed, own=own)
     return f'"""{header(circuit)}"""\n\n{text}\n\n{door_source(circuit)}\n{wrapper}'
+
+
+def with_seeds(circuit: Circuit, made: Compiled) -> Circuit:
+    """Return the circuit with the cotangents that a compiled function takes among its inputs."""
+    if not made.seeds:
+        return circuit
+    result = circuit.copy()
+    for name in made.seeds:
+        seed = made.system.inputs[name]
+        assert isinstance(seed.type, tuple)
+        result.input(name, *seed.type, index=seed.index)
+    return result
+
+
+def told_of(seeds: Mapping[str, str]) -> str:
+    """Return the sentence that says what the function of a module returns."""
+    for seed, loss in seeds.items():
+        weighed = f"sum({seed} * {loss})"
+        return f"Return {loss} and the gradients of {weighed}, over the batch, as ({loss}, dict)."
+    return "Return the loss and its gradients, both summed over the batch, as (loss, dict)."
 
 
 def times_examples(schedule: Schedule, loss: str) -> str:

@@ -6,7 +6,7 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.emit_jax import emit
 from graphgrad.compile.functions import value_and_grad
 from graphgrad.compile.run_jax import KERNELS
-from graphgrad.compile.standalone import header, needed, times_examples
+from graphgrad.compile.standalone import header, needed, times_examples, told_of, with_seeds
 from graphgrad.compile.standalone_door import (
     as_tuple,
     dim_lookup,
@@ -23,7 +23,7 @@ import numpy as np
 from jax import lax"""
 _WRAPPER = '''
 def value_and_grad(params, inputs, lengths, sizes):
-    """Return the loss and its gradients, both summed over the batch, as (loss, dict).
+    """{told}
 
     To be jitted as a function of the first two: lengths and sizes are plain numbers.{nan}
     """
@@ -35,7 +35,7 @@ def value_and_grad(params, inputs, lengths, sizes):
         name: jnp.asarray(value, {own}) for name, value in values.items()
     }}
     results = compiled(values, lengths, sizes, dtype)
-    loss = jnp.sum(results.pop("{loss}"), dtype=dtype){examples}
+    loss = {value}
     gradients = {{name[{cut}:]: jnp.asarray(g, dtype) for name, g in results.items()}}
     return {returned}
 '''
@@ -67,18 +67,23 @@ _NAN = """
 def jax_module_source(circuit: Circuit, loss: str = "loss") -> str:
     """Return the source of a module with a pure function `value_and_grad` for a circuit.
 
-    Its inputs have one batch axis after time. The module imports JAX and NumPy only.
+    Its inputs have one batch axis after time; the cotangent of a loss that is not one number is one
+    of them. The module imports JAX and NumPy only.
     """
     function = value_and_grad(circuit, loss)
+    circuit = with_seeds(circuit, function.compiled)
     schedule = function.compiled.schedule_for(frozenset(circuit.check().inputs))
     body, weight = emit(schedule), _weight(circuit)
     door = door_source(circuit, contents=False) + _REAL + weight
     parts = [_IMPORTS, *needed(body + door, KERNELS), body]
     text = "\n\n\n".join(part.strip() for part in parts)
+    value = f'jnp.sum(results.pop("{loss}"), dtype=dtype){times_examples(schedule, loss)}'
+    if function.compiled.seeds:
+        value = f'jnp.asarray(results.pop("{loss}"), dtype)'
     wrapper = _WRAPPER.format(
-        loss=loss,
+        told=told_of(function.compiled.seeds),
+        value=value,
         cut=len(function.prefix),
-        examples=times_examples(schedule, loss),
         nan=_NAN if weight else "",
         weight="    whole = weight(values, sizes)\n" if weight else "",
         typed=typed_arrays(circuit),

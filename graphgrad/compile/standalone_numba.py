@@ -14,19 +14,19 @@ from graphgrad.circuit import Circuit
 from graphgrad.compile.code import size_code
 from graphgrad.compile.emit_numba import emit
 from graphgrad.compile.functions import compile_circuit
-from graphgrad.compile.standalone import header, times_examples
+from graphgrad.compile.standalone import header, times_examples, told_of, with_seeds
 from graphgrad.compile.standalone_door import door_source, dtype_code, typed_arrays
 
 _WRAPPER = '''
 def named({scalars}, B, {returned}):
-    """Return the loss of each example, and the gradients by name."""
+    """Return {named} of each example, and the gradients by name."""
     return {loss}, {{
 {gradients}
     }}
 
 
 def value_and_grad(params, inputs, lengths, sizes):
-    """Return the loss and its gradients, both summed over the batch, as (loss, dict)."""
+    """{told}"""
     values = {{**params, **inputs}}
     checked(values, lengths, sizes)
     dtype = np.result_type(*{typed})
@@ -39,16 +39,18 @@ def value_and_grad(params, inputs, lengths, sizes):
     if not compiled(*numbers, real, False, *arrays, *room, *allocated):
         raise ValueError("shapes do not fit")
     loss, gradients = named(*numbers, *allocated)
-    return np.sum(loss){examples}, gradients
+    return {value}, gradients
 '''
 
 
 def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
     """Return the source of a module with a function `value_and_grad` for a circuit.
 
-    Its inputs have one batch axis after time. The module imports Numba and NumPy only.
+    Its inputs have one batch axis after time; the cotangent of a loss that is not one number is one
+    of them. The module imports Numba and NumPy only.
     """
     made = compile_circuit(circuit, (), grad=loss)
+    circuit = with_seeds(circuit, made)
     schedule = made.schedule_for(frozenset(made.system.inputs))
     program = emit(schedule)
     cut = len(cotangent_prefix(circuit.check().declared.names()))
@@ -68,7 +70,9 @@ def numba_module_source(circuit: Circuit, loss: str = "loss") -> str:
         returned=", ".join(program.returned),
         gradients="\n".join(gradients),
         loss=program.results[loss],
-        examples=times_examples(schedule, loss),
+        named=loss if made.seeds else "the loss",
+        told=told_of(made.seeds),
+        value="loss" if made.seeds else f"np.sum(loss){times_examples(schedule, loss)}",
     )
     body = program.source.replace(", cache=True)", ")")
     parts = ["import numpy as np\nfrom numba import njit", _functions(body), body.strip()]

@@ -164,3 +164,45 @@ def test_code(run):
     assert (status, err) == (0, "")
     compile(out, "lstm.py", "exec")
     assert "graphgrad" not in "\n".join(line for line in out.splitlines() if "import" in line)
+
+
+LAYER = """x[t]: input(D)
+W: param(H, H)
+U: param(H, D)
+h[t] = tanh(W @ h[t-1] + U @ x[t])
+n[t] = sum(h[t])
+last = n[tau]
+"""
+
+
+def test_code_of_a_circuit_without_a_loss_asks_which_variable_is_meant(run, tmp_path):
+    path = tmp_path / "layer.rec"
+    path.write_text(LAYER, encoding="utf-8")
+    status, out, err = run("code", path)
+    assert (status, out) == (1, "")
+    assert "layer has no variable called loss" in err
+    choices = (
+        "--loss h for h[t], (H); or --loss n for n[t], scalar; or --loss last for last, scalar"
+    )
+    assert f"Remedy: write {choices}. What is no single number" in err
+    assert "as seed_n" in err
+    path.write_text("w: param()\ny = w**2", encoding="utf-8")
+    assert run("code", path)[2].endswith("Remedy: write --loss y for y, scalar\n")
+    assert "there is no loss to differentiate" in run("code", path, "--loss", "loss")[2]
+
+
+@pytest.mark.parametrize(
+    "backend",
+    [
+        "numpy",
+        *(pytest.param(name, marks=pytest.mark.oracle(name)) for name in ("numba", "jax")),
+    ],
+)
+def test_code_of_what_is_no_single_number_takes_its_cotangent(run, tmp_path, backend):
+    path = tmp_path / "layer.rec"
+    path.write_text(LAYER, encoding="utf-8")
+    status, out, err = run("code", path, "--loss", "h", "--backend", backend)
+    assert (status, err) == (0, "")
+    assert "Return h and the gradients of sum(seed_h * h), over the batch, as (h, dict)." in out
+    assert "inputs['seed_h']: (tau, B, H), floats" in out
+    assert "seed_h[t]: input(H)" in out

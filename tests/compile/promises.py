@@ -18,7 +18,7 @@ from graphgrad.compile.standalone_numba import numba_module_source
 from graphgrad.errors import DomainError, GradientError, GraphgradError
 from graphgrad.unfold import Dag
 from tests.compile.networks import Case
-from tests.compile.reference import ULPS, cast
+from tests.compile.reference import ULPS, cast, weighed
 
 EXAMPLES = 3
 LARGEST = 1e5
@@ -35,8 +35,9 @@ def keep(case: Case, seed: int, backend: str) -> Counter[str]:
 
     In both precisions, examples by themselves, together, and of different lengths give what the
     interpreter gives; so do pieces of a sequence, and a schedule of checkpoints. In one precision
-    so do gradients by inputs, truncated ones, their circuit, and the module that stands alone. No
-    input changes. The circuit has an input, so that there are several examples.
+    so do gradients by inputs, truncated ones, their circuit, those of what is no single number, and
+    the modules that stand alone. No input changes. The circuit has an input, so that there are
+    several examples.
     """
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", GradientWarning)
@@ -78,6 +79,7 @@ class _Check:
     def all(self) -> Counter[str]:
         drawn = ("float64", "float32")[self.seed % 2]
         done = Counter(circuits=1) + self.adjoint(drawn) + self.module(drawn)
+        done += self.pullback(drawn)
         for dtype in ("float64", "float32"):
             done += self.alone(dtype) + self.together(dtype)
             if len(self.case.steps) == 1:
@@ -208,23 +210,72 @@ class _Check:
                 self.close(f"{name} of {given}", value, wanted, dtype, scale=scale)
         return Counter(adjoints=1)
 
-    def module(self, dtype: str) -> Counter[str]:
-        """The module that stands alone, for fewer examples; Python runs what Numba would."""
-        if self.backend == "jax":  # each of its operations would be compiled by itself
-            return Counter()
+    def pullback(self, dtype: str) -> Counter[str]:
+        """A variable that is no single number, with its seed: together, ragged, as a module."""
+        many = [n for n, v in self.circuit.variables.items() if v.index or v.shape]
+        name = random.Random(self.seed + 1).choice(many)
+        function = self.circuit.compile(grad=name, backend=self.backend)
+        circuit, seed, over = weighed(self.circuit, name), f"seed_{name}", self.axes[name]
+        examples = []
+        for k, example in enumerate(self.examples, start=10):
+            drawn = _short(circuit.example(self.seed + k, self.case.steps, **self.sizes))
+            examples.append({**example, seed: drawn[seed]})
+        batch = {**self.batch, seed: np.stack([each[seed] for each in examples], axis=over)}
+        axes, values = {**self.axes, seed: over}, self.params | batch
+        steps = max(self.case.steps.values())
+        ragged = [steps, *((self.seed + k) % steps + 1 for k in range(1, EXAMPLES))]
+        for lengths in (ragged, None) if len(self.case.steps) == 1 else (None,):
+            expected = []
+            for example, tau in zip(examples, lengths or EXAMPLES * [0], strict=True):
+                cut = {n: v[:tau] if tau and axes[n] else v for n, v in example.items()}
+                try:
+                    dag = circuit.unfold(tau or self.case.steps, **self.sizes).grad("weighed")
+                    expected.append(self.evaluated(dag, cut))
+                except (DomainError, Undefined):
+                    return Counter({"undefined pullbacks": 1})
+            options = {"lengths": lengths} if lengths else {"tau": self.case.steps}
+            found = self.call(values, dtype, function, batch="sum", **options, **self.sizes)
+            self.pulled_back(f"{name} of {lengths}", found, expected, dtype)
+        if self.backend != "jax":  # each operation of a module would be compiled by itself
+            value, gradients = self.run_module(name, self.params, batch, EXAMPLES, dtype)
+            named = {key: gradients[param] for param, key in self.compiled.gradients.items()}
+            found = {name: value, **named}
+            self.pulled_back(f"{name} of the module", found, expected, dtype)
+        wanted = np.stack([each[name] for each in expected], axis=over)
+        self.close(name, _spread(found[name], wanted.shape, over), wanted, dtype)
+        return Counter(pullbacks=1)
+
+    def pulled_back(self, what: str, found: Values, expected: list[Values], dtype: str) -> None:
+        """Assert that gradients, with their variable's seed, are those of the sum of products."""
+        scale = max(np.abs(each).max(initial=0) for e in expected for each in e.values())
+        for key in self.gradients:
+            wanted = sum(each[key] for each in expected)
+            self.close(f"{key} of {what}", found[key], wanted, dtype, scale=scale)
+
+    def run_module(
+        self, loss: str, params: Values, batch: Values, count: int, dtype: str
+    ) -> tuple[Any, Values]:
+        """Call the function of a module; Python runs what Numba would."""
         numba = self.backend == "numba"
-        source = (numba_module_source if numba else module_source)(self.circuit)
+        source = (numba_module_source if numba else module_source)(self.circuit, loss)
         space: dict[str, Any] = {}
         exec(
             source.replace("from numba import njit", "njit = lambda **_: lambda made: made"), space
         )
-        count = self.seed % EXAMPLES + 1
-        batch = {name: np.take(v, range(count), self.axes[name]) for name, v in self.batch.items()}
-        given = cast(self.params, dtype), cast(batch, dtype)
+        given = cast(params, dtype), cast(batch, dtype)
         with np.errstate(all="ignore"):
-            loss, gradients = space["value_and_grad"](
+            found: tuple[Any, Values] = space["value_and_grad"](
                 *given, self.case.steps, {**self.sizes, "": count}
             )
+        return found
+
+    def module(self, dtype: str) -> Counter[str]:
+        """The module that stands alone, for fewer examples."""
+        if self.backend == "jax":  # each of its operations would be compiled by itself
+            return Counter()
+        count = self.seed % EXAMPLES + 1
+        batch = {name: np.take(v, range(count), self.axes[name]) for name, v in self.batch.items()}
+        loss, gradients = self.run_module("loss", self.params, batch, count, dtype)
         expected = self.expected[:count]
         self.close("loss of the module", loss, sum(e["loss"] for e in expected), dtype)
         for name, key in self.compiled.gradients.items():

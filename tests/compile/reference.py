@@ -77,6 +77,17 @@ def expectation(
     return found
 
 
+def weighed(circuit: gg.Circuit, name: str) -> gg.Circuit:
+    """The circuit with the number `weighed`: the sum of `seed_h[t]`, an input, times `h[t]`."""
+    variable = circuit.variables[name]
+    at = "" if variable.index is None else f"[{variable.index}]"
+    product = f"seed_{name}{at} * {name}{at}"
+    product = f"sum({product})" if variable.shape else product
+    product = f"sum({product} for {variable.index} in steps)" if at else product
+    shape = ", ".join(map(str, variable.shape))
+    return circuit.extend(f"seed_{name}{at}: input({shape})\nweighed = {product}")
+
+
 def over_examples(wanted: Any, actual: Any, batch: tuple[int, ...], *, gradient: bool) -> Any:
     """Return an expected array as compiled functions give it: gradients summed over the batch."""
     if gradient and batch:

@@ -36,7 +36,7 @@ def test_the_promises_hold_for_random_networks(drawn: Callable[[int], Case]) -> 
     for number in range(CIRCUITS):
         done += keep(drawn(number), number, "numpy")
     assert done["circuits"] + done["undefined"] == CIRCUITS
-    assert done["modules"] >= done["adjoints"] > 0
+    assert done["modules"] >= done["adjoints"] > 0 < done["pullbacks"]
     for what in ("alone", "batches", "ragged batches", "pieces", "checkpoints"):
         assert done[f"{what} float64"] == done[f"{what} float32"] > 0, what
 
@@ -46,7 +46,7 @@ def test_the_promises_hold_for_two_sequences() -> None:
     for number in range(CIRCUITS):
         done += keep(pairs(number), number, "numpy")
     assert done["circuits"] + done["undefined"] == CIRCUITS
-    assert done["modules"] >= done["adjoints"] > 0
+    assert done["modules"] >= done["adjoints"] > 0 < done["pullbacks"]
     texts = [pairs(number).text for number in range(50)]
     for part in ("[m]", "[m-1]", "split(", "for s in steps", "s-1]", "t-1]", "[tau+1] ="):
         assert sum(part in text for text in texts) >= 5, part

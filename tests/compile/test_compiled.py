@@ -241,8 +241,6 @@ def test_unknown_options_are_refused() -> None:
         circuit.compile(backend="fortran")
     with pytest.raises(gg.UnknownNameError):
         circuit.compile("hh")
-    with pytest.raises(gg.GradientError, match="not one number"):
-        circuit.compile(grad="h")
 
 
 def test_lengths_of_the_steps_must_show() -> None:
