@@ -33,7 +33,7 @@ passes; sums and products of polynomials; the derivatives of polynomials and of 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,8 @@ class BackwardPass:
     `values` gives the node of every instance of the forward pass, `cotangents` the node of what the
     backward pass computes for it, one number where it is the same for all entries; `gradients` the
     nodes for a parameter (one), or an input (one a
-    step). `seeds` names the input that is the upstream cotangent of a loss that is no number.
+    step). `seeds` names the input that is the upstream cotangent of a loss that is no number,
+    `called` has the names of cotangents that are not called `d_h`.
     """
 
     dag: Dag
@@ -66,6 +67,7 @@ class BackwardPass:
     cotangents: Mapping[Instance, int]
     gradients: Mapping[str, tuple[int, ...]]
     seed: str | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
 
     def forward(self) -> bytearray:
         """Return which nodes the forward pass consists of."""
@@ -252,7 +254,8 @@ class Certificate:
         for position, entry in enumerate(flat(value)):
             terms = entry.terms
             if len(terms) > 1 or any(len(m) > 1 for m in terms):
-                name = "d_" + entry_name(instance, position, np.shape(value))
+                named = self.passes.called.get(instance[0], f"d_{instance[0]}")
+                name = entry_name((named, instance[1]), position, np.shape(value))
                 gid = self.table.new("cotangent", name)
                 terms = {(gid,): 1}
             out.append(terms)

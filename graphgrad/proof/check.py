@@ -25,6 +25,7 @@ from graphgrad.proof.check_digits import certified, why_not_traced
 from graphgrad.proof.check_explain import Finding, lessons
 from graphgrad.proof.check_places import fixed_sizes, size_names
 from graphgrad.proof.check_result import Checked
+from graphgrad.proof.check_rounded import rounded_text
 from graphgrad.proof.check_run import Program, not_running, program_of
 from graphgrad.proof.check_trial import Check, Trial
 from graphgrad.proof.clock import Clock, enforced
@@ -205,6 +206,8 @@ def _assumptions(circuit: Circuit, trial: Trial) -> Iterator[str]:
         yield f"np.clip to {bounds} is inactive: nothing is said where it cuts"
     for constant in tape.dropped:
         yield f"{constant}, added for safety, is read as 0"
+    for number, constant in tape.rounded.items():
+        yield rounded_text(number, constant)
     answers = {each.place: each.answer for each in tape.decisions}
     for place, answer in list(answers.items())[:5]:
         where = "for small numbers" if place in tape.flips else "at the sampled values"

@@ -1,4 +1,4 @@
-"""The backward equations of a goal, to be changed and evaluated many times.
+"""The backward equations of a circuit, to be changed and evaluated many times.
 
 What the forward pass computes does not depend on a change, so its values are handed in: a circuit
 of the backward equations alone is read, checked and unfolded in a part of the time.
@@ -18,7 +18,6 @@ from graphgrad.circuit import Circuit
 from graphgrad.dims import Token
 from graphgrad.doors import door
 from graphgrad.errors import GraphgradError
-from graphgrad.proof.check_case import Goal
 from graphgrad.proof.check_evidence import Evidence
 from graphgrad.proof.check_mutants import Mutant
 
@@ -28,7 +27,7 @@ _EQUATION = re.compile(r"(\w+)(\[[^\]]*\])?(?:, \w+\[[^\]]*\])* = ")
 
 @dataclass
 class Backward:
-    """The backward equations of a goal as text, in which forward values are inputs."""
+    """The backward equations of a circuit as text, in which forward values are inputs."""
 
     circuit: Circuit
     text: str
@@ -37,21 +36,21 @@ class Backward:
     targets: tuple[str, ...]
 
 
-def backward_of(goal: Goal, targets: tuple[str, ...]) -> Backward | None:
+def backward_of(forward: Circuit, loss: str, targets: tuple[str, ...]) -> Backward | None:
     """Return the backward equations, None where there are none."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
-            adjoint = goal.circuit.adjoint(goal.loss, wrt=list(targets))
+            adjoint = forward.adjoint(loss, wrt=list(targets))
         except GraphgradError:
             return None
     equations = {
         name: str(equation)
         for name, equation in adjoint.equations.items()
-        if name not in goal.circuit.equations
+        if name not in forward.equations
     }
     prefix = "dd_" if f"d_{targets[0]}" not in equations else "d_"
-    text = "\n".join(_alone(goal.circuit, str(adjoint))) + "\n"
+    text = "\n".join(_alone(forward, str(adjoint))) + "\n"
     circuit = parsed(text)
     if circuit is None:
         circuit, text = adjoint, str(adjoint)

@@ -182,7 +182,7 @@ def _results(check: Check, trial: Trial, case: Case) -> list[Comparison]:
     tape = trial.run.tape
     if not _traces(trial):
         return check.compared(case, floating_run(check.adapter, check.program, case), as_floats)
-    options = {"clips": tape.clips, "tiny": tape.tiny, "flips": tape.flips}
+    options = {"clips": tape.clips, "tiny": tape.tiny, "flips": tape.flips, "rounded": tape.rounded}
     run = traced_run(check.adapter, check.program, case, **options)
     taken, here = ({(d.place, d.answer) for d in each.decisions} for each in (run.tape, tape))
     return [] if tape.leaks or not taken <= here else check.compared(case, run)

@@ -13,7 +13,7 @@ from graphgrad.proof.check_evidence import Cause, Evidence, near
 from graphgrad.proof.check_judge import Comparison
 from graphgrad.proof.check_mutants import Mutant, mutants, neighbours, shapes_of
 from graphgrad.proof.check_steps import neat
-from graphgrad.proof.check_wide import everywhere
+from graphgrad.proof.check_wide import everywhere, quotients
 
 FIRST = 0.7
 """Of the time for changes that explain results alone; the rest is for further ones beside them."""
@@ -47,7 +47,10 @@ def equation_causes(
     open_names = {each.name for each in wrong}
     shared = _behind(backward, right)
     shapes = shapes_of(evidence.case.goal.circuit.check())
-    changes = [*mutants(backward.equations, shapes), *everywhere(backward.equations, shapes)]
+    equations = backward.equations
+    forward = {n: str(e) for n, e in evidence.case.goal.circuit.equations.items()}
+    changes = [*mutants(equations, shapes), *everywhere(equations, shapes)]
+    changes += quotients(equations, forward, backward.prefix)
     for mutant in sorted(changes, key=lambda each: (each.right in shared, each.rank)):
         if time.monotonic() > first or not open_names:
             break

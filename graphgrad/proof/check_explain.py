@@ -146,7 +146,8 @@ def _equation_causes(
         for symbol in made.symbols.flat
         if symbol in evidence.places
     }
-    backward = backward_of(evidence.case.goal, tuple(sorted(targets)))
+    goal = evidence.case.goal
+    backward = backward_of(goal.circuit, goal.loss, tuple(sorted(targets)))
     if backward is None:
         return []
     right = evaluated(evidence, backward, backward.circuit, exact=False)

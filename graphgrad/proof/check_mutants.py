@@ -16,6 +16,15 @@ from functools import reduce
 from itertools import combinations
 
 from graphgrad.dims import Token
+from graphgrad.proof.check_slips import (
+    diagonal,
+    gates,
+    own_steps,
+    slips,
+    sloped_again,
+    slopes,
+    summands,
+)
 from graphgrad.proof.check_steps import lag_of, neat, reads, step_of, sums, swaps, text_of
 from graphgrad.system import System
 
@@ -37,6 +46,14 @@ class Mutant:
     def changes(self) -> tuple[tuple[str, str], ...]:
         """All changed equations, each with its new text."""
         return (self.right, self.text), *self.others
+
+
+@dataclass(frozen=True)
+class Known:
+    """What equations are by name: the summand of a sum over the steps, the slope of a cotangent."""
+
+    statics: Mapping[str, ast.expr]
+    slopes: Mapping[str, ast.expr]
 
 
 def shapes_of(system: System) -> dict[str, tuple[object, ...]]:
@@ -84,12 +101,13 @@ def mutants(
     near = neighbours(equations) if near is None else near
     found: list[Mutant] = []
     seen: set[str] = set(equations.values())
+    known = Known(summands(equations), slopes(equations))
     for right in equations.values():
         try:
             tree = ast.parse(right)
         except SyntaxError:
             continue
-        for rank, cause, text in _changes(tree, forward, near):
+        for rank, cause, text in _changes(tree, forward, near, known):
             if text not in seen:
                 seen.add(text)
                 found.append(Mutant(cause, right, text, rank))
@@ -100,6 +118,7 @@ def _changes(
     tree: ast.Module,
     forward: Mapping[str, tuple[object, ...]],
     near: Mapping[str, tuple[str, ...]],
+    known: Known,
 ) -> Iterator[tuple[int, str, str]]:
     statement = tree.body[0]
     if not isinstance(statement, ast.Assign):
@@ -115,7 +134,12 @@ def _changes(
     for position, node in enumerate(ast.walk(value)):
         if id(node) in steps:
             continue
-        for rank, cause, new in (*_local(node, left, forward), *swaps(node, left, near)):
+        found = [*_local(node, left, forward), *swaps(node, left, near)]
+        if isinstance(node, ast.Name):
+            found += own_steps(node, left, known.statics)
+        elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
+            found += sloped_again(node, left, known.slopes)
+        for rank, cause, new in found:
             yield rank, cause, f"{left} = {replaced(value, position, new)}"
     carried, here = _parted(value)
     if len(carried) > 1 and here:
@@ -126,6 +150,8 @@ def _changes(
             f"{left} = {kept}",
         )
     yield 2, f"{left} has the wrong sign", f"{left} = -({ast.unparse(value)})"
+    for factor, what in (("2 * ", "times 2"), ("0.5 * ", "times 1/2")):
+        yield 5, f"{left} is taken {what}", f"{left} = {factor}({ast.unparse(value)})"
     zero = "0 * (" + ast.unparse(value) + ")"
     yield 6, f"{left} is taken as zero", f"{left} = {zero}"
 
@@ -172,15 +198,19 @@ def _local(
     """Yield the changes at one node, with how likely they are (0 first) and in words."""
     if isinstance(node, ast.BinOp):
         yield from _operators(node, left)
+        yield from slips(node, left)
     elif isinstance(node, ast.IfExp):
         yield 3, f"the boundary case of {left} is left out", node.body
         yield 3, f"the boundary case of {left} is left out", node.orelse
     elif isinstance(node, ast.Subscript) and isinstance(node.value, ast.Name):
         yield from reads(node, left, forward)
+        yield from gates(node, left, forward)
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name):
         name, args = node.func.id, node.args
         if name in ("sum", "mean") and args and isinstance(args[0], ast.GeneratorExp):
             yield from sums(node, left)
+        elif name == "sum":
+            yield from diagonal(node, left)
         elif name in CURVED and len(args) == 1:
             for instead in (args[0], *_values_of(left, forward)):
                 yield (

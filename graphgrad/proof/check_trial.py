@@ -26,6 +26,7 @@ from graphgrad.proof.check_judge import (
     judged,
     traced_run,
 )
+from graphgrad.proof.check_rounded import rounded_constants
 from graphgrad.proof.check_run import Program
 from graphgrad.proof.result import Claim
 from graphgrad.proof.trace_sympy import Expressions
@@ -233,10 +234,10 @@ class Check:
     def best_trial(self, case: Case, deadline: float) -> Trial:
         """Return the run in which the fewest results are refuted.
 
-        A constant that is added for safety may be meant as 0, a clip may be a kink, a branch that
-        the sample takes may be the exception: each is tried where the plain run is refuted. An
-        exception, such as a clip by the norm, is not for small numbers. What a trace does not
-        follow, it does not follow in any of them.
+        A number may be a constant, rounded; one that is added for safety may be meant as 0, a clip
+        may be a kink, a branch that the sample takes may be the exception: each is tried where the
+        plain run is refuted. An exception, such as a clip by the norm, is not for small numbers.
+        What a trace does not follow, it does not follow in any of them.
         """
         best = self.trial(case, deadline)
         unlike = self._unlike(best)
@@ -245,14 +246,17 @@ class Check:
             return best
         tape = best.run.tape
         forward = any(m.quantity is None and m.name in best.refuted for m in best.made)
-        variants: list[dict[str, Any]] = [{"tiny": safe}] if (safe := safeguards(tape)) else []
+        wrong = [each for each in best.made if each.name in best.refuted]
+        rounded = rounded_constants(tape, wrong)
+        variants: list[dict[str, Any]] = [{}] if rounded else []
+        variants += [{"tiny": safe}] if (safe := safeguards(tape)) else []
         kinks = any(template.op.kinks for template in case.dag.templates)
         variants += [{"clips": False}] if tape.clipped and forward and kinks else []
         places = self._exceptions(case, tape) if tape.decisions else []
         variants += [{"flips": frozenset({place})} for place in places[:MOST_FLIPS]]
         for options in variants:
             try:
-                other = self.trial(case, deadline, **options)
+                other = self.trial(case, deadline, rounded=rounded, **options)
             except FOREIGN:
                 continue
             if len(other.refuted) < len(best.refuted):
@@ -312,7 +316,12 @@ class Check:
         tape = trial.run.tape
         case = self.case(trial.case.tau + 1, trial.case.sizes)
         case.reduction = trial.case.reduction
-        options = {"clips": tape.clips, "tiny": tape.tiny, "flips": tape.flips}
+        options = {
+            "clips": tape.clips,
+            "tiny": tape.tiny,
+            "flips": tape.flips,
+            "rounded": tape.rounded,
+        }
         try:
             run = traced_run(self.adapter, self.program, case, **options)
             made = self.compared(case, run)

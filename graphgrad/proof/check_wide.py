@@ -11,7 +11,16 @@ import copy
 from collections.abc import Iterator, Mapping
 
 from graphgrad.proof.check_mutants import CURVED, Mutant
+from graphgrad.proof.check_slips import undivided
 from graphgrad.proof.check_steps import lag_of, step_of, text_of
+
+
+def quotients(
+    equations: Mapping[str, str], forward: Mapping[str, str], prefix: str
+) -> list[Mutant]:
+    """Return the changes in which what comes through a quotient is not divided."""
+    found = undivided(equations, forward, prefix)
+    return [Mutant(cause, right, text, 3) for cause, right, text in found]
 
 
 def everywhere(

@@ -13,6 +13,8 @@ from typing import Any
 
 import numpy as np
 
+VAGUE = "are counted wrongly"
+"""How a cause ends that says where sums differ, not why."""
 CLOSE = 1e-8
 SURE = 1e-7
 """How near to a simple number a count must be: a gradient times 1.000001 is no other count."""
@@ -129,7 +131,7 @@ def counts_cause(counts: Counts, wanted: Any = None) -> str:
     if len(set(cells.values())) == 1:
         return ""
     wrong = [f"(loss {s + 1}, use {t + 1})" for (s, t), c in cells.items() if c != 1]
-    return f"the contributions {_some(wrong)} are counted wrongly"
+    return f"the contributions {_some(wrong)} {VAGUE}"
 
 
 def _unlike(counts: Counts, wanted: Any) -> str:

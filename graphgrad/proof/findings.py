@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
@@ -24,10 +24,10 @@ class Fault:
     entry: tuple[int, ...]
     residual: str
 
-    def text(self, prefix: str) -> str:
-        """Return where it is: `d_h[2] entry [0]`."""
+    def text(self, called: Callable[[str], str] = str) -> str:
+        """Return where it is, with what the cotangent is called: `d_h[2] entry [0]`."""
         name, step = self.instance
-        where = prefix + name + ("" if step is None else f"[{step}]")
+        where = called(name) + ("" if step is None else f"[{step}]")
         return where + (f" entry {list(self.entry)}" if self.entry else "")
 
 

@@ -188,7 +188,7 @@ def _attempt(plan: Plan, sizes: Mapping[str, int], found: Induction, clock: Cloc
     """Enter what can be shown with one effort; return the variables with wrong cotangents."""
     names = set(plan.stated.names)
     for name in sorted(plan.orphans):
-        lacking = plan.stated.prefix + name
+        lacking = plan.stated.cotangent(name)
         if lacking in plan.stated.circuit.variables:
             continue  # dropped
         found.reason = found.reason or (

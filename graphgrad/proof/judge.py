@@ -45,7 +45,7 @@ def certificate_claims(
             yield claim
             continue
         if fault is not None:
-            claim = replace(claim, fault=fault.text(side.prefix), residual=fault.residual)
+            claim = replace(claim, fault=fault.text(side.cotangent), residual=fault.residual)
         if name not in found.refuted:
             reason = found.reason or "the local identities do not hold as polynomials"
             claim = replace(claim, verdict="undecided", reason=reason)

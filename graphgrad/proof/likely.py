@@ -23,6 +23,7 @@ from graphgrad.truncation import chunks, window
 POINTS = 12
 LARGEST = 60_000
 """No cause is looked for where both passes have more entries than that."""
+TRUNCATED = "truncated"
 MOST_STEPS = 12
 """Contributions are told apart in sequences of at most so many steps."""
 
@@ -124,7 +125,7 @@ class View:
                 if other != self.truncation:
                     text = f"it is {other}: truncated in another way"
                     if self.truncation is None:
-                        text = f"it is {other} of the gradient: truncated"
+                        text = f"it is {other} of the gradient: {TRUNCATED}"
                     yield text, parts[other.mask(self.lengths)].sum(0)
 
     def _counted(self, claim: Claim) -> str:

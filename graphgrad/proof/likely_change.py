@@ -9,7 +9,7 @@ from __future__ import annotations
 import ast
 import re
 import warnings
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Container, Mapping, Sequence, Set
 from dataclasses import replace
 from typing import Any
 
@@ -23,6 +23,7 @@ LONGEST = 2_000
 """Equations with more characters are not compared."""
 SENTENCE = 200
 """Names of the library's are not explained with more characters."""
+SHARED = "all that is wrong reads"
 _WORD = re.compile(r"[^\W\d]\w*")
 
 
@@ -36,7 +37,7 @@ def with_changes(
     wrong = {_variable(each) for each in judged if not each.holds}
     if not wrong:
         return tuple(judged)
-    shared = _shared(claimed, judged, question.probed.equations.keys())
+    shared = shared_by_wrong(claimed, judged, question.probed.equations.keys())
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
@@ -59,23 +60,27 @@ def with_changes(
     for mutant in mutants(own, shapes_of(question.opened.check()), near):
         name = mutant.right.partition(" = ")[0].partition("[")[0]
         if name not in causes and reading(mutant.text) == reading(str(claimed.equations[name])):
-            causes[name] = _explained(mutant.cause, adjoint, claimed)
+            causes[name] = explained(mutant.cause, adjoint, claimed.equations.keys())
     common = next((causes[name] for name in sorted(shared) if name in causes), "")
-    if shared and not common:
-        lefts = sorted(str(claimed.equations[name]).partition(" = ")[0] for name in shared)
-        common = f"all that is wrong reads {' and '.join(lefts)}, and nothing that is right does"
+    common = common or shared_cause(claimed, shared)
     return tuple(
         each if each.holds else replace(each, cause=causes.get(_variable(each), common))
         for each in judged
     )
 
 
-def _explained(cause: str, adjoint: Circuit, claimed: Circuit) -> str:
+def shared_cause(claimed: Circuit, shared: Set[str]) -> str:
+    """Return in words which equations all that is wrong has in common; empty for none."""
+    lefts = sorted(str(claimed.equations[name]).partition(" = ")[0] for name in shared)
+    return f"{SHARED} {' and '.join(lefts)}, and nothing that is right does" if lefts else ""
+
+
+def explained(cause: str, adjoint: Circuit, claimed: Container[str]) -> str:
     """Return a cause with the equations of the library's names in it that the person has not.
 
     Only as many as fit in a sentence.
     """
-    strange = {n: e for n, e in adjoint.equations.items() if n not in claimed.equations}
+    strange = {n: e for n, e in adjoint.equations.items() if n not in claimed}
     found: dict[str, str] = {}
     pending = [cause]
     while pending:
@@ -91,7 +96,7 @@ def _variable(equation: Equation) -> str:
     return equation.name.partition("[")[0]
 
 
-def _shared(claimed: Circuit, judged: Sequence[Equation], forward: Set[str]) -> set[str]:
+def shared_by_wrong(claimed: Circuit, judged: Sequence[Equation], forward: Set[str]) -> set[str]:
     """Return the auxiliary equations that all wrong ones read and no right one; none for one."""
     reads, names = claimed.graph, {_variable(each) for each in judged}
     own = claimed.equations.keys() - names - forward

@@ -57,7 +57,7 @@ def with_equations(
 def _blamed(claim: Claim, fault: Fault | None) -> Claim:
     if fault is None:
         return claim
-    return replace(claim, fault=fault.text(""), residual=fault.residual)
+    return replace(claim, fault=fault.text(), residual=fault.residual)
 
 
 class _Search:

@@ -33,19 +33,19 @@ def equation_by_equation(question: Question, side: Side, clock: Clock) -> tuple[
                 name, step = local.instance
                 index = system.index_of(name)
                 inside = step is not None and 1 <= step <= passes.dag.tau[index or ""]
-                written = side.prefix + name + (f"[{index}]" if inside else "")
+                written = side.cotangent(name) + (f"[{index}]" if inside else "")
                 if not inside and step is not None:
                     written += f"[{step}]"
                 known = found.get(written)
                 if known is None or known.holds:
                     shape = shape_of(passes.dag, local.instance[0])
-                    found[written] = _equation(certificate, local, written, side.prefix, shape)
+                    found[written] = _equation(certificate, local, written, side, shape)
             for name in passes.gradients:
                 own = _equation(
                     certificate,
                     certificate.gradient(name),
                     side.prefix + name,
-                    side.prefix,
+                    side,
                     shape_of_gradient(passes.dag, name),
                 )
                 found[own.name] = own
@@ -55,12 +55,12 @@ def equation_by_equation(question: Question, side: Side, clock: Clock) -> tuple[
 
 
 def _equation(
-    certificate: Certificate, local: Local, written: str, prefix: str, shape: tuple[int, ...]
+    certificate: Certificate, local: Local, written: str, side: Side, shape: tuple[int, ...]
 ) -> Equation:
     name, step = local.instance
     for position, residual in sorted(local.residuals.items()):
         if not vanishes(certificate.table, residual):
-            where = prefix + name + ("" if step is None else f"[{step}]")
+            where = side.cotangent(name) + ("" if step is None else f"[{step}]")
             if shape:
                 entry = [int(k) for k in np.unravel_index(position, shape)]
                 where += f" entry {entry}"

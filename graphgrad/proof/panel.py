@@ -16,6 +16,7 @@ from graphgrad.proof.findings import blank, unanswered
 from graphgrad.proof.likely import with_causes
 from graphgrad.proof.likely_change import with_changes
 from graphgrad.proof.likely_equation import with_equations
+from graphgrad.proof.likely_pass import Slip, with_faults, with_pass, with_slip
 from graphgrad.proof.local import equation_by_equation
 from graphgrad.proof.poly import ExhaustedError
 from graphgrad.proof.question import (
@@ -73,6 +74,8 @@ class Panel:
         self.anchor: Anchor | None = None
         self.too_long = False
         """Whether SymPy had no time for an answer that was not needed."""
+        self.slip: Slip | None = None
+        """What seems to be changed in a person's equations, if it was sought."""
         self.stated = question.opened
         """The circuit that holds the backward equations as well, once they are read."""
 
@@ -90,6 +93,9 @@ class Panel:
                 stated = self._stated(text, source, wrt, truncate)
                 names, origin = list(stated.names), stated.origin
                 side = stated.side(self.tau, self.sizes)
+                if text is not None and truncate is None:
+                    stated, self.slip = with_slip(self.question, stated, side, self.clock)
+                    side = stated.of(side.dag)
         except ExhaustedError:
             question, tau, sizes = self.question, self.tau, self.sizes
             left = names or self.targets
@@ -114,7 +120,8 @@ class Panel:
                 side = stated.side(bad.tau, self.sizes) if bad.tau else side
         except ExhaustedError:
             return found, ()
-        return self._explained(side, found, None), self._one_by_one(side, stated)
+        found, equations = self._explained(side, found, None), self._one_by_one(side, stated)
+        return with_faults(found, equations), equations
 
     def _explained(self, side: Side, found: list[Claim], truncation: Any) -> list[Claim]:
         """Return refuted claims with their likely causes."""
@@ -168,7 +175,8 @@ class Panel:
         try:
             with enforced(self.clock):
                 found = equation_by_equation(self.question, side, self.clock)
-                return with_changes(self.question, side.names, stated.circuit, found)
+                found = with_changes(self.question, side.names, stated.circuit, found)
+                return with_pass(self.question, stated, side, found, self.slip, self.clock)
         except ExhaustedError:
             return ()
 

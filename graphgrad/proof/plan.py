@@ -18,7 +18,7 @@ from graphgrad.proof.certificate import BackwardPass, Instance
 from graphgrad.proof.classes import Classes, Cuts, Zone
 from graphgrad.proof.lengths import horizons, reach
 from graphgrad.proof.marks import marked
-from graphgrad.proof.question import Question, Side, Stated, backward_pass
+from graphgrad.proof.question import Question, Stated, backward_pass
 from graphgrad.system import System
 from graphgrad.unfold import STATIC, Dag
 
@@ -82,8 +82,7 @@ class Plan:
         """Return the backward pass at one length."""
         stated = self.stated
         dag = self.circuit.unfold(dict(lengths), **sizes)
-        side = Side(stated.origin, stated.prefix, dag, stated.names, stated.loss, stated.seed)
-        found = backward_pass(self.question, side)
+        found = backward_pass(self.question, stated.of(dag))
         kept = {each: node for each, node in found.cotangents.items() if each[0] in self.claimed}
         return replace(found, cotangents=kept)
 
@@ -170,21 +169,16 @@ def plan_of(
     circuit, marks = marked(stated.circuit)
     system = circuit.check()
     forward = (question.opened if stated.seed else question.probed).check().variables
-    probe = Side(
-        stated.origin, stated.prefix, circuit.unfold(3, **sizes), stated.names, stated.loss,
-        stated.seed,
-    )  # fmt: skip
-    passes = backward_pass(question, probe)
+    passes = backward_pass(question, stated.of(circuit.unfold(3, **sizes)))
     claimed = {name for name, _ in passes.cotangents} - dropped
     depth = effort.rounds + 1
-    prefix = stated.prefix
-    cotangents = {prefix + name for name in claimed}
+    cotangents = {stated.cotangent(name) for name in claimed}
     graph: nx.DiGraph[str] = nx.DiGraph()
     graph.add_nodes_from(system.variables)
     for each in dependencies(system.declared):
         graph.add_edge(_unit(each.used), _unit(each.user))
     recurrent = _recurrent(graph)
-    mutual = {name for name in claimed if prefix + name in recurrent}
+    mutual = {name for name in claimed if stated.cotangent(name) in recurrent}
     active: nx.DiGraph[str] = nx.DiGraph()
     active.add_edges_from(graph.edges)
     leaves = _leaves(system)
@@ -202,7 +196,7 @@ def plan_of(
     # a value outside 1..τ that has no cotangent hands its derivative on from fixed steps
     loose = any(_unit(key) in reached for key in system.boundary_roots if key.name in forward
                 and not _has(passes, key))  # fmt: skip
-    back, ahead = reach(system, claimed | {prefix + name for name in mutual} | opaque)
+    back, ahead = reach(system, claimed | {stated.cotangent(name) for name in mutual} | opaque)
     zones, bounds = {}, {}
     for index, horizon in horizons(system).items():
         # the expressions that read an instance, what they read, and what lets in it stand for

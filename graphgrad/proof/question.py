@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import prod
 from typing import Any
 
@@ -33,7 +33,7 @@ class Side:
     """One backward pass: a graph that holds it with the forward pass, and its gradients by name.
 
     `loss` is the variable it differentiates; `seed` the input that is its upstream cotangent, if it
-    is no number.
+    is no number; `called` has the cotangents with names of a person's own, by variable.
     """
 
     origin: str
@@ -42,6 +42,11 @@ class Side:
     names: tuple[str, ...]
     loss: str
     seed: str | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    def cotangent(self, name: str) -> str:
+        """Return what the cotangent of a variable is called: `d_h`, or as a person calls it."""
+        return self.called.get(name, self.prefix + name)
 
     @property
     def scalars(self) -> int:
@@ -161,11 +166,22 @@ class Stated:
     names: tuple[str, ...]
     loss: str
     seed: str | None = None
+    called: Mapping[str, str] = field(default_factory=dict)
+
+    def cotangent(self, name: str) -> str:
+        """Return what the cotangent of a variable is called: `d_h`, or as a person calls it."""
+        return self.called.get(name, self.prefix + name)
 
     def side(self, tau: Any, sizes: Mapping[str, int]) -> Side:
         """Return the backward pass for one length."""
         dag = self.circuit.unfold(tau, **sizes)
-        return Side(self.origin, self.prefix, dag, self.names, self.loss, self.seed)
+        return self.of(dag)
+
+    def of(self, dag: Dag) -> Side:
+        """Return the backward pass in an unfolded graph."""
+        return Side(
+            self.origin, self.prefix, dag, self.names, self.loss, self.seed, self.called
+        )  # fmt: skip
 
 
 def own_equations(question: Question, targets: list[str], truncate: Any = None) -> Stated:
@@ -314,7 +330,8 @@ def backward_pass(question: Question, side: Side) -> BackwardPass:
     values = instances(dag, system.variables)
     cotangents: dict[Instance, int] = {}
     for name in system.variables:
-        one = dag.series.get(prefix + name)
+        own = side.cotangent(name)
+        one = dag.series.get(own)
         if one is None or one.index != system.index_of(name):
             continue
         if one.type not in (system.type_of(name), ()):
@@ -323,7 +340,7 @@ def backward_pass(question: Question, side: Side) -> BackwardPass:
             cotangents[name, None] = int(one.nodes[0])
             continue
         cotangents.update({(name, k + 1): node for k, node in enumerate(one.nodes.tolist())})
-        if prefix + name not in dag.system.variables:  # a sweep; equations have static variables
+        if own not in dag.system.variables:  # a sweep; equations have static variables
             cotangents.update({(name, k): node for k, node in one.outside.items()})
     for key in system.boundary_roots:
         one = dag.series.get(prefix + boundary_name(system, key))
@@ -340,4 +357,4 @@ def backward_pass(question: Question, side: Side) -> BackwardPass:
             gradients[name] = (dag.outputs[prefix + name],)
         else:
             gradients[name] = tuple(dag.series[prefix + name].nodes.tolist())
-    return BackwardPass(dag, side.loss, values, cotangents, gradients, side.seed)
+    return BackwardPass(dag, side.loss, values, cotangents, gradients, side.seed, side.called)

@@ -89,7 +89,7 @@ def truncated_claims(
         claim = _claim(found, error, replace(claim, truth=f"{truncation} of {claim.truth}"))
         fault = found.blamed.get(name)
         if claim.verdict == "refuted" and fault is not None:
-            claim = replace(claim, fault=fault.text(side.prefix), residual=fault.residual)
+            claim = replace(claim, fault=fault.text(side.cotangent), residual=fault.residual)
         yield claim
 
 

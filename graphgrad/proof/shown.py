@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 from typing import TYPE_CHECKING, Literal
 
@@ -208,14 +208,20 @@ def html_table(proof: Proof) -> str:
         f"<td>{html.escape(c.origin)}</td></tr>"
         for c in proof.claims
     )
-    notes = "".join(
-        "<li>" + html.escape(line).replace("\n", "<br/>") + "</li>" for line in remarks(proof)
-    )
+    heading, *wrong = wrong_equations(proof) or [""]
+    notes = _items(_below(proof))
+    if wrong:
+        notes = f"<li>{html.escape(heading)}<ul>{_items(wrong)}</ul></li>{notes}"
     return (
         f'<table class="graphgrad-proof"><caption>{html.escape(proof.title)}</caption>'
         "<thead><tr><th></th><th>claim</th><th>verdict</th><th>entries</th><th>computed by</th>"
         f"</tr></thead><tbody>{rows}</tbody></table><ul>{notes}</ul>"
     )
+
+
+def _items(lines: Iterable[str]) -> str:
+    """Return the items of a list."""
+    return "".join(f"<li>{html.escape(each).replace(chr(10), '<br/>')}</li>" for each in lines)
 
 
 def latex_table(proof: Proof) -> str:

@@ -144,7 +144,8 @@ class StepCertificate(Certificate):
         for position, entry in enumerate(flat(value)):
             terms = entry.terms
             if mutual or any(terms):
-                name = "d_" + entry_name(instance, position, np.shape(value))
+                named = self.passes.called.get(instance[0], f"d_{instance[0]}")
+                name = entry_name((named, instance[1]), position, np.shape(value))
                 gid = self.table.new("cotangent", name)
                 terms = {(gid,): 1}
                 if instance[1] is None:

@@ -28,6 +28,8 @@ class Expressions:
 
     def _make(self, node: int) -> sympy.Expr:
         op, payload = self.tape.ops[node], self.tape.payload[node]
+        if op == "const" and payload in self.tape.rounded:
+            return self.tape.rounded[payload]
         if op == "const":
             return sympy.Rational(payload.numerator, payload.denominator)
         if op == "leaf":

@@ -45,8 +45,8 @@ class Tape:
     A constant has its Fraction in `payload`, a leaf whatever it was entered with. `flips` names
     places whose branch is to be taken the other way, `clips` says whether `np.clip` is taken as
     inactive, `tiny` the places where a small constant, added for safety, is read as 0 (`small`: the
-    sums with one that is not, and where they are). `on_ufunc` and `on_function` do NumPy's work on
-    arrays of scalars.
+    sums with one that is not, and where they are), `rounded` the numbers that stand for a constant.
+    `on_ufunc` and `on_function` do NumPy's work on arrays of scalars.
     """
 
     on_ufunc: Callable[..., Any]
@@ -54,6 +54,7 @@ class Tape:
     clips: bool = True
     tiny: frozenset[str] = frozenset()
     flips: frozenset[str] = frozenset()
+    rounded: Mapping[Fraction, Any] = field(default_factory=dict)
     ops: list[str] = field(default_factory=list)
     args: list[tuple[int, ...]] = field(default_factory=list)
     payload: list[Any] = field(default_factory=list)

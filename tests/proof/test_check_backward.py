@@ -23,7 +23,7 @@ def question(circuit):
     sizes = dict.fromkeys(circuit.check().declared.sizes, 2)
     case = Case(goal, 3, sizes, None, "time_first", frozenset())
     evidence = Evidence(case, [], [], None, None, None, 0.0)
-    return backward_of(goal, tuple(circuit.params)), evidence
+    return backward_of(goal.circuit, goal.loss, tuple(circuit.params)), evidence
 
 
 @pytest.mark.parametrize("name", TRAINED)

@@ -102,7 +102,7 @@ NOT_ONE = "all that is wrong reads e[t], and nothing that is right does"
             "all that is wrong reads e[t] and g[t], and nothing that is right does")),
         ({"d_b": "2 * sum(e[t] for t in steps)", "d_W": "outer(e[1], h[0])"},
          {"d_W": "", "d_b": ""}),
-        ({"d_b": "-sum(e[t] for t in steps)"}, {"d_b": ""}),
+        ({"d_b": "-sum(e[t] for t in steps)"}, {"d_b": "d_b has the wrong sign"}),
         ({"e[t]": "2 * d_h[t]", "f[t]": "-h[t]"},
          dict.fromkeys(["d_h[t]", "d_W", "d_b", "d_c"], "")),
     ],

@@ -284,3 +284,10 @@ def test_the_table_of_a_terminal():
     assert any(line.split()[:2] == ["✓", "d_W"] for line in lines)
     assert any("d_[red]b = ∂loss/∂W" in line for line in lines)
     assert "for t = 1..3; H = 2; all real values" in lines[-2]
+
+
+def test_wrong_equations_stand_below_their_heading():
+    circuit = gg.parse("w: param()\nloss = w**2")
+    page = gg.prove(circuit, claims="d_w = 3 * w")._repr_html_()
+    assert "<li>wrong, given the other equations:<ul><li>✗ d_w" in page
+    assert page.count("<ul>") == page.count("</ul>") == 2
