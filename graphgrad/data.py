@@ -54,11 +54,12 @@ def check_names(system: System, values: Mapping[str, Any], *, complete: bool = T
 def lengths_of(system: System, values: Mapping[str, Any], tau: Any) -> dict[str, int]:
     """Return the number of steps of each index: the data's, and `tau` where no input has it.
 
-    Raises DataError where neither says it. That inputs have the steps found is checked by `bind`.
+    Raises DataError where neither says it. That all inputs are there, with the steps found, is
+    checked by `check_names` and `bind`.
     """
     found: dict[str, Any] = {}
     for name, declared in system.inputs.items():
-        if declared.index is not None and np.ndim(values[name]):
+        if declared.index is not None and np.ndim(values.get(name, 0)):
             found.setdefault(declared.index, len(values[name]))
     missing = [index for index in system.indices if index not in found]
     if tau is None and missing:

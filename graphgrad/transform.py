@@ -19,7 +19,7 @@ def opened(circuit: Circuit) -> Circuit:
     system = circuit.check()
     result = Circuit.of(system.declared)
     reads = (node.attr for node in system.graph.nodes if node.op is OPS["read"])
-    keys = {key for read in reads for key in read.outside}
+    keys = {key for read in reads for key in read.outside()}
     for key in sorted(keys):
         if key in system.boundary_roots or key.name not in system.variables:
             continue

@@ -130,6 +130,7 @@ class Compiled:
         try:
             known = key in self._calls
         except TypeError:  # a length or size that is no number
+            check_names(self.system, arrays)
             lengths_of(self.system, arrays, tau)
             checked_sizes(self.system, sizes)
             raise
@@ -292,6 +293,7 @@ class Compiled:
             given |= state_inputs(stream, state)
         if stream.clock is not None:
             so_far = steps_before(stream, state)
+            check_names(self.system, values)
             lengths = lengths_of(self.system, as_arrays(values), options["tau"])
             steps = lengths[stream.index]
             options["tau"] = lengths | (stream.clock.lengths(so_far + 1, 1) if key else {})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from graphgrad.conditions import Condition
@@ -18,11 +19,15 @@ class Read(NamedTuple):
         """Return the step in words of an index: `t`, `t-1`, `t+2`."""
         return f"{index}{-self.lag:+d}" if self.lag else index
 
-    @property
-    def outside(self) -> list[At]:
-        """The instances before the first and behind the last step that it reaches."""
-        before = [At(self.name, False, offset) for offset in range(1 - self.lag, 1)]
-        return before + [At(self.name, True, offset) for offset in range(1, 1 - self.lag)]
+    def outside(self) -> Iterator[At]:
+        """Yield the instances before the first and behind the last step that it reaches.
+
+        They may be more than anyone can count: a lag is any whole number.
+        """
+        for offset in range(1 - self.lag, 1):
+            yield At(self.name, False, offset)
+        for offset in range(1, 1 - self.lag):
+            yield At(self.name, True, offset)
 
 
 class At(NamedTuple):

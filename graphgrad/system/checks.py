@@ -97,7 +97,7 @@ def check_tokens(declared: Declared, graph: Graph) -> None:
         if node.op is not OPS["read"] or not isinstance(node.type, Token) or position in guarded:
             continue
         name = node.attr.name
-        for key in node.attr.outside:
+        for key in node.attr.outside():
             if key not in declared.boundaries:
                 shown = key.step(declared.indices[declared.index_of(name) or ""].length)
                 raise BoundaryError(

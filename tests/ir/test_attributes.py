@@ -26,6 +26,6 @@ def test_steps_are_written_as_in_the_notation() -> None:
 
 
 def test_a_read_reaches_as_many_instances_outside_as_its_lag() -> None:
-    assert Read("h", 2).outside == [At("h", False, -1), At("h", False, 0)]
-    assert Read("h", -2).outside == [At("h", True, 1), At("h", True, 2)]
-    assert Read("h", 0).outside == []
+    assert list(Read("h", 2).outside()) == [At("h", False, -1), At("h", False, 0)]
+    assert list(Read("h", -2).outside()) == [At("h", True, 1), At("h", True, 2)]
+    assert list(Read("h", 0).outside()) == []

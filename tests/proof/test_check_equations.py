@@ -99,7 +99,7 @@ def test_a_mask_by_the_state_before_is_named():
     ("fn", "cause"),
     [
         (without_mask, "in d_a[t], d_h[t] stands where where(a[t] > 0, d_h[t], 0) belongs"),
-        (with_the_mask_before, "d_a[t] reads a[t-1] where a[t] belongs"),
+        (with_the_mask_before, "in d_a[t] the mask is a[t-1] > 0 in place of a[t] > 0"),
     ],
 )
 def test_masks_are_named_where_they_show(fn, cause):
