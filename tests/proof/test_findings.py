@@ -32,7 +32,7 @@ def asked():
     ],
 )
 def test_where_a_fault_is(fault, text):
-    assert fault.text("d_") == text
+    assert fault.text("d_{}".format) == text
 
 
 def test_what_is_left_is_neither_proved_nor_refuted():
