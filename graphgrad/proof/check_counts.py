@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import copy
 import warnings
 from typing import Any
 
@@ -96,29 +95,26 @@ def _parts(evidence: Evidence, circuit: Circuit, made: Comparison, name: str) ->
 
 def split_by_use(text: str, name: str, step: int) -> str | None:
     """Return `name = …` with every sum over time in an equation cut down to one step."""
-    statement = ast.parse(text).body[0]
-    if not isinstance(statement, ast.Assign):
-        return None
-    value, cut = copy.deepcopy(statement.value), False
-    for node in ast.walk(value):
-        if isinstance(node, ast.GeneratorExp):
-            clause = node.generators[0]
-            test = ast.parse(f"{text_of(clause.target)} == {step}", mode="eval").body
-            clause.ifs = [ast.BoolOp(ast.And(), [*clause.ifs, test])] if clause.ifs else [test]
-            cut = True
-    return f"{name} = {ast.unparse(value)}" if cut else None
+    statement, sums = _sums(text)
+    for each in sums:
+        clause = each.generators[0]
+        test = ast.parse(f"{text_of(clause.target)} == {step}", mode="eval").body
+        clause.ifs = [ast.BoolOp(ast.And(), [*clause.ifs, test])] if clause.ifs else [test]
+    return f"{name} = {ast.unparse(statement.value)}" if sums else None
 
 
 def weighted(text: str, weight: str) -> str | None:
     """Return a loss equation with a weight for each step in its sums over time."""
-    statement = ast.parse(text).body[0]
-    if not isinstance(statement, ast.Assign):
-        return None
-    value, found = copy.deepcopy(statement.value), False
-    for node in ast.walk(value):
-        if isinstance(node, ast.GeneratorExp):
-            index = text_of(node.generators[0].target)
-            factor = ast.parse(f"{weight}[{index}]", mode="eval").body
-            node.elt = ast.BinOp(factor, ast.Mult(), node.elt)
-            found = True
-    return f"{ast.unparse(statement.targets[0])} = {ast.unparse(value)}" if found else None
+    statement, sums = _sums(text)
+    for each in sums:
+        index = text_of(each.generators[0].target)
+        factor = ast.parse(f"{weight}[{index}]", mode="eval").body
+        each.elt = ast.BinOp(factor, ast.Mult(), each.elt)
+    return ast.unparse(statement) if sums else None
+
+
+def _sums(text: str) -> tuple[ast.Assign, list[ast.GeneratorExp]]:
+    """Return the tree of an equation, and the sums over time in it."""
+    (statement,) = ast.parse(text).body
+    assert isinstance(statement, ast.Assign)  # an equation as circuits print it
+    return statement, [e for e in ast.walk(statement.value) if isinstance(e, ast.GeneratorExp)]
